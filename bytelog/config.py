@@ -1,0 +1,83 @@
+"""Settings and limits: what an operator may choose, and what bytelog holds everybody to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+SETTINGS: dict[str, str] = {
+    "BYTELOG_API_KEY": "a key of the project `default` with both scopes, whatever it looks like",
+    "BYTELOG_DATA": "the data folder; `instance/` in the current directory unless set",
+    "BYTELOG_DATABASE_URL": "an SQLAlchemy URL; `bytelog.db` in the data folder unless set",
+}
+"""Every setting and what it means; each is read from the environment and from `config.py`."""
+
+MAX_BODY_BYTES = 1024 * 1024
+"""Bytes of a request body: an event is a fact with its details, not a file."""
+
+MAX_DEPTH = 64
+"""Levels of nesting in a body: Ruby's JSON reader stops at 100, and an answer adds three."""
+
+MAX_TEXT_LENGTH = 255
+"""Characters of `name` and `trace_id`: they are indexed, and read by people."""
+
+MIN_ID, MAX_ID = -(2**63), 2**63 - 1
+"""Bounds of `id`: SQLite and PostgreSQL keep signed 64 bit integers."""
+
+BUSY_SECONDS = 2.0
+"""How long a commit waits for another program that holds the database's write lock."""
+
+RETRY_AFTER_SECONDS = 1
+"""What a client is told to wait after 503."""
+
+GROUP_EVENTS = 500
+"""Events that share one commit at most: SQLite takes 32,766 variables, an event needs six."""
+
+PAGE_EVENTS = 1000
+"""Events read in one transaction while a listing is sent: about a millisecond's work."""
+
+PAGE_BYTES = 4 * MAX_BODY_BYTES
+"""Bytes of text that SQLite may build at once for a reader, so that memory stays flat."""
+
+KEY_CACHE_SECONDS = 0.5
+"""How long a key is trusted without asking the database: revoking takes effect within a second."""
+
+KEY_CACHE_SIZE = 1000
+"""Keys that are remembered; past this the memory starts anew."""
+
+READING_THREADS = 8
+"""Threads that answer reading requests: one long listing must not stop the others."""
+
+CONNECTIONS = 2000
+"""Connections that are open at once; further ones wait to be accepted."""
+
+KEEP_ALIVE_SECONDS = 120
+"""How long a connection stays open without a request."""
+
+MAX_HEADER_BYTES = 64 * 1024
+"""Bytes of a request's headers: a trace id in a path takes 3,060 at most when it is encoded."""
+
+SEND_BUFFER_BYTES = 256 * 1024
+"""Bytes that wait for a slow reader before its listing pauses."""
+
+STOP_SECONDS = 30
+"""How long a stopping server works on the requests that it had taken."""
+
+
+def data_folder(config: Mapping[str, Any], instance_path: str | os.PathLike[str] | None) -> Path:
+    """Return the absolute data folder: the argument, the setting, or `instance/` right here."""
+    chosen = instance_path or config.get("BYTELOG_DATA") or os.environ.get("BYTELOG_DATA")
+    return Path(chosen or "instance").absolute()
+
+
+def init_app(app: Flask, config: Mapping[str, Any]) -> None:
+    """Load the settings: the environment, then `config.py` in the data folder, then `config`."""
+    app.config.from_mapping(dict.fromkeys(SETTINGS))
+    app.config.from_mapping({name: os.environ[name] for name in SETTINGS if os.environ.get(name)})
+    app.config.from_pyfile(Path(app.instance_path) / "config.py", silent=True)
+    app.config.from_mapping(config)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES

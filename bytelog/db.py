@@ -1,0 +1,149 @@
+"""The database: where it is, how each connection is set up, and the types it lacks."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Connection, Dialect, Engine, String, TypeDecorator, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase
+
+from . import timestamps
+from .config import BUSY_SECONDS, PAGE_BYTES
+
+
+class Base(DeclarativeBase):
+    """The base of every model."""
+
+
+db = SQLAlchemy(metadata=Base.metadata)
+
+PRAGMAS = {
+    # Readers do not block the writer, nor the writer readers.
+    "journal_mode": "WAL",
+    # A commit has reached the disk when it returns; NORMAL would lose the last ones in a power cut.
+    "synchronous": "FULL",
+    "foreign_keys": "ON",
+    # One connection writes, the writer's: SQLite before 3.51.3 can damage the file when two
+    # connections write or checkpoint at the same moment.
+    "query_only": "ON",
+}
+
+
+class UnusableDatabase(Exception):
+    """The database cannot be opened; the message says why and what to do."""
+
+
+class StorageError(Exception):
+    """The database did not do what was asked; nothing of it was stored."""
+
+
+class StorageBusy(StorageError):
+    """Another program holds the database."""
+
+
+class StorageFull(StorageError):
+    """There is no room left on the disk."""
+
+
+class UTCTimestamp(TypeDecorator[datetime]):
+    """A moment in UTC, kept by SQLite as text that sorts and reads as a date."""
+
+    impl = String(24)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        """Return the text for a moment."""
+        return None if value is None else timestamps.format_utc(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        """Return the moment for a text."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+def init_app(app: Flask) -> None:
+    """Connect the application to its database; raises UnusableDatabase."""
+    url = app.config["BYTELOG_DATABASE_URL"] or f"sqlite:///{Path(app.instance_path) / 'bytelog.db'}"
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
+        # No transaction but those that the writer begins: a read that turns into a write fails.
+        "isolation_level": "AUTOCOMMIT",
+        "connect_args": {"timeout": BUSY_SECONDS},
+        **({} if _in_memory(url) else {"max_overflow": -1, "pool_use_lifo": True}),
+    }
+    _create_file(app, url)
+    db.init_app(app)
+    with app.app_context():
+        event.listen(db.engine, "connect", _set_up)
+
+
+def path(engine: Engine) -> str:
+    """Return where the database is, for people to read."""
+    return engine.url.database or engine.url.render_as_string(hide_password=True)
+
+
+def writable(engine: Engine) -> Connection:
+    """Open a connection that may write; a process has one at a time."""
+    connection = engine.connect()
+    connection.exec_driver_sql("PRAGMA query_only=OFF")
+    return connection
+
+
+@contextmanager
+def immediate(connection: Connection) -> Iterator[None]:
+    """Run the block in a transaction that holds the write lock from its first statement on."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        if cast("sqlite3.Connection", connection.connection.driver_connection).in_transaction:
+            connection.exec_driver_sql("ROLLBACK")
+        raise
+
+
+def translated(error: DBAPIError) -> StorageError:
+    """Return the error that the rest of bytelog knows for one that the driver raised."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    kinds = {
+        sqlite3.SQLITE_BUSY: StorageBusy,
+        sqlite3.SQLITE_LOCKED: StorageBusy,
+        sqlite3.SQLITE_FULL: StorageFull,
+    }
+    return kinds.get(code, StorageError)(str(error.orig))
+
+
+def _in_memory(url: str) -> bool:
+    return make_url(url).database in (None, "", ":memory:")
+
+
+def _create_file(app: Flask, url: str) -> None:
+    """Make the data folder and the file before SQLite does, so that only their owner reads them."""
+    if _in_memory(url):
+        return
+    try:
+        Path(app.instance_path).mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = Path(app.instance_path, str(make_url(url).database))
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise UnusableDatabase(
+            f"the database {error.filename} cannot be written: {error.strerror}. Give its folder "
+            "to the user that runs bytelog, or choose another with BYTELOG_DATA."
+        ) from error
+
+
+def _set_up(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    for name, value in PRAGMAS.items():
+        cursor.execute(f"PRAGMA {name}={value}")
+    cursor.close()
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, PAGE_BYTES)

@@ -1,0 +1,81 @@
+"""The API's endpoints for events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, islice
+
+from flask import Blueprint, Flask, request
+from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.routing import BaseConverter
+from werkzeug.wrappers import Response
+
+from . import schemas, store
+from .auth import requires
+from .store import Listing
+
+blueprint = Blueprint("events", __name__, url_prefix="/api/v1/events")
+
+# `fetch` calls a string text/plain unless told otherwise, and the API document's sample does not.
+_JSON_TYPES = {"application/json", "text/plain"}
+
+
+class TraceIdConverter(BaseConverter):
+    """The rest of a path, whatever it holds, slashes and line ends included."""
+
+    regex = r"(?s:.+)"
+    part_isolating = False
+
+
+def init_app(app: Flask) -> None:
+    """Add the endpoints to the application."""
+    app.url_map.converters["trace_id"] = TraceIdConverter
+    app.url_map.merge_slashes = False
+    app.register_blueprint(blueprint)
+
+
+@blueprint.post("")
+@requires("write")
+def register_event(project_id: int) -> Response:
+    """Save a new event."""
+    store.record(project_id, schemas.load_event(_json_body()))
+    return Response(status=201)
+
+
+@blueprint.get("")
+@requires("read")
+def list_events(project_id: int) -> Response:
+    """Send the events of a window."""
+    query = schemas.load_query(schemas.WindowSchema, request.args)
+    return _answer(store.window(project_id, query))
+
+
+@blueprint.get("/trace/<trace_id:trace_id>")
+@requires("read")
+def follow_trace(project_id: int, trace_id: str) -> Response:
+    """Send the events that carry a trace id."""
+    schemas.load_query(schemas.NoParameters, request.args)
+    return _answer(store.trace(project_id, trace_id))
+
+
+def _json_body() -> bytes:
+    if request.mimetype not in _JSON_TYPES and not request.mimetype.endswith("+json"):
+        raise UnsupportedMediaType("Send JSON, with the header `Content-Type: application/json`.")
+    return request.get_data()
+
+
+def _answer(listing: Listing) -> Response:
+    chunks = _text(listing)
+    # Read before the status is sent: until then an error can still be told. What fits in a page
+    # goes out whole, with a length, so that its connection stays open for the next request.
+    beginning = list(islice(chunks, 3))
+    body = b"".join(beginning) if len(beginning) < 3 else chain(beginning, chunks)
+    return Response(body, mimetype="application/json")
+
+
+def _text(listing: Listing) -> Iterator[bytes]:
+    start = b'{"count":%d,"events":[' % listing.count
+    for page in listing.pages:
+        yield start + page
+        start = b","
+    yield b"]}" if listing.count else start + b"]}"

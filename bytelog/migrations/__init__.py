@@ -1,0 +1,84 @@
+"""The history of the database's schema, and the way from any older one to this version's."""
+
+from __future__ import annotations
+
+from flask import Flask
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from ..db import Base, UnusableDatabase, db, immediate, path, writable
+from ..models import DEFAULT_PROJECT_ID, Project
+
+HEAD = "0001"
+"""The revision of the schema that this version works with."""
+
+VERSION_TABLE = "bytelog_version"
+"""Where a database notes its revision; not Alembic's default, so that a host's own is left alone."""
+
+
+def init_app(app: Flask) -> None:
+    """Bring the application's database to this version's schema; raises UnusableDatabase."""
+    with app.app_context():
+        upgrade(db.engine)
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring a database of any age to HEAD, one transaction a step; raises UnusableDatabase."""
+    try:
+        with engine.connect() as connection:
+            if _revision(connection) == HEAD:
+                return
+        connection = writable(engine)
+        while _take_step(connection) != HEAD:
+            pass
+        connection.close()
+    except DBAPIError as error:
+        raise UnusableDatabase(
+            f"the database {path(engine)} cannot be used: {error.orig}. Restore a backup, or "
+            "name another data folder with BYTELOG_DATA."
+        ) from error
+    # A pooled connection must not cross a fork, nor stay writable.
+    engine.dispose()
+
+
+def _take_step(connection: Connection) -> str:
+    with immediate(connection):
+        revision = _revision(connection)
+        if revision is None:
+            _create(connection)
+        elif revision != HEAD:
+            _migrate(connection, revision)
+        return _revision(connection) or ""
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+
+
+def _create(connection: Connection) -> None:
+    # A new database needs no history: this spares every first start the import of Alembic.
+    Base.metadata.create_all(connection, checkfirst=False)
+    connection.execute(Project.__table__.insert(), {"id": DEFAULT_PROJECT_ID, "name": "default"})
+    connection.execute(text(
+        f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
+        f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
+    ))
+    connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES (:head)"), {"head": HEAD})
+
+
+def _migrate(connection: Connection, revision: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", "bytelog:migrations")
+    config.attributes["connection"] = connection
+    if revision not in {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}:
+        raise UnusableDatabase(
+            f"the database {path(connection.engine)} was written by a newer bytelog (its schema is "
+            f"{revision}, this one knows {HEAD}). Install that version, or restore a backup."
+        )
+    command.upgrade(config, "+1")

@@ -1,0 +1,116 @@
+"""What may come in, and in what form: marshmallow schemas, without Flask and the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypedDict
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+from . import timestamps
+from .config import MAX_ID, MAX_TEXT_LENGTH, MIN_ID
+from .i_json import InvalidJSON, ObjectText, decode_object
+
+
+class EventFields(TypedDict):
+    """An event as it was accepted; `date` in UTC, `data` as the text of a JSON object."""
+
+    id: int
+    name: str
+    trace_id: str
+    date: datetime
+    data: str
+
+
+class Window(TypedDict, total=False):
+    """The days that a listing covers: `start` is in it, `end` is not; either may be missing."""
+
+    start: datetime
+    end: datetime
+
+
+class Timestamp(fields.Field[datetime]):
+    """A date in any ISO 8601 form."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
+        if not isinstance(value, str):
+            raise ValidationError("Not a date: send a string such as 2021-07-04T13:34:56Z.")
+        try:
+            return timestamps.parse(value)
+        except ValueError as error:
+            raise ValidationError(f"Not a date: {error}.") from error
+
+
+class JSONObject(fields.Field[str]):
+    """A JSON object, kept as its text."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if not isinstance(value, ObjectText):
+            raise ValidationError("Not a JSON object.")
+        return value.text
+
+
+def without_nul(text: str) -> None:
+    """Raise ValidationError for NUL, at which a C program would take the text to end."""
+    if "\0" in text:
+        raise ValidationError("Contains NUL.")
+
+
+_length = validate.Length(1, MAX_TEXT_LENGTH)
+
+
+def _text() -> fields.String:
+    return fields.String(required=True, validate=[_length, without_nul])
+
+
+class EventSchema(Schema):
+    """The body of a new event."""
+
+    class Meta:
+        unknown = RAISE
+
+    id = fields.Integer(required=True, strict=True, validate=validate.Range(MIN_ID, MAX_ID))
+    name = _text()
+    trace_id = _text()
+    date = Timestamp(load_default=timestamps.now)
+    data = JSONObject(load_default="{}")
+
+
+class WindowSchema(Schema):
+    """The query parameters of a listing."""
+
+    class Meta:
+        unknown = RAISE
+
+    start = Timestamp()
+    end = Timestamp()
+
+
+class NoParameters(Schema):
+    """The query parameters of an endpoint that has none."""
+
+    class Meta:
+        unknown = RAISE
+
+
+_event_schema = EventSchema()
+
+
+def load_event(body: bytes) -> EventFields:
+    """Return the event in a request's body; raises ValidationError naming each bad field."""
+    try:
+        members = decode_object(body)
+    except InvalidJSON as error:
+        raise ValidationError({"": [f"Not I-JSON: {error}."]}) from error
+    event: EventFields = _event_schema.load(members)
+    return event
+
+
+def load_query(schema: Callable[[], Schema], query: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return the parameters of a query string; raises ValidationError naming each bad one."""
+    repeated = {name: ["Given more than once."] for name, values in query.items() if values[1:]}
+    if repeated:
+        raise ValidationError(repeated)
+    parameters: dict[str, Any] = schema().load({name: values[0] for name, values in query.items()})
+    return parameters

@@ -1,0 +1,209 @@
+"""`bytelog serve`: Waitress, with a lane of its own for recording, and an orderly stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import time
+from collections.abc import Iterable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import click
+from flask import Flask
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
+from waitress.server import create_server
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
+
+from . import db, errors, keys
+from .config import (
+    CONNECTIONS,
+    GROUP_EVENTS,
+    KEEP_ALIVE_SECONDS,
+    MAX_BODY_BYTES,
+    MAX_HEADER_BYTES,
+    SEND_BUFFER_BYTES,
+    STOP_SECONDS,
+)
+from .writer import Gathered, writer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger("bytelog")
+
+
+class RecordingLane(ThreadedTaskDispatcher):
+    """One thread that takes all waiting requests at once, so that their events share a commit."""
+
+    def handler_thread(self, thread_no: int) -> None:
+        """Serve requests until the lane is stopped."""
+        while self._wait(thread_no):
+            paused = []
+            while self.queue and len(paused) < GROUP_EVENTS:
+                request = Gathered(self.queue.popleft().service)
+                request.switch()
+                if not request.dead:
+                    paused.append(request)
+            for request in paused:
+                request.switch()
+
+    def _wait(self, thread_no: int) -> bool:
+        with self.lock:
+            self.active_count -= 1
+            self.queue_cv.wait_for(lambda: self.queue or self.stop_count)
+            self.active_count += 1
+            if not self.stop_count:
+                return True
+            self.active_count -= 1
+            self.stop_count -= 1
+            self.threads.discard(thread_no)
+            self.thread_exit_cv.notify()
+            return False
+
+
+class Lanes(ThreadedTaskDispatcher):
+    """Recording in one lane, everything else in threads: a slow reader never delays a writer."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        self._recording = RecordingLane()
+        self._recording.set_thread_count(1)
+        self.set_thread_count(threads)
+
+    def add_task(self, task: HTTPChannel) -> None:
+        """Queue a channel whose next request is complete."""
+        request = task.requests[0]
+        records = not request.error and request.command == "POST"
+        (self._recording if records else super()).add_task(task)
+
+
+class JSONErrorTask(ErrorTask):
+    """What Waitress refuses by itself is told in the API's shape too."""
+
+    def execute(self) -> None:
+        """Write the answer and close the connection."""
+        error = self.request.error
+        body = errors.body(error.reason).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers.append(("Content-Type", "application/json"))
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class Channel(HTTPChannel):
+    """A connection."""
+
+    error_task_class = JSONErrorTask
+
+    def is_busy(self) -> bool:
+        """Tell whether a request is being received, answered or sent."""
+        return bool(self.requests or self.request or self.total_outbufs_len)
+
+
+class Server:
+    """A listening server; raises OSError when the address cannot be had."""
+
+    def __init__(self, app: Flask, host: str, port: int, threads: int) -> None:
+        self._app = app
+        self._stopping = False
+        self._sockets: dict[int, Any] = {}
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            listener = socket.create_server((host, port), family=family)
+        except OSError as error:
+            reason = f"cannot listen on {host}, port {port}: {error.strerror}. Choose a free --port."
+            raise OSError(reason) from error
+        self._server = create_server(
+            app,
+            map=self._sockets,
+            _dispatcher=Lanes(threads),
+            sockets=[listener],
+            ident="bytelog",
+            asyncore_use_poll=True,
+            connection_limit=CONNECTIONS,
+            channel_timeout=KEEP_ALIVE_SECONDS,
+            max_request_header_size=MAX_HEADER_BYTES,
+            max_request_body_size=MAX_BODY_BYTES,
+            outbuf_high_watermark=SEND_BUFFER_BYTES,
+        )
+        self._server.channel_class = Channel
+        self.url = _url(host, listener.getsockname()[1])
+
+    def run(self) -> None:
+        """Serve until SIGTERM or Ctrl-C, then finish the requests in hand."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        _greet(self._app, self.url)
+        while not self._stopping:
+            self._turn(seconds=1)
+        log.info("stopping: finishing the requests in hand")
+        self._server.del_channel()
+        self._server.socket.close()
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._is_busy() and time.monotonic() < deadline:
+            self._turn(seconds=0.1)
+        writer.close()
+        log.info("stopped")
+
+    def _turn(self, seconds: float) -> None:
+        wasyncore.loop(timeout=seconds, use_poll=True, map=self._sockets, count=1)
+
+    def _is_busy(self) -> bool:
+        return any(channel.is_busy() for channel in self._server.active_channels.values())
+
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)  # the second time ends the process at once
+        self._stopping = True
+        self._server.pull_trigger()
+
+
+class AccessLog:
+    """WSGI middleware that logs one line a request; never a header, where the keys are."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        began = time.perf_counter()
+
+        def start(status: str, *rest: Any) -> Any:
+            path = quote(environ["PATH_INFO"], encoding="latin-1")
+            milliseconds = (time.perf_counter() - began) * 1000
+            method, client = environ["REQUEST_METHOD"], environ.get("REMOTE_ADDR", "-")
+            log.info("%s %s %s %s %.1f ms", client, method, path, status[:3], milliseconds)
+            return start_response(status, *rest)
+
+        return self._app(environ, start)
+
+
+def set_up_logging() -> None:
+    """Log to standard error, one line a message."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # Waitress warns of every request that waits for a thread, however shortly.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def _greet(app: Flask, url: str) -> None:
+    click.echo(f"bytelog listens on {url}\nDatabase: {db.path(db.db.engine)}")
+    if app.config["BYTELOG_API_KEY"] or keys.listed():
+        return
+    key = keys.create("first", "default")
+    events = f"{url}/api/v1/events -H 'Authorization: Bearer {key}'"
+    body = '{"id": 1, "name": "click", "trace_id": "03775690", "data": {"clicked_on": "sign up"}}'
+    click.echo(
+        f"\nYour first API key, shown only this once:\n\n  {key}\n\n"
+        f"Send an event, then read it back:\n\n"
+        f"  curl -i {events} -H 'Content-Type: application/json' -d '{body}'\n"
+        f"  curl {events}\n"
+    )
+
+
+def _url(host: str, port: int) -> str:
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"

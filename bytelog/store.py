@@ -1,0 +1,150 @@
+"""Recording and reading events: the one path to the table of events.
+
+A listing is sent in pages, each read in a transaction of its own, so that a slow reader neither
+holds a lock nor keeps the write-ahead log from being emptied. It covers the events up to the
+highest key at its start: events are only ever appended, so that is a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    LargeBinary,
+    Row,
+    Select,
+    bindparam,
+    cast,
+    func,
+    select,
+)
+from sqlalchemy.exc import DataError, DBAPIError
+
+from . import timestamps
+from .config import PAGE_EVENTS
+from .db import StorageError, UTCTimestamp, db, translated
+from .models import Event
+from .schemas import EventFields, Window
+from .writer import writer
+
+_Conditions = tuple[ColumnElement[bool], ...]
+
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+
+# SQLite builds the text of a page outside Python's lock, as `{…,"date":"…Z"}{…data…}` for each
+# event, and one replacement joins the halves. JSON has no `Z"}{` anywhere else, since a quote
+# within a string is escaped. (Parsing `data` again, by `json()`, takes half as long again.)
+_SEAM, _JOINED = b'Z"}{', b'Z","data":{'
+_text = (
+    func.json_object(
+        *("id", Event.id, "name", Event.name, "trace_id", Event.trace_id, "date", Event.date),
+    )
+    .concat(Event.data)
+    .label("text")
+)
+
+# Where the next page begins, in two parts, because SQLite's indexes serve no `(date, key) > (…)`.
+_SAME_DATE = (
+    Event.date == bindparam("date", type_=UTCTimestamp),
+    Event.key > bindparam("key", type_=Event.key.type),
+)
+_LATER = (Event.date > bindparam("date", type_=UTCTimestamp),)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Events in the order of their dates, equal dates in the order of arrival.
+
+    `count` of them, as the text of a JSON array's members, in chunks of whole events.
+    """
+
+    count: int
+    pages: Iterator[bytes]
+
+
+def record(project_id: int, event: EventFields) -> None:
+    """Store an event; returns when it is on the disk, raises StorageError when it is not."""
+    date = timestamps.format_utc(event["date"])
+    writer.append(
+        (project_id, event["id"], event["name"], event["trace_id"], date, event["data"])
+    )
+
+
+def window(project_id: int, days: Window) -> Listing:
+    """List the events of a project from `start` until before `end`; raises StorageError."""
+    start, end = days.get("start", _BEGINNING), days.get("end")
+    scope = (Event.project_id == project_id, Event.date >= start)
+    return _listing((*scope, Event.date < end) if end else scope, start)
+
+
+def trace(project_id: int, trace_id: str) -> Listing:
+    """List the events of a project that carry a trace id; raises StorageError."""
+    return _listing((Event.project_id == project_id, Event.trace_id == trace_id), _BEGINNING)
+
+
+def ping() -> None:
+    """Ask the database for an event; raises StorageError when it does not answer."""
+    _fetch(db.engine, select(func.max(Event.key)), {})
+
+
+def _listing(scope: _Conditions, start: datetime) -> Listing:
+    engine = db.engine
+    count, last = _fetch(engine, select(func.count(), func.max(Event.key)).where(*scope), {})
+    scope = (*scope, Event.key <= last)
+    return Listing(count, _pages(engine, scope, start, count) if count else iter(()))
+
+
+def _pages(
+    engine: Engine, scope: _Conditions, start: datetime, count: int
+) -> Iterator[bytes]:
+    part, position, rows = _SAME_DATE, {"date": start, "key": 0}, PAGE_EVENTS
+    while count:
+        try:
+            found, text = _fetch(engine, _page(scope, part), {**position, "rows": rows})
+        except _TooLong:
+            rows //= 2
+            continue
+        if found:
+            yield text.replace(_SEAM, _JOINED) + b"}"
+        count -= found
+        if found == rows:
+            edge = _fetch(engine, _edge(scope, part), {**position, "skipped": rows - 1})
+            part, position = _SAME_DATE, {"date": edge.date, "key": edge.key}
+        elif part is _LATER and count:
+            raise StorageError(f"{count} events went away while they were listed")
+        else:
+            part = _LATER
+        rows = min(2 * rows, PAGE_EVENTS)
+
+
+class _TooLong(Exception):
+    """The text of a page exceeds PAGE_BYTES."""
+
+
+def _page(scope: _Conditions, part: _Conditions) -> Select[Any]:
+    # SQLite keeps the order of a subquery for an aggregate around it (flattening rule 16).
+    events = _ordered(select(_text), scope, part).limit(bindparam("rows")).subquery()
+    return select(func.count(), cast(func.group_concat(events.c.text, "},"), LargeBinary))
+
+
+def _edge(scope: _Conditions, part: _Conditions) -> Select[Any]:
+    return _ordered(select(Event.date, Event.key), scope, part).limit(1).offset(bindparam("skipped"))
+
+
+def _ordered(columns: Select[Any], scope: _Conditions, part: _Conditions) -> Select[Any]:
+    return columns.where(*scope, *part).order_by(Event.date, Event.key)
+
+
+def _fetch(engine: Engine, statement: Select[Any], parameters: dict[str, Any]) -> Row[Any]:
+    try:
+        with engine.connect() as connection:
+            return connection.execute(statement, parameters).one()
+    except DataError as error:
+        raise _TooLong from error
+    except DBAPIError as error:
+        raise translated(error) from error

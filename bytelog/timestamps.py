@@ -1,0 +1,73 @@
+"""Timestamps as the API speaks them: any ISO 8601 form comes in, one form goes out."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+
+_FORM = re.compile(
+    r"""
+    (?P<day> \d{4}-\d\d-\d\d | \d{8} | \d{4}-W\d\d-\d | \d{4}W\d{3} | \d{4}-?\d{3} )
+    (?: [T ]
+        (?P<hour> [01]\d | 2[0-4] )
+        (?: :? (?P<minute> [0-5]\d ) (?: :? (?P<second> [0-5]\d | 60 ) (?: [.,] (?P<part> \d+ ) )? )? )?
+        (?P<zone> Z | (?P<sign> [+-] ) (?P<zone_hour> [01]\d | 2[0-3] ) (?: :? (?P<zone_minute> [0-5]\d ) )? )?
+    )?
+    """,  # noqa: E501
+    re.VERBOSE | re.ASCII,
+)
+
+
+def now() -> datetime:
+    """Return the present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def parse(text: str) -> datetime:
+    """Return the moment that `text` names, in UTC, cut to milliseconds.
+
+    Takes a calendar, week or ordinal date, alone (its midnight) or with a time, separated by `T`
+    or a space, in the basic or the extended format. Without a zone it is UTC. 24:00 is the next
+    midnight, and a leap second counts as the second after it. Raises ValueError for anything
+    else and for moments outside the years 1 to 9999. (ISO 8601-1, RFC 3339 section 5.6)
+    """
+    match = _FORM.fullmatch(text.upper())
+    if match is None:
+        raise ValueError("write it like 2021-07-04 or 2021-07-04T13:34:56Z")
+    try:
+        moment = datetime.combine(_day(match["day"]), datetime.min.time(), UTC)
+        return moment + _since_midnight(match) - _offset(match)
+    except OverflowError as error:
+        raise ValueError("not within the years 1 to 9999") from error
+
+
+def format_utc(moment: datetime) -> str:
+    """Return `2021-07-04T13:34:56.000Z`, the form in which the API answers and the file keeps."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _day(text: str) -> date:
+    if "W" in text or (len(text) >= 8 and text.count("-") != 1):
+        return date.fromisoformat(text)
+    first = date(int(text[:4]), 1, 1)
+    day = first + timedelta(days=int(text[-3:]) - 1)
+    if day.year != first.year:
+        raise ValueError("that year has no such day")
+    return day
+
+
+def _since_midnight(match: re.Match[str]) -> timedelta:
+    hour, minute, second = (int(match[part] or 0) for part in ("hour", "minute", "second"))
+    milliseconds = int(f"{match['part'] or '0'}00"[:3])
+    if hour == 24 and (minute or second or milliseconds):
+        raise ValueError("24:00 is the last moment of a day")
+    if second == 60 and minute != 59:
+        raise ValueError("a leap second ends an hour")
+    return timedelta(hours=hour, minutes=minute, seconds=second, milliseconds=milliseconds)
+
+
+def _offset(match: re.Match[str]) -> timedelta:
+    offset = timedelta(
+        hours=int(match["zone_hour"] or 0), minutes=int(match["zone_minute"] or 0)
+    )
+    return -offset if match["sign"] == "-" else offset
