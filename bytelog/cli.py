@@ -24,7 +24,9 @@ class Date(click.ParamType[datetime]):
 
     name = "date"
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
         """Return the moment, or fail with what a date looks like."""
         try:
             return timestamps.parse(value)

@@ -72,7 +72,9 @@ class UTCTimestamp(TypeDecorator[datetime]):
 
 def init_app(app: Flask) -> None:
     """Connect the application to its database; raises UnusableDatabase."""
-    url = app.config["BYTELOG_DATABASE_URL"] or f"sqlite:///{Path(app.instance_path) / 'bytelog.db'}"
+    url = (
+        app.config["BYTELOG_DATABASE_URL"] or f"sqlite:///{Path(app.instance_path) / 'bytelog.db'}"
+    )
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
         # No transaction but those that the writer begins: a read that turns into a write fails.

@@ -59,9 +59,10 @@ def follow_trace(project_id: int, trace_id: str) -> Response:
 
 
 def _json_body() -> bytes:
-    if request.mimetype not in _JSON_TYPES and not request.mimetype.endswith("+json"):
+    kind = request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if kind not in _JSON_TYPES and not kind.endswith("+json"):
         raise UnsupportedMediaType("Send JSON, with the header `Content-Type: application/json`.")
-    return request.get_data()
+    return request.get_data(cache=False)
 
 
 def _answer(listing: Listing) -> Response:

@@ -9,21 +9,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from json.decoder import scanstring
 from typing import Any, NoReturn
 
 from .config import MAX_DEPTH
 
-_SPACE = r"[ \t\n\r]*"
-_OPEN = re.compile(rf"{_SPACE}\{{{_SPACE}")
-_QUOTE = re.compile(r'"')
-_COLON = re.compile(rf"{_SPACE}:{_SPACE}")
-_COMMA = re.compile(rf"{_SPACE},{_SPACE}")
-_CLOSE = re.compile(rf"{_SPACE}\}}{_SPACE}")
+_DATA = re.compile(r'"data"[ \t\n\r]*:[ \t\n\r]*(?={)')
 _STRING_OR_SPACE = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\n\r]+')
-_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class InvalidJSON(ValueError):
@@ -38,47 +30,37 @@ class ObjectText:
 
 
 def decode_object(body: bytes) -> dict[str, Any]:
-    """Decode a JSON object from UTF-8; a member that is an object comes as ObjectText.
+    """Decode a JSON object from UTF-8; its member `data`, if an object, comes as ObjectText.
 
     Raises InvalidJSON for duplicate names, lone surrogates, NaN, Infinity, numbers beyond a
     double, nesting deeper than MAX_DEPTH, a byte order mark, and whatever else is not I-JSON.
     """
     try:
         text = body.decode("utf-8")
-        return _unique([(name, _kept(value, raw)) for name, value, raw in _members(text)])
+        members = _decoder.decode(text)
+        if "\\u" in text:
+            json.dumps(members, ensure_ascii=False).encode("utf-8")  # a lone surrogate fails
     except RecursionError as error:
         raise InvalidJSON(f"nested deeper than {MAX_DEPTH} levels") from error
     except ValueError as error:
         raise InvalidJSON(str(error)) from error
-
-
-def _members(text: str) -> Iterator[tuple[str, Any, str]]:
-    position = _after(_OPEN, text, 0)
-    end = _CLOSE.match(text, position)
-    while end is None:
-        name, position = scanstring(text, _after(_QUOTE, text, position))
-        start = _after(_COLON, text, position)
-        value, position = _decoder.raw_decode(text, start)
-        yield name, value, text[start:position]
-        end = _CLOSE.match(text, position)
-        position = position if end else _after(_COMMA, text, position)
-    if end.end() != len(text):
-        raise InvalidJSON(f"something follows the object at character {end.end()}")
-
-
-def _after(token: re.Pattern[str], text: str, position: int) -> int:
-    match = token.match(text, position)
-    if match is None:
-        raise InvalidJSON(f"not a JSON object: unexpected text at character {position}")
-    return match.end()
-
-
-def _kept(value: Any, raw: str) -> Any:
-    if _SURROGATE_ESCAPE.search(raw):
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    if raw.count("[") + raw.count("{") >= MAX_DEPTH and _depth(value) >= MAX_DEPTH:
+    if not isinstance(members, dict):
+        raise InvalidJSON("not an object")
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(members) > MAX_DEPTH:
         raise InvalidJSON(f"nested deeper than {MAX_DEPTH} levels")
-    return ObjectText(_STRING_OR_SPACE.sub(r"\1", raw)) if isinstance(value, dict) else value
+    if isinstance(members.get("data"), dict):
+        members["data"] = _object_text(text, members["data"])
+    return members
+
+
+def _object_text(text: str, data: dict[str, Any]) -> ObjectText:
+    # In an event nothing before `data` nests, so the first match is its own. Only a name with
+    # escapes in it, `"d\u0061ta"`, is not found, or hides another one: hence the comparison.
+    start = _DATA.search(text)
+    found, end = _decoder.raw_decode(text, start.end()) if start else (None, 0)
+    if start is None or found != data:
+        raise InvalidJSON("write the name `data` without escapes, and nothing nested before it")
+    return ObjectText(_STRING_OR_SPACE.sub(r"\1", text[start.end() : end]))
 
 
 def _depth(value: Any) -> int:

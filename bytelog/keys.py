@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from . import timestamps
 from .db import db, translated
 from .models import ApiKey, Project
-from .writer import writer
+from .writer import current_writer
 
 PREFIX = "byl_"
 SCOPES = ("read", "write")
@@ -52,7 +52,7 @@ def create(
     """Make a key and return it; it cannot be had again. The project comes into being with it."""
     random = "".join(secrets.choice(_BASE62) for _ in range(_RANDOM_CHARACTERS))
     key = PREFIX + random + check_characters(random)
-    with writer.transaction() as connection:
+    with current_writer().transaction() as connection:
         connection.execute(
             ApiKey.__table__.insert(),
             {
@@ -70,7 +70,9 @@ def create(
 def find(key: str) -> Access | None:
     """Return what a key opens, None if it is unknown, revoked or expired."""
     wanted = digest(key)
-    statement = select(*ApiKey.__table__.columns).where(ApiKey.digest == wanted, ApiKey.revoked.is_(None))
+    statement = select(*ApiKey.__table__.columns).where(
+        ApiKey.digest == wanted, ApiKey.revoked.is_(None)
+    )
     row = next(iter(_fetch(statement)), None)
     if row is None or not hmac.compare_digest(row.digest, wanted):
         return None
@@ -95,7 +97,7 @@ def revoke(name_or_id: str) -> str:
     if len(matches) > 1:
         ids = ", ".join(str(key.id) for key in matches)
         raise UnknownKey(f"{len(matches)} active keys {name_or_id!r}; name one by its id: {ids}.")
-    with writer.transaction() as connection:
+    with current_writer().transaction() as connection:
         ended = update(ApiKey).where(ApiKey.id == matches[0].id)
         connection.execute(ended.values(revoked=timestamps.now()))
     return str(matches[0].name)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypedDict
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import RAISE, Schema, ValidationError, fields
 
 from . import timestamps
 from .config import MAX_ID, MAX_TEXT_LENGTH, MIN_ID
@@ -30,38 +30,43 @@ class Window(TypedDict, total=False):
     end: datetime
 
 
+class Identifier(fields.Field[int]):
+    """A JSON integer of 64 bits."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        if type(value) is not int or not MIN_ID <= value <= MAX_ID:
+            raise ValidationError("Must be an integer of 64 bits.")
+        return value
+
+
+class Text(fields.Field[str]):
+    """A short string; without NUL, at which a C program would take it to end."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if type(value) is not str or not 1 <= len(value) <= MAX_TEXT_LENGTH or "\0" in value:
+            raise ValidationError(
+                f"Must be a string of 1 to {MAX_TEXT_LENGTH} characters, not NUL."
+            )
+        return value
+
+
 class Timestamp(fields.Field[datetime]):
     """A date in any ISO 8601 form."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
-        if not isinstance(value, str):
-            raise ValidationError("Not a date: send a string such as 2021-07-04T13:34:56Z.")
         try:
             return timestamps.parse(value)
-        except ValueError as error:
-            raise ValidationError(f"Not a date: {error}.") from error
+        except (TypeError, ValueError) as error:
+            raise ValidationError(f"Must be a date: {error}.") from error
 
 
 class JSONObject(fields.Field[str]):
     """A JSON object, kept as its text."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        if not isinstance(value, ObjectText):
-            raise ValidationError("Not a JSON object.")
+        if type(value) is not ObjectText:
+            raise ValidationError("Must be a JSON object.")
         return value.text
-
-
-def without_nul(text: str) -> None:
-    """Raise ValidationError for NUL, at which a C program would take the text to end."""
-    if "\0" in text:
-        raise ValidationError("Contains NUL.")
-
-
-_length = validate.Length(1, MAX_TEXT_LENGTH)
-
-
-def _text() -> fields.String:
-    return fields.String(required=True, validate=[_length, without_nul])
 
 
 class EventSchema(Schema):
@@ -70,9 +75,9 @@ class EventSchema(Schema):
     class Meta:
         unknown = RAISE
 
-    id = fields.Integer(required=True, strict=True, validate=validate.Range(MIN_ID, MAX_ID))
-    name = _text()
-    trace_id = _text()
+    id = Identifier(required=True)
+    name = Text(required=True)
+    trace_id = Text(required=True)
     date = Timestamp(load_default=timestamps.now)
     data = JSONObject(load_default="{}")
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
 from flask import Flask
+from greenlet import getcurrent
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
-from waitress.server import create_server
+from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
 from . import db, errors, keys
@@ -28,7 +30,7 @@ from .config import (
     SEND_BUFFER_BYTES,
     STOP_SECONDS,
 )
-from .writer import Gathered, writer
+from .writer import Gathered, current_writer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -38,6 +40,11 @@ log = logging.getLogger("bytelog")
 
 class RecordingLane(ThreadedTaskDispatcher):
     """One thread that takes all waiting requests at once, so that their events share a commit."""
+
+    def __init__(self, announce: Callable[[], None]) -> None:
+        super().__init__()
+        self._announce = announce
+        self.set_thread_count(1)
 
     def handler_thread(self, thread_no: int) -> None:
         """Serve requests until the lane is stopped."""
@@ -50,6 +57,7 @@ class RecordingLane(ThreadedTaskDispatcher):
                     paused.append(request)
             for request in paused:
                 request.switch()
+            self._announce()
 
     def _wait(self, thread_no: int) -> bool:
         with self.lock:
@@ -68,10 +76,9 @@ class RecordingLane(ThreadedTaskDispatcher):
 class Lanes(ThreadedTaskDispatcher):
     """Recording in one lane, everything else in threads: a slow reader never delays a writer."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, announce: Callable[[], None]) -> None:
         super().__init__()
-        self._recording = RecordingLane()
-        self._recording.set_thread_count(1)
+        self._recording = RecordingLane(announce)
         self.set_thread_count(threads)
 
     def add_task(self, task: HTTPChannel) -> None:
@@ -105,61 +112,70 @@ class Channel(HTTPChannel):
         return bool(self.requests or self.request or self.total_outbufs_len)
 
 
+class Listener(TcpWSGIServer):
+    """The listening socket and the loop that reads from its connections."""
+
+    channel_class = Channel
+
+    def pull_trigger(self) -> None:
+        """Wake the loop; for gathered requests their lane does it once, when all are answered."""
+        if not isinstance(getcurrent(), Gathered):
+            super().pull_trigger()
+
+
 class Server:
-    """A listening server; raises OSError when the address cannot be had."""
+    """A server that listens; raises OSError when the address cannot be had."""
 
     def __init__(self, app: Flask, host: str, port: int, threads: int) -> None:
         self._app = app
         self._stopping = False
         self._sockets: dict[int, Any] = {}
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            listener = socket.create_server((host, port), family=family)
-        except OSError as error:
-            reason = f"cannot listen on {host}, port {port}: {error.strerror}. Choose a free --port."
-            raise OSError(reason) from error
-        self._server = create_server(
+        listener = _listen(host, port)
+        self.url = _url(host, listener.getsockname()[1])
+        self._listener = Listener(
             app,
             map=self._sockets,
-            _dispatcher=Lanes(threads),
+            dispatcher=Lanes(threads, lambda: self._listener.pull_trigger()),
+            _sock=listener,
+            bind_socket=False,
+            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
             sockets=[listener],
             ident="bytelog",
-            asyncore_use_poll=True,
             connection_limit=CONNECTIONS,
             channel_timeout=KEEP_ALIVE_SECONDS,
             max_request_header_size=MAX_HEADER_BYTES,
             max_request_body_size=MAX_BODY_BYTES,
             outbuf_high_watermark=SEND_BUFFER_BYTES,
         )
-        self._server.channel_class = Channel
-        self.url = _url(host, listener.getsockname()[1])
 
     def run(self) -> None:
         """Serve until SIGTERM or Ctrl-C, then finish the requests in hand."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         _greet(self._app, self.url)
+        # What the start left behind stays: without it a full garbage collection is short.
+        gc.freeze()
         while not self._stopping:
             self._turn(seconds=1)
         log.info("stopping: finishing the requests in hand")
-        self._server.del_channel()
-        self._server.socket.close()
+        self._listener.del_channel()
+        self._listener.socket.close()
         deadline = time.monotonic() + STOP_SECONDS
         while self._is_busy() and time.monotonic() < deadline:
             self._turn(seconds=0.1)
-        writer.close()
+        current_writer().close()
         log.info("stopped")
 
     def _turn(self, seconds: float) -> None:
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._sockets, count=1)
 
     def _is_busy(self) -> bool:
-        return any(channel.is_busy() for channel in self._server.active_channels.values())
+        return any(channel.is_busy() for channel in self._listener.active_channels.values())
 
     def _stop(self, number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)  # the second time ends the process at once
         self._stopping = True
-        self._server.pull_trigger()
+        self._listener.pull_trigger()
 
 
 class AccessLog:
@@ -187,6 +203,17 @@ def set_up_logging() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # Waitress warns of every request that waits for a thread, however shortly.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            f"cannot listen on {host}, port {port}: {reason}. Choose another --host or --port."
+        ) from error
 
 
 def _greet(app: Flask, url: str) -> None:

@@ -7,7 +7,7 @@ highest key at its start: events are only ever appended, so that is a snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -30,7 +30,7 @@ from .config import PAGE_EVENTS
 from .db import StorageError, UTCTimestamp, db, translated
 from .models import Event
 from .schemas import EventFields, Window
-from .writer import writer
+from .writer import current_writer
 
 _Conditions = tuple[ColumnElement[bool], ...]
 
@@ -70,7 +70,7 @@ class Listing:
 def record(project_id: int, event: EventFields) -> None:
     """Store an event; returns when it is on the disk, raises StorageError when it is not."""
     date = timestamps.format_utc(event["date"])
-    writer.append(
+    current_writer().append(
         (project_id, event["id"], event["name"], event["trace_id"], date, event["data"])
     )
 
@@ -78,7 +78,7 @@ def record(project_id: int, event: EventFields) -> None:
 def window(project_id: int, days: Window) -> Listing:
     """List the events of a project from `start` until before `end`; raises StorageError."""
     start, end = days.get("start", _BEGINNING), days.get("end")
-    scope = (Event.project_id == project_id, Event.date >= start)
+    scope = (Event.project_id == project_id,)
     return _listing((*scope, Event.date < end) if end else scope, start)
 
 
@@ -94,56 +94,60 @@ def ping() -> None:
 
 def _listing(scope: _Conditions, start: datetime) -> Listing:
     engine = db.engine
-    count, last = _fetch(engine, select(func.count(), func.max(Event.key)).where(*scope), {})
+    covered = select(func.count(), func.max(Event.key)).where(*scope, Event.date >= start)
+    [(count, last)] = _fetch(engine, covered, {})
+    # Not `start`: SQLite would seek to it, and not to where the page begins, in every page.
     scope = (*scope, Event.key <= last)
-    return Listing(count, _pages(engine, scope, start, count) if count else iter(()))
+    pages = _pages(engine, scope, start, count)
+    return Listing(count, (page.replace(_SEAM, _JOINED) for page in pages))
 
 
-def _pages(
-    engine: Engine, scope: _Conditions, start: datetime, count: int
-) -> Iterator[bytes]:
-    part, position, rows = _SAME_DATE, {"date": start, "key": 0}, PAGE_EVENTS
+def _pages(engine: Engine, scope: _Conditions, start: datetime, count: int) -> Iterator[bytes]:
+    same_date, later = _Part(scope, _SAME_DATE), _Part(scope, _LATER)
+    part, position, rows = same_date, {"date": start, "key": 0}, PAGE_EVENTS
     while count:
         try:
-            found, text = _fetch(engine, _page(scope, part), {**position, "rows": rows})
+            [(found, text)] = _fetch(engine, part.page, {**position, "rows": rows})
         except _TooLong:
             rows //= 2
             continue
         if found:
-            yield text.replace(_SEAM, _JOINED) + b"}"
+            yield text
         count -= found
-        if found == rows:
-            edge = _fetch(engine, _edge(scope, part), {**position, "skipped": rows - 1})
-            part, position = _SAME_DATE, {"date": edge.date, "key": edge.key}
-        elif part is _LATER and count:
+        if found == rows and count:
+            [last, *following] = _fetch(engine, part.edge, {**position, "skipped": rows - 1})
+            position = {"date": last.date, "key": last.key}
+            part = same_date if [row for row in following if row.date == last.date] else later
+        elif part is same_date:
+            part = later
+        elif count:
             raise StorageError(f"{count} events went away while they were listed")
-        else:
-            part = _LATER
         rows = min(2 * rows, PAGE_EVENTS)
+
+
+class _Part:
+    """Statements for one part of what follows a position: a `page`, and the events at its `edge`."""
+
+    def __init__(self, scope: _Conditions, part: _Conditions) -> None:
+        ordered = select(Event).where(*scope, *part).order_by(Event.date, Event.key)
+        # SQLite keeps the order of a subquery for an aggregate around it (flattening rule 16).
+        events = ordered.with_only_columns(_text).limit(bindparam("rows")).subquery()
+        text = func.group_concat(events.c.text, "},").concat("}")
+        self.page = select(func.count(), cast(text, LargeBinary))
+        edge = ordered.with_only_columns(Event.date, Event.key)
+        self.edge = edge.limit(2).offset(bindparam("skipped"))
 
 
 class _TooLong(Exception):
     """The text of a page exceeds PAGE_BYTES."""
 
 
-def _page(scope: _Conditions, part: _Conditions) -> Select[Any]:
-    # SQLite keeps the order of a subquery for an aggregate around it (flattening rule 16).
-    events = _ordered(select(_text), scope, part).limit(bindparam("rows")).subquery()
-    return select(func.count(), cast(func.group_concat(events.c.text, "},"), LargeBinary))
-
-
-def _edge(scope: _Conditions, part: _Conditions) -> Select[Any]:
-    return _ordered(select(Event.date, Event.key), scope, part).limit(1).offset(bindparam("skipped"))
-
-
-def _ordered(columns: Select[Any], scope: _Conditions, part: _Conditions) -> Select[Any]:
-    return columns.where(*scope, *part).order_by(Event.date, Event.key)
-
-
-def _fetch(engine: Engine, statement: Select[Any], parameters: dict[str, Any]) -> Row[Any]:
+def _fetch(
+    engine: Engine, statement: Select[Any], parameters: dict[str, Any]
+) -> Sequence[Row[Any]]:
     try:
         with engine.connect() as connection:
-            return connection.execute(statement, parameters).one()
+            return connection.execute(statement, parameters).all()
     except DataError as error:
         raise _TooLong from error
     except DBAPIError as error:

@@ -31,19 +31,28 @@ def parse(text: str) -> datetime:
     midnight, and a leap second counts as the second after it. Raises ValueError for anything
     else and for moments outside the years 1 to 9999. (ISO 8601-1, RFC 3339 section 5.6)
     """
-    match = _FORM.fullmatch(text.upper())
+    form = text.upper() if isinstance(text, str) else ""
+    match = _FORM.fullmatch(form)
     if match is None:
         raise ValueError("write it like 2021-07-04 or 2021-07-04T13:34:56Z")
     try:
-        moment = datetime.combine(_day(match["day"]), datetime.min.time(), UTC)
-        return moment + _since_midnight(match) - _offset(match)
+        return _moment(form, match)
     except OverflowError as error:
-        raise ValueError("not within the years 1 to 9999") from error
+        raise ValueError("it is not within the years 1 to 9999") from error
 
 
 def format_utc(moment: datetime) -> str:
     """Return `2021-07-04T13:34:56.000Z`, the form in which the API answers and the file keeps."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _moment(form: str, match: re.Match[str]) -> datetime:
+    try:
+        moment = datetime.fromisoformat(form)
+    except ValueError:  # what Python does not know: ordinal dates, 24:00 and leap seconds
+        midnight = datetime.combine(_day(match["day"]), datetime.min.time(), UTC)
+        return midnight + _since_midnight(match) - _offset(match)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _day(text: str) -> date:
@@ -67,7 +76,5 @@ def _since_midnight(match: re.Match[str]) -> timedelta:
 
 
 def _offset(match: re.Match[str]) -> timedelta:
-    offset = timedelta(
-        hours=int(match["zone_hour"] or 0), minutes=int(match["zone_minute"] or 0)
-    )
+    offset = timedelta(hours=int(match["zone_hour"] or 0), minutes=int(match["zone_minute"] or 0))
     return -offset if match["sign"] == "-" else offset

@@ -33,7 +33,6 @@ from flask import Flask, current_app
 from greenlet import getcurrent, greenlet
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
-from werkzeug.local import LocalProxy
 
 from .config import GROUP_EVENTS
 from .db import StorageError, db, immediate, translated, writable
@@ -126,16 +125,13 @@ def init_app(app: Flask) -> None:
         app.extensions["bytelog.writer"] = Writer(db.engine)
 
 
-def _current_writer() -> Writer:
+def current_writer() -> Writer:
+    """Return the writer of the current application."""
     return cast("Writer", current_app.extensions["bytelog.writer"])
-
-
-writer = LocalProxy(_current_writer)
 
 
 @lru_cache(GROUP_EVENTS)
 def _insert_statement(rows: int) -> str:
-    return (
-        "INSERT INTO event (project_id, id, name, trace_id, date, data) VALUES "
-        + ", ".join(["(?, ?, ?, ?, ?, ?)"] * rows)
+    return "INSERT INTO event (project_id, id, name, trace_id, date, data) VALUES " + ", ".join(
+        ["(?, ?, ?, ?, ?, ?)"] * rows
     )

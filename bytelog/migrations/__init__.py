@@ -61,10 +61,12 @@ def _create(connection: Connection) -> None:
     # A new database needs no history: this spares every first start the import of Alembic.
     Base.metadata.create_all(connection, checkfirst=False)
     connection.execute(Project.__table__.insert(), {"id": DEFAULT_PROJECT_ID, "name": "default"})
-    connection.execute(text(
-        f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
-        f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
-    ))
+    connection.execute(
+        text(
+            f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
+            f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
+        )
+    )
     connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES (:head)"), {"head": HEAD})
 
 
@@ -76,7 +78,9 @@ def _migrate(connection: Connection, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", "bytelog:migrations")
     config.attributes["connection"] = connection
-    if revision not in {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}:
+    if revision not in {
+        script.revision for script in ScriptDirectory.from_config(config).walk_revisions()
+    }:
         raise UnusableDatabase(
             f"the database {path(connection.engine)} was written by a newer bytelog (its schema is "
             f"{revision}, this one knows {HEAD}). Install that version, or restore a backup."
