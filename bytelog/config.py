@@ -19,6 +19,10 @@ SETTINGS: dict[str, str] = {
 MAX_BODY_BYTES = 1024 * 1024
 """Bytes of a request body: an event is a fact with its details, not a file."""
 
+MAX_UPLOAD_BYTES = 16 * MAX_BODY_BYTES
+"""Bytes of a body that `bytelog serve` reads before it hangs up: a client that is still sending
+when the connection breaks does not hear why."""
+
 MAX_DEPTH = 64
 """Levels of nesting in a body: Ruby's JSON reader stops at 100, and an answer adds three."""
 
@@ -27,6 +31,9 @@ MAX_TEXT_LENGTH = 255
 
 MIN_ID, MAX_ID = -(2**63), 2**63 - 1
 """Bounds of `id`: SQLite and PostgreSQL keep signed 64 bit integers."""
+
+LOG_BYTES = 16 * 1024 * 1024
+"""Bytes that the write-ahead log is cut back to once it has been emptied into the database."""
 
 BUSY_SECONDS = 2.0
 """How long a commit waits for another program that holds the database's write lock."""

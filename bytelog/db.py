@@ -12,13 +12,13 @@ from typing import Any, cast
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Dialect, Engine, String, TypeDecorator, event
+from sqlalchemy import URL, Connection, Dialect, Engine, String, TypeDecorator, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 
 from . import timestamps
-from .config import BUSY_SECONDS, PAGE_BYTES
+from .config import BUSY_SECONDS, LOG_BYTES, PAGE_BYTES
 
 
 class Base(DeclarativeBase):
@@ -32,6 +32,8 @@ PRAGMAS = {
     "journal_mode": "WAL",
     # A commit has reached the disk when it returns; NORMAL would lose the last ones in a power cut.
     "synchronous": "FULL",
+    # A long transaction, such as an import, does not leave a log of its size behind for good.
+    "journal_size_limit": str(LOG_BYTES),
     "foreign_keys": "ON",
     # One connection writes, the writer's: SQLite before 3.51.3 can damage the file when two
     # connections write or checkpoint at the same moment.
@@ -80,7 +82,7 @@ def init_app(app: Flask) -> None:
         # No transaction but those that the writer begins: a read that turns into a write fails.
         "isolation_level": "AUTOCOMMIT",
         "connect_args": {"timeout": BUSY_SECONDS},
-        **({} if _in_memory(url) else {"max_overflow": -1, "pool_use_lifo": True}),
+        **({} if is_in_memory(make_url(url)) else {"max_overflow": -1, "pool_use_lifo": True}),
     }
     _create_file(app, url)
     db.init_app(app)
@@ -91,6 +93,11 @@ def init_app(app: Flask) -> None:
 def path(engine: Engine) -> str:
     """Return where the database is, for people to read."""
     return engine.url.database or engine.url.render_as_string(hide_password=True)
+
+
+def is_in_memory(url: URL) -> bool:
+    """Tell whether a database ends with its process."""
+    return url.database in (None, "", ":memory:")
 
 
 def writable(engine: Engine) -> Connection:
@@ -124,13 +131,9 @@ def translated(error: DBAPIError) -> StorageError:
     return kinds.get(code, StorageError)(str(error.orig))
 
 
-def _in_memory(url: str) -> bool:
-    return make_url(url).database in (None, "", ":memory:")
-
-
 def _create_file(app: Flask, url: str) -> None:
     """Make the data folder and the file before SQLite does, so that only their owner reads them."""
-    if _in_memory(url):
+    if is_in_memory(make_url(url)):
         return
     try:
         Path(app.instance_path).mkdir(mode=0o700, parents=True, exist_ok=True)

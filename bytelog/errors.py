@@ -7,7 +7,6 @@ with the members of RFC 9457 and `errors`, which names each bad field.
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, current_app, request
@@ -39,15 +38,14 @@ def init_app(app: Flask) -> None:
 def answer(error: HTTPException, problems: list[dict[str, str]] | None = None) -> Response:
     """Return the answer for an HTTP error, with the headers that the error owes."""
     response = Response(status=error.code, headers=error.get_headers(request.environ))
-    phrase = HTTPStatus(response.status_code).phrase
-    short = "validation error" if problems else phrase
+    short = "validation error" if problems else error.name
     response.mimetype = "application/json"
     details: dict[str, Any] = {}
     if request.accept_mimetypes.best_match(["application/json", PROBLEM]) == PROBLEM:
         response.mimetype = PROBLEM
         details = {
             "type": "about:blank",
-            "title": phrase,
+            "title": error.name,
             "status": response.status_code,
             "detail": error.description,
         }
@@ -62,10 +60,11 @@ def body(short: str, details: dict[str, Any] | None = None) -> str:
 
 
 def _invalid(error: ValidationError) -> Response:
+    messages: dict[str, list[str]] = error.normalized_messages()  # type: ignore[no-untyped-call]
     where, root = ("pointer", "#/") if request.method == "POST" else ("parameter", "")
     problems = [
         {where: (root + str(name)).rstrip("/"), "detail": detail}
-        for name, details in error.normalized_messages().items()
+        for name, details in messages.items()
         for detail in details
     ]
     return answer(BadRequest("The request was not understood; `errors` says why."), problems)
@@ -75,10 +74,9 @@ def _not_stored(error: StorageError) -> Response:
     current_app.logger.error("%s: %s", type(error).__name__, error)
     if isinstance(error, StorageFull):
         return answer(InsufficientStorage())
-    detail = "The database is busy." if isinstance(error, StorageBusy) else "The database failed."
-    return answer(
-        ServiceUnavailable(f"{detail} Nothing was stored; try again.", RETRY_AFTER_SECONDS)
-    )
+    cause = "is busy" if isinstance(error, StorageBusy) else "failed"
+    detail = f"The database {cause}. Nothing was stored; try again."
+    return answer(ServiceUnavailable(detail, retry_after=RETRY_AFTER_SECONDS))
 
 
 def _unexpected(error: Exception) -> Response:

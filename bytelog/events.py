@@ -46,15 +46,15 @@ def register_event(project_id: int) -> Response:
 @requires("read")
 def list_events(project_id: int) -> Response:
     """Send the events of a window."""
-    query = schemas.load_query(schemas.WindowSchema, request.args)
-    return _answer(store.window(project_id, query))
+    query = schemas.load_query(schemas.window_schema, request.args.to_dict(flat=False))
+    return _answer(store.window(project_id, query.get("start"), query.get("end")))
 
 
 @blueprint.get("/trace/<trace_id:trace_id>")
 @requires("read")
 def follow_trace(project_id: int, trace_id: str) -> Response:
     """Send the events that carry a trace id."""
-    schemas.load_query(schemas.NoParameters, request.args)
+    schemas.load_query(schemas.no_parameters, request.args.to_dict(flat=False))
     return _answer(store.trace(project_id, trace_id))
 
 

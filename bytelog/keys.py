@@ -54,7 +54,7 @@ def create(
     key = PREFIX + random + check_characters(random)
     with current_writer().transaction() as connection:
         connection.execute(
-            ApiKey.__table__.insert(),
+            insert(ApiKey),
             {
                 "project_id": _project_id(connection, project),
                 "name": name,

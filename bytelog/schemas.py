@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -21,13 +21,6 @@ class EventFields(TypedDict):
     trace_id: str
     date: datetime
     data: str
-
-
-class Window(TypedDict, total=False):
-    """The days that a listing covers: `start` is in it, `end` is not; either may be missing."""
-
-    start: datetime
-    end: datetime
 
 
 class Identifier(fields.Field[int]):
@@ -100,6 +93,8 @@ class NoParameters(Schema):
 
 
 _event_schema = EventSchema()
+window_schema = WindowSchema()
+no_parameters = NoParameters()
 
 
 def load_event(body: bytes) -> EventFields:
@@ -112,10 +107,10 @@ def load_event(body: bytes) -> EventFields:
     return event
 
 
-def load_query(schema: Callable[[], Schema], query: Mapping[str, list[str]]) -> dict[str, Any]:
+def load_query(schema: Schema, query: Mapping[str, list[str]]) -> dict[str, Any]:
     """Return the parameters of a query string; raises ValidationError naming each bad one."""
     repeated = {name: ["Given more than once."] for name, values in query.items() if values[1:]}
     if repeated:
         raise ValidationError(repeated)
-    parameters: dict[str, Any] = schema().load({name: values[0] for name, values in query.items()})
+    parameters: dict[str, Any] = schema.load({name: values[0] for name, values in query.items()})
     return parameters

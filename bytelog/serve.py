@@ -25,8 +25,8 @@ from .config import (
     CONNECTIONS,
     GROUP_EVENTS,
     KEEP_ALIVE_SECONDS,
-    MAX_BODY_BYTES,
     MAX_HEADER_BYTES,
+    MAX_UPLOAD_BYTES,
     SEND_BUFFER_BYTES,
     STOP_SECONDS,
 )
@@ -49,7 +49,7 @@ class RecordingLane(ThreadedTaskDispatcher):
     def handler_thread(self, thread_no: int) -> None:
         """Serve requests until the lane is stopped."""
         while self._wait(thread_no):
-            paused = []
+            paused: list[Gathered] = []
             while self.queue and len(paused) < GROUP_EVENTS:
                 request = Gathered(self.queue.popleft().service)
                 request.switch()
@@ -85,7 +85,10 @@ class Lanes(ThreadedTaskDispatcher):
         """Queue a channel whose next request is complete."""
         request = task.requests[0]
         records = not request.error and request.command == "POST"
-        (self._recording if records else super()).add_task(task)
+        if records:
+            self._recording.add_task(task)
+        else:
+            super().add_task(task)
 
 
 class JSONErrorTask(ErrorTask):
@@ -144,7 +147,7 @@ class Server:
             connection_limit=CONNECTIONS,
             channel_timeout=KEEP_ALIVE_SECONDS,
             max_request_header_size=MAX_HEADER_BYTES,
-            max_request_body_size=MAX_BODY_BYTES,
+            max_request_body_size=MAX_UPLOAD_BYTES,
             outbuf_high_watermark=SEND_BUFFER_BYTES,
         )
 
@@ -163,6 +166,8 @@ class Server:
         deadline = time.monotonic() + STOP_SECONDS
         while self._is_busy() and time.monotonic() < deadline:
             self._turn(seconds=0.1)
+        # The last connection to close empties the write-ahead log into the database.
+        db.db.engine.dispose()
         current_writer().close()
         log.info("stopped")
 

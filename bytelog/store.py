@@ -15,9 +15,8 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Engine,
+    Executable,
     LargeBinary,
-    Row,
-    Select,
     bindparam,
     cast,
     func,
@@ -29,7 +28,7 @@ from . import timestamps
 from .config import PAGE_EVENTS
 from .db import StorageError, UTCTimestamp, db, translated
 from .models import Event
-from .schemas import EventFields, Window
+from .schemas import EventFields
 from .writer import current_writer
 
 _Conditions = tuple[ColumnElement[bool], ...]
@@ -75,11 +74,10 @@ def record(project_id: int, event: EventFields) -> None:
     )
 
 
-def window(project_id: int, days: Window) -> Listing:
+def window(project_id: int, start: datetime | None, end: datetime | None) -> Listing:
     """List the events of a project from `start` until before `end`; raises StorageError."""
-    start, end = days.get("start", _BEGINNING), days.get("end")
-    scope = (Event.project_id == project_id,)
-    return _listing((*scope, Event.date < end) if end else scope, start)
+    scope: _Conditions = (Event.project_id == project_id,)
+    return _listing((*scope, Event.date < end) if end else scope, start or _BEGINNING)
 
 
 def trace(project_id: int, trace_id: str) -> Listing:
@@ -95,9 +93,9 @@ def ping() -> None:
 def _listing(scope: _Conditions, start: datetime) -> Listing:
     engine = db.engine
     covered = select(func.count(), func.max(Event.key)).where(*scope, Event.date >= start)
-    [(count, last)] = _fetch(engine, covered, {})
+    ((count, last),) = _fetch(engine, covered, {})
     # Not `start`: SQLite would seek to it, and not to where the page begins, in every page.
-    scope = (*scope, Event.key <= last)
+    scope = (*scope, Event.key <= (last or 0))
     pages = _pages(engine, scope, start, count)
     return Listing(count, (page.replace(_SEAM, _JOINED) for page in pages))
 
@@ -107,7 +105,7 @@ def _pages(engine: Engine, scope: _Conditions, start: datetime, count: int) -> I
     part, position, rows = same_date, {"date": start, "key": 0}, PAGE_EVENTS
     while count:
         try:
-            [(found, text)] = _fetch(engine, part.page, {**position, "rows": rows})
+            ((found, text),) = _fetch(engine, part.page, {**position, "rows": rows})
         except _TooLong:
             rows //= 2
             continue
@@ -126,7 +124,7 @@ def _pages(engine: Engine, scope: _Conditions, start: datetime, count: int) -> I
 
 
 class _Part:
-    """Statements for one part of what follows a position: a `page`, and the events at its `edge`."""
+    """Statements for one part of what follows a position: a page, and the events at its edge."""
 
     def __init__(self, scope: _Conditions, part: _Conditions) -> None:
         ordered = select(Event).where(*scope, *part).order_by(Event.date, Event.key)
@@ -142,9 +140,7 @@ class _TooLong(Exception):
     """The text of a page exceeds PAGE_BYTES."""
 
 
-def _fetch(
-    engine: Engine, statement: Select[Any], parameters: dict[str, Any]
-) -> Sequence[Row[Any]]:
+def _fetch(engine: Engine, statement: Executable, parameters: dict[str, Any]) -> Sequence[Any]:
     try:
         with engine.connect() as connection:
             return connection.execute(statement, parameters).all()

@@ -84,8 +84,9 @@ class Writer:
                 raise translated(error) from error
 
     def close(self) -> None:
-        """Close the connection once the last commit is through."""
+        """Close the connection once the last commit is through; the writer is of no use then."""
         with self._turn:
+            self._connection.detach()
             self._connection.close()
 
     @cached_property
@@ -107,7 +108,7 @@ class Writer:
             self._connection.exec_driver_sql(_insert_statement(len(rows)), values)
         except DBAPIError as error:
             return translated(error)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             return StorageError(str(error))
         return None
 
@@ -132,6 +133,5 @@ def current_writer() -> Writer:
 
 @lru_cache(GROUP_EVENTS)
 def _insert_statement(rows: int) -> str:
-    return "INSERT INTO event (project_id, id, name, trace_id, date, data) VALUES " + ", ".join(
-        ["(?, ?, ?, ?, ?, ?)"] * rows
-    )
+    values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * rows)
+    return f"INSERT INTO event (project_id, id, name, trace_id, date, data) VALUES {values}"  # noqa: S608

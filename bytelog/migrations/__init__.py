@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from flask import Flask
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
-from ..db import Base, UnusableDatabase, db, immediate, path, writable
+from ..db import Base, UnusableDatabase, db, immediate, is_in_memory, path, writable
 from ..models import DEFAULT_PROJECT_ID, Project
 
 HEAD = "0001"
 """The revision of the schema that this version works with."""
 
 VERSION_TABLE = "bytelog_version"
-"""Where a database notes its revision; not Alembic's default, so that a host's own is left alone."""
+"""Where a database notes its revision; apart from a host application's own `alembic_version`."""
+
+
+_version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 
 
 def init_app(app: Flask) -> None:
@@ -37,8 +40,9 @@ def upgrade(engine: Engine) -> None:
             f"the database {path(engine)} cannot be used: {error.orig}. Restore a backup, or "
             "name another data folder with BYTELOG_DATA."
         ) from error
-    # A pooled connection must not cross a fork, nor stay writable.
-    engine.dispose()
+    # No connection must cross a fork; a database in memory has only one, and lives in it.
+    if not is_in_memory(engine.url):
+        engine.dispose()
 
 
 def _take_step(connection: Connection) -> str:
@@ -54,20 +58,15 @@ def _take_step(connection: Connection) -> str:
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+    return connection.execute(select(_version.c.version_num)).scalar()
 
 
 def _create(connection: Connection) -> None:
     # A new database needs no history: this spares every first start the import of Alembic.
     Base.metadata.create_all(connection, checkfirst=False)
-    connection.execute(Project.__table__.insert(), {"id": DEFAULT_PROJECT_ID, "name": "default"})
-    connection.execute(
-        text(
-            f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
-            f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
-        )
-    )
-    connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES (:head)"), {"head": HEAD})
+    connection.execute(insert(Project).values(id=DEFAULT_PROJECT_ID, name="default"))
+    _version.create(connection)
+    connection.execute(insert(_version).values(version_num=HEAD))
 
 
 def _migrate(connection: Connection, revision: str) -> None:

@@ -1,0 +1,38 @@
+-- Without an argument: posts events like the API document's. With the number of traces that are
+-- stored as its argument: follows one of them at random.
+local traces
+local posted = 0
+
+-- The same as in database.py.
+local function trace_id(number)
+  return string.format("%08x", number * 2654435761 % 2 ^ 32)
+end
+
+function init(args)
+  traces = tonumber(args[1])
+  math.randomseed(os.time())
+  wrk.headers["Content-Type"] = not traces and "application/json" or nil
+end
+
+local function follow()
+  return wrk.format("GET", wrk.path .. "/trace/" .. trace_id(math.random(0, traces - 1)))
+end
+
+local function post()
+  posted = posted + 1
+  local body = '{"id": %d, "name": "paypal_payment", "trace_id": "%s", "data": {"client_id": "%d"}}'
+  local trace = trace_id(math.floor(posted / 4))
+  return wrk.format("POST", nil, nil, body:format(posted, trace, 17039485 + posted))
+end
+
+function request()
+  return traces and follow() or post()
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout
+  local line = '{"requests": %d, "failed": %d, "seconds": %f, "p50": %f, "p99": %f}\n'
+  local p50, p99 = latency:percentile(50), latency:percentile(99)
+  io.write(line:format(summary.requests, failed, summary.duration / 1e6, p50 / 1e6, p99 / 1e6))
+end

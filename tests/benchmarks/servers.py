@@ -1,0 +1,123 @@
+"""Servers as processes of their own, on free ports of the loopback interface."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import click
+
+API_KEY = "example_api_key"
+EVENTS = "/api/v1/events"
+
+_ROOT = Path(__file__).parents[2]
+_PATIENCE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that has answered its first request."""
+
+    pid: int
+    port: int
+    started_in: float
+
+    @property
+    def events_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{EVENTS}"
+
+    def get(self, path: str) -> Any:
+        return json.loads(_get(self.port, path)[1])
+
+    def resident(self) -> float:
+        """Return the megabytes of memory that the process occupies."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.findall(r"VmRSS:\s*(\d+) kB", status)[0]) * 1024 / 1e6
+
+
+@contextmanager
+def bytelog(folder: Path) -> Iterator[Server]:
+    """Run `bytelog serve` on a data folder."""
+    environment = {"BYTELOG_API_KEY": API_KEY, "BYTELOG_DATA": str(folder)}
+    port = _free_port()
+    with _running(["bytelog", "serve", "--port", str(port)], port, environment) as server:
+        yield server
+
+
+@contextmanager
+def other(module: str, *arguments: str) -> Iterator[Server]:
+    """Run one of the applications that bytelog is compared with."""
+    port = _free_port()
+    with _running([f"{__package__}.{module}", str(port), *arguments], port, {}) as server:
+        yield server
+
+
+@contextmanager
+def _running(command: list[str], port: int, settings: Mapping[str, str]) -> Iterator[Server]:
+    inherited = {name: it for name, it in os.environ.items() if not name.startswith("BYTELOG_")}
+    began = time.perf_counter()
+    with TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=_ROOT,
+            env={**inherited, **settings},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            _wait_for_answer(process, port, log)
+            yield Server(process.pid, port, time.perf_counter() - began)
+        finally:
+            _end(process)
+
+
+def _wait_for_answer(process: subprocess.Popen[bytes], port: int, log: IO[str]) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            status, _ = _get(port, "/healthz")
+        except ConnectionError:
+            status = None
+        # The applications without /healthz answer 404.
+        if status in (200, 404):
+            return
+        time.sleep(0.002)
+    log.seek(0)
+    raise click.ClickException(f"the server does not answer:\n{log.read()}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _get(port: int, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+    try:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {API_KEY}"})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+from conftest import CLICK, EVENTS, Person, Server
+from flask import Flask
+
+from bytelog import store
+from bytelog.db import StorageBusy, StorageError, StorageFull
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/nothing", "/api/v1/events/", "/nothing", "/api/v1/events/trace/"]
+)
+def test_an_unknown_path_gets_404_in_json(app: Flask, path: str) -> None:
+    answer = app.test_client().get(path)
+    assert (answer.status_code, answer.json) == (404, {"error": "not found"})
+    assert answer.content_type == "application/json"
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "BREW"])
+def test_another_method_gets_405_and_the_allowed_ones(app: Flask, method: str) -> None:
+    answer = app.test_client().open(EVENTS, method=method)
+    assert (answer.status_code, answer.json) == (405, {"error": "method not allowed"})
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
+
+
+def test_problem_details_name_each_bad_field(alice: Person) -> None:
+    body = {**CLICK, "name": "", "date": "soon", "extra": 1}
+    answer = alice.post(body, headers={**alice.headers, "Accept": "application/problem+json"})
+    assert answer.status_code == 400
+    assert answer.content_type == "application/problem+json"
+    problem = answer.json
+    assert problem is not None
+    assert (problem["status"], problem["title"]) == (400, "Bad Request")
+    assert problem["error"] == "validation error"
+    assert {error["pointer"] for error in problem["errors"]} == {"#/name", "#/date", "#/extra"}
+
+
+def test_problem_details_name_each_bad_parameter(alice: Person) -> None:
+    answer = alice.get("?start=soon", Accept="application/problem+json")
+    assert answer.json is not None
+    assert [error["parameter"] for error in answer.json["errors"]] == ["start"]
+
+
+def test_problem_details_keep_the_headers_of_their_status(app: Flask) -> None:
+    answer = app.test_client().get(EVENTS, headers={"Accept": "application/problem+json"})
+    assert answer.content_type == "application/problem+json"
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert answer.json is not None
+    assert "Authorization: Bearer" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(StorageBusy, 503), (StorageError, 503), (StorageFull, 507)]
+)
+def test_a_database_that_fails_is_told_without_its_words(
+    app: Flask,
+    alice: Person,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[StorageError],
+    status: int,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error("at /secret/path")
+
+    monkeypatch.setattr(store, "record", fail)
+    answer = alice.post(CLICK)
+    assert answer.status_code == status
+    assert "secret" not in answer.text
+    assert ("Retry-After" in answer.headers) == (status == 503)
+
+
+def test_an_unexpected_error_keeps_its_traceback_to_the_log(
+    app: Flask, alice: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(store, "record", lambda *_: 1 / 0)
+    answer = alice.post(CLICK)
+    assert (answer.status_code, answer.json) == (500, {"error": "internal server error"})
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /api/v1/events HTTP/1.1\r\nContent-Length: 99999999999", 413),
+        (b"POST /api/v1/events HTTP/1.1\r\nTransfer-Encoding: odd", 501),
+        (b"GET /api/v1/events HTTP/1.1\r\nno colon", 400),
+    ],
+)
+def test_what_the_http_server_refuses_is_told_in_json_too(
+    server: Server, head: bytes, status: int
+) -> None:
+    answer = server.raw(head + b"\r\nHost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 %d" % status) or answer.startswith(b"HTTP/1.0 %d" % status)
+    assert b"Content-Type: application/json" in answer
+    assert answer.split(b"\r\n\r\n")[1].startswith(b'{"error": "')

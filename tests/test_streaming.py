@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import CLICK, EVENTS, Server
+from flask import Flask
+
+from bytelog import create_app
+from bytelog.config import PAGE_EVENTS
+from bytelog.db import StorageError
+from bytelog.writer import current_writer
+
+MANY = 100_000
+
+
+def fill(app: Flask, number: int) -> None:
+    text = json.dumps({"text": "x" * 100})
+    row = "INSERT INTO event (project_id, id, name, trace_id, date, data) VALUES (1, ?, 'n', 't', ?, ?)"
+    with app.app_context(), current_writer().transaction() as connection:
+        for i in range(number):
+            connection.exec_driver_sql(row, (i, f"2021-08-15T00:00:{i % 60:02}.000Z", text))
+    with app.app_context():
+        current_writer().close()
+
+
+@pytest.fixture
+def full_server(serve: Callable[..., Server]) -> Server:
+    server = serve(BYTELOG_API_KEY=Server.key)
+    server.stop()
+    fill(create_app(instance_path=server.folder / "data"), MANY)
+    server.start()
+    return server
+
+
+def memory(server: Server) -> int:
+    """Return the resident memory of a server, in KiB."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def start_listing(server: Server) -> socket.socket:
+    peer = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), 20)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    head = f"GET {EVENTS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\n\r\n"
+    peer.sendall(head.encode())
+    assert peer.recv(1000).startswith(b"HTTP/1.1 200 OK")
+    return peer
+
+
+def test_a_long_listing_takes_no_more_memory_than_a_short_one(full_server: Server) -> None:
+    full_server.request(f"{EVENTS}?end=2021-08-15T00:00:01Z")
+    before = memory(full_server)
+    answer = full_server.request(EVENTS)
+    assert json.loads(answer.body)["count"] == MANY
+    assert len(answer.body) > 19_000_000
+    assert memory(full_server) - before < 16 * 1024
+
+
+def test_a_slow_reader_stops_neither_writers_nor_the_checkpoint(full_server: Server) -> None:
+    log = full_server.folder / "data" / "bytelog.db-wal"
+    body = json.dumps({**CLICK, "data": {"text": "x" * 100_000}}).encode()
+    with start_listing(full_server):
+        for _ in range(200):
+            assert full_server.request(EVENTS, body).status == 201
+        # 20 MB were written; a reader that pinned the log would have kept them all in it.
+        assert log.stat().st_size < 10_000_000
+
+
+def test_a_listing_holds_what_was_there_when_it_began(full_server: Server) -> None:
+    with start_listing(full_server) as peer:
+        assert full_server.request(EVENTS, json.dumps(CLICK).encode()).status == 201
+        received = b"".join(iter(lambda: peer.recv(1_000_000), b""))
+    assert b"sign up button" not in received
+    assert received.endswith(b"]}\r\n0\r\n\r\n")
+
+
+def test_a_client_that_leaves_frees_its_thread(serve: Callable[..., Server]) -> None:
+    server = serve("--threads", "1", BYTELOG_API_KEY=Server.key)
+    server.stop()
+    fill(create_app(instance_path=server.folder / "data"), MANY)
+    server.start()
+    for _ in range(3):
+        start_listing(server).close()
+    assert server.request("/healthz").status == 200
+
+
+def test_a_failure_in_mid_stream_breaks_the_connection(full_server: Server) -> None:
+    with start_listing(full_server) as peer:
+        app = create_app(instance_path=full_server.folder / "data")
+        with app.app_context(), current_writer().transaction() as connection:
+            connection.exec_driver_sql("DELETE FROM event WHERE id > 50000")
+        received = b"".join(iter(lambda: peer.recv(1_000_000), b""))
+    assert not received.endswith(b"0\r\n\r\n")
+    with pytest.raises(ValueError, match=r"."):
+        json.loads(received[received.index(b"{") :].replace(b"\r\n", b""))
+
+
+def test_a_failure_before_the_first_page_is_still_told(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(app, PAGE_EVENTS * 3)
+    app.config["BYTELOG_API_KEY"] = "k"
+
+    def fail(*_: object) -> None:
+        raise StorageError("broken")
+
+    monkeypatch.setattr("bytelog.store._fetch", fail)
+    answer = app.test_client().get(EVENTS, headers={"Authorization": "Bearer k"})
+    assert answer.status_code == 503
+    assert answer.json == {"error": "service unavailable"}
