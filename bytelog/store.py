@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -17,23 +17,24 @@ from sqlalchemy import (
     Engine,
     Executable,
     LargeBinary,
+    String,
     bindparam,
     cast,
     func,
     select,
+    type_coerce,
 )
 from sqlalchemy.exc import DataError, DBAPIError
 
 from . import timestamps
 from .config import PAGE_EVENTS
-from .db import StorageError, UTCTimestamp, db, translated
+from .db import StorageError, db, translated
 from .models import Event
 from .schemas import EventFields
 from .writer import current_writer
 
-_Conditions = tuple[ColumnElement[bool], ...]
-
-_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+# Before and after every date that there is, as text, which is how SQLite compares dates.
+_BEGINNING, _END = "0001-01-01T00:00:00.000Z", "9999-12-31T24"
 
 # SQLite builds the text of a page outside Python's lock, as `{…,"date":"…Z"}{…data…}` for each
 # event, and one replacement joins the halves. JSON has no `Z"}{` anywhere else, since a quote
@@ -47,12 +48,40 @@ _text = (
     .label("text")
 )
 
-# Where the next page begins, in two parts, because SQLite's indexes serve no `(date, key) > (…)`.
-_SAME_DATE = (
-    Event.date == bindparam("date", type_=UTCTimestamp),
-    Event.key > bindparam("key", type_=Event.key.type),
-)
-_LATER = (Event.date > bindparam("date", type_=UTCTimestamp),)
+_date = type_coerce(Event.date, String)
+
+
+class _Part:
+    """Statements for one part of what follows a position: a page, and the events at its edge."""
+
+    def __init__(self, *conditions: ColumnElement[bool]) -> None:
+        ordered = select(Event).where(*conditions).order_by(_date, Event.key)
+        # SQLite keeps the order of a subquery for an aggregate around it (flattening rule 16).
+        events = ordered.with_only_columns(_text).limit(bindparam("rows")).subquery()
+        text = func.group_concat(events.c.text, "},").concat("}")
+        self.page = select(func.count(), cast(text, LargeBinary))
+        edge = ordered.with_only_columns(_date.label("date"), Event.key)
+        self.edge = edge.limit(2).offset(bindparam("skipped"))
+
+
+class _Scope:
+    """Statements for the events that a listing covers, made once and given values each time.
+
+    What follows a position comes in two parts, because SQLite's indexes serve no `(date, key) > …`.
+    `start` bounds the first position only: SQLite would seek to it in every page.
+    """
+
+    def __init__(self, *conditions: ColumnElement[bool]) -> None:
+        mine = (Event.project_id == bindparam("project_id"), *conditions)
+        covered = select(func.count(), func.coalesce(func.max(Event.key), 0))
+        self.covered = covered.where(*mine, _date >= bindparam("date"))
+        seen = (*mine, Event.key <= bindparam("last"))
+        self.same_date = _Part(*seen, _date == bindparam("date"), Event.key > bindparam("key"))
+        self.later = _Part(*seen, _date > bindparam("date"))
+
+
+_window = _Scope(_date < bindparam("end"))
+_trace = _Scope(Event.trace_id == bindparam("trace_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +105,17 @@ def record(project_id: int, event: EventFields) -> None:
 
 def window(project_id: int, start: datetime | None, end: datetime | None) -> Listing:
     """List the events of a project from `start` until before `end`; raises StorageError."""
-    scope: _Conditions = (Event.project_id == project_id,)
-    return _listing((*scope, Event.date < end) if end else scope, start or _BEGINNING)
+    bounds = {
+        "date": timestamps.format_utc(start) if start else _BEGINNING,
+        "end": timestamps.format_utc(end) if end else _END,
+    }
+    return _listing(_window, {"project_id": project_id, **bounds})
 
 
 def trace(project_id: int, trace_id: str) -> Listing:
     """List the events of a project that carry a trace id; raises StorageError."""
-    return _listing((Event.project_id == project_id, Event.trace_id == trace_id), _BEGINNING)
+    values = {"project_id": project_id, "trace_id": trace_id, "date": _BEGINNING}
+    return _listing(_trace, values)
 
 
 def ping() -> None:
@@ -90,22 +123,18 @@ def ping() -> None:
     _fetch(db.engine, select(func.max(Event.key)), {})
 
 
-def _listing(scope: _Conditions, start: datetime) -> Listing:
+def _listing(scope: _Scope, values: dict[str, Any]) -> Listing:
     engine = db.engine
-    covered = select(func.count(), func.max(Event.key)).where(*scope, Event.date >= start)
-    ((count, last),) = _fetch(engine, covered, {})
-    # Not `start`: SQLite would seek to it, and not to where the page begins, in every page.
-    scope = (*scope, Event.key <= (last or 0))
-    pages = _pages(engine, scope, start, count)
+    ((count, last),) = _fetch(engine, scope.covered, values)
+    pages = _pages(engine, scope, {**values, "last": last, "key": 0}, count)
     return Listing(count, (page.replace(_SEAM, _JOINED) for page in pages))
 
 
-def _pages(engine: Engine, scope: _Conditions, start: datetime, count: int) -> Iterator[bytes]:
-    same_date, later = _Part(scope, _SAME_DATE), _Part(scope, _LATER)
-    part, position, rows = same_date, {"date": start, "key": 0}, PAGE_EVENTS
+def _pages(engine: Engine, scope: _Scope, values: dict[str, Any], count: int) -> Iterator[bytes]:
+    part, rows = scope.same_date, PAGE_EVENTS
     while count:
         try:
-            ((found, text),) = _fetch(engine, part.page, {**position, "rows": rows})
+            ((found, text),) = _fetch(engine, part.page, {**values, "rows": rows})
         except _TooLong:
             rows //= 2
             continue
@@ -113,27 +142,15 @@ def _pages(engine: Engine, scope: _Conditions, start: datetime, count: int) -> I
             yield text
         count -= found
         if found == rows and count:
-            [last, *following] = _fetch(engine, part.edge, {**position, "skipped": rows - 1})
-            position = {"date": last.date, "key": last.key}
-            part = same_date if [row for row in following if row.date == last.date] else later
-        elif part is same_date:
-            part = later
+            edge, *following = _fetch(engine, part.edge, {**values, "skipped": rows - 1})
+            values |= {"date": edge.date, "key": edge.key}
+            is_cut = [row for row in following if row.date == edge.date]
+            part = scope.same_date if is_cut else scope.later
+        elif part is scope.same_date:
+            part = scope.later
         elif count:
             raise StorageError(f"{count} events went away while they were listed")
         rows = min(2 * rows, PAGE_EVENTS)
-
-
-class _Part:
-    """Statements for one part of what follows a position: a page, and the events at its edge."""
-
-    def __init__(self, scope: _Conditions, part: _Conditions) -> None:
-        ordered = select(Event).where(*scope, *part).order_by(Event.date, Event.key)
-        # SQLite keeps the order of a subquery for an aggregate around it (flattening rule 16).
-        events = ordered.with_only_columns(_text).limit(bindparam("rows")).subquery()
-        text = func.group_concat(events.c.text, "},").concat("}")
-        self.page = select(func.count(), cast(text, LargeBinary))
-        edge = ordered.with_only_columns(Event.date, Event.key)
-        self.edge = edge.limit(2).offset(bindparam("skipped"))
 
 
 class _TooLong(Exception):

@@ -91,6 +91,6 @@ def test_what_the_http_server_refuses_is_told_in_json_too(
     server: Server, head: bytes, status: int
 ) -> None:
     answer = server.raw(head + b"\r\nHost: x\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 %d" % status) or answer.startswith(b"HTTP/1.0 %d" % status)
+    assert answer.startswith((b"HTTP/1.1 %d" % status, b"HTTP/1.0 %d" % status))
     assert b"Content-Type: application/json" in answer
     assert answer.split(b"\r\n\r\n")[1].startswith(b'{"error": "')

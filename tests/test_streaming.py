@@ -19,7 +19,7 @@ MANY = 100_000
 
 def fill(app: Flask, number: int) -> None:
     text = json.dumps({"text": "x" * 100})
-    row = "INSERT INTO event (project_id, id, name, trace_id, date, data) VALUES (1, ?, 'n', 't', ?, ?)"
+    row = "INSERT INTO event (project_id, id, name, trace_id, date, data) VALUES (1,?,'n','t',?,?)"
     with app.app_context(), current_writer().transaction() as connection:
         for i in range(number):
             connection.exec_driver_sql(row, (i, f"2021-08-15T00:00:{i % 60:02}.000Z", text))

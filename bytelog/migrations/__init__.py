@@ -58,7 +58,7 @@ def _take_step(connection: Connection) -> str:
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.execute(select(_version.c.version_num)).scalar()
+    return connection.execute(select(_version.c.version_num)).scalar() or "base"
 
 
 def _create(connection: Connection) -> None:
@@ -76,10 +76,10 @@ def _migrate(connection: Connection, revision: str) -> None:
 
     config = Config()
     config.set_main_option("script_location", "bytelog:migrations")
+    config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    if revision not in {
-        script.revision for script in ScriptDirectory.from_config(config).walk_revisions()
-    }:
+    known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision not in {"base", *known}:
         raise UnusableDatabase(
             f"the database {path(connection.engine)} was written by a newer bytelog (its schema is "
             f"{revision}, this one knows {HEAD}). Install that version, or restore a backup."

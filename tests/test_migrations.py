@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from sqlalchemy import create_engine, inspect
+
+from bytelog import create_app, migrations
+from bytelog.db import Base, UnusableDatabase, db
+
+
+def columns(path: Path) -> dict[str, object]:
+    tables = inspect(create_engine(f"sqlite:///{path}"))
+    return {
+        name: (
+            [
+                (column["name"], str(column["type"]), column["nullable"])
+                for column in tables.get_columns(name)
+            ],
+            sorted(
+                (index["name"] or "", index["column_names"]) for index in tables.get_indexes(name)
+            ),
+            tables.get_foreign_keys(name),
+            tables.get_unique_constraints(name),
+        )
+        for name in tables.get_table_names()
+    }
+
+
+def test_the_revision_is_the_newest_of_the_history() -> None:
+    config = Config()
+    config.set_main_option("script_location", "bytelog:migrations")
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_current_head() == migrations.HEAD
+
+
+def test_every_step_taken_from_the_first_gives_the_schema_of_a_new_database(
+    app: Flask, tmp_path: Path
+) -> None:
+    old = tmp_path / "old.db"
+    with sqlite3.connect(old) as connection:
+        connection.execute(
+            "CREATE TABLE bytelog_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
+        )
+    connection.close()
+    stepped = create_app({"BYTELOG_DATABASE_URL": f"sqlite:///{old}"}, tmp_path)
+    with app.app_context():
+        new = Path(str(db.engine.url.database))
+    assert columns(old) == columns(new)
+    with stepped.app_context(), db.engine.connect() as connection_:
+        context = MigrationContext.configure(
+            connection_, opts={"include_name": lambda name, kind, _: name != "bytelog_version"}
+        )
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_a_database_of_a_newer_bytelog_is_refused_and_left_alone(tmp_path: Path) -> None:
+    create_app(instance_path=tmp_path)
+    with sqlite3.connect(tmp_path / "bytelog.db") as connection:
+        connection.execute("UPDATE bytelog_version SET version_num = '9999'")
+    connection.close()
+    before = (tmp_path / "bytelog.db").read_bytes()
+    with pytest.raises(UnusableDatabase, match="newer bytelog"):
+        create_app(instance_path=tmp_path)
+    assert (tmp_path / "bytelog.db").read_bytes() == before
+
+
+def test_another_programs_tables_in_the_file_are_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "bytelog.db") as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        connection.execute("INSERT INTO alembic_version VALUES ('theirs')")
+    create_app(instance_path=tmp_path)
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("theirs",)]
+    connection.close()
