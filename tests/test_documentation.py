@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import Person
+from flask import Flask
+
+from bytelog import config
+from bytelog.cli import keys_group, serve
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def commands(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_continuous_integration_runs_the_readmes_test_command() -> None:
+    assert commands("sh")[1] in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize(("name", "meaning"), config.SETTINGS.items())
+def test_every_setting_is_documented(name: str, meaning: str) -> None:
+    assert f"| `{name}` | {meaning} |" in README
+
+
+@pytest.mark.parametrize(("name", "value"), re.findall(r"\| `([A-Z_]+)` \| (\d+)", README))
+def test_every_limit_in_the_readme_is_the_real_one(name: str, value: str) -> None:
+    shown = int(value) * (2**20 if "MiB a" in README.split(f"`{name}` | ")[1][:10] else 1)
+    shown *= 1024 if "KiB" in README.split(f"`{name}` | ")[1][:10] else 1
+    assert getattr(config, name) == shown
+
+
+def test_every_endpoint_is_documented(app: Flask) -> None:
+    for rule in app.url_map.iter_rules():
+        assert rule.rule.replace("trace_id:", "") in README
+
+
+def test_every_command_and_option_is_documented() -> None:
+    for command in (serve, *keys_group.commands.values()):
+        name = command.name if command is serve else f"keys {command.name}"
+        assert f"bytelog {name}" in README
+        for option in command.params:
+            if option.opts[0].startswith("--"):
+                assert option.opts[0] in README
+
+
+def test_every_module_is_in_the_layout_and_every_named_file_exists() -> None:
+    for module in (ROOT / "bytelog").glob("*.py"):
+        assert f"| `bytelog/{module.name}` |" in README
+    for name in re.findall(r"`((?:tests|bytelog)/[\w/]+(?:\.py|/)?)`", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_curl_samples_are_accepted(alice: Person) -> None:
+    (body,) = re.findall(r"-d '({\"id\": 5.*?})'", README)
+    assert alice.post(body.encode()).status_code == 201
+    assert len(alice.events("?start=2021-08-15")) == 1
+
+
+def test_the_embedding_sample_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (sample,) = commands("python")
+    exec(sample, {"__name__": "sample"})
+    assert (tmp_path / "instance" / "bytelog.db").exists()
+
+
+def test_the_project_speaks_of_itself_alone() -> None:
+    tracked = [*ROOT.glob("*.*"), *ROOT.glob("bytelog/**/*.py"), *ROOT.glob("tests/**/*.py")]
+    for path in tracked:
+        if path.is_file() and path != Path(__file__):
+            assert not re.search(r"/work/|/root/|TODO|FIXME", path.read_text()), path
