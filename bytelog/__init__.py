@@ -8,8 +8,7 @@ from typing import Any
 
 from flask import Flask
 
-from . import auth, cli, config, db, errors, events, health, migrations, writer
-from .embed import Embedded
+from . import auth, cli, config, db, embed, errors, events, health, migrations, writer
 
 __all__ = ["create_app", "init_app"]
 
@@ -21,7 +20,7 @@ def create_app(
     """Make bytelog's WSGI application.
 
     `settings` are those of the README and win over the environment and `config.py`;
-    `instance_path` is the data folder. Raises UnusableDatabase.
+    `instance_path` is the data folder. Raises SetupError.
     """
     settings = settings or {}
     folder = config.data_folder(settings, instance_path)
@@ -34,7 +33,7 @@ def create_app(
     errors.init_app(app)
     events.init_app(app)
     health.init_app(app)
-    cli.init_app(app, service=app)
+    cli.init_app(app)
     return app
 
 
@@ -46,10 +45,9 @@ def init_app(
     """Add the API, and the command `keys`, to a Flask application; returns bytelog's own.
 
     Settings come from the host's `app.config` too, where they start with `BYTELOG_`; the other
-    arguments are those of `create_app`. Raises UnusableDatabase.
+    arguments are those of `create_app`. Raises SetupError.
     """
     host_settings = {name: value for name, value in app.config.items() if name in config.SETTINGS}
     service = create_app({**host_settings, **(settings or {})}, instance_path)
-    app.wsgi_app = Embedded(app.wsgi_app, service)  # type: ignore[method-assign]
-    cli.init_app(app, service)
+    embed.init_app(app, service)
     return service

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 from flask.cli import ScriptInfo
 
 from . import cli, create_app
-from .db import StorageError, UnusableDatabase
 
 
 @click.group()
@@ -22,11 +19,8 @@ bytelog.add_command(cli.keys_group)
 
 
 def main() -> None:
-    """Run the command; what the operator can mend ends in one sentence."""
-    try:
-        bytelog(obj=ScriptInfo(create_app=create_app))
-    except (UnusableDatabase, StorageError, OSError) as error:
-        sys.exit(f"bytelog: {error}")
+    """Run the command."""
+    bytelog(obj=ScriptInfo(create_app=create_app))
 
 
 if __name__ == "__main__":

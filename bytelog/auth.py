@@ -83,7 +83,7 @@ def _authorized(scope: str) -> Access:
             HTTPStatus.UNAUTHORIZED, "Send the header `Authorization: Bearer YOUR_API_KEY`."
         )
     # WSGI hands over bytes as Latin-1 (PEP 3333).
-    key = token.strip().encode("latin-1").decode("utf-8", "replace")
+    key = token.strip(" \t").encode("latin-1").decode("utf-8", "surrogateescape")
     access = _cache().find(key) if scheme.lower() == "bearer" else None
     if access is None:
         detail = "The API key is malformed, unknown, expired or revoked."

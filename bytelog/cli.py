@@ -12,7 +12,8 @@ from flask import Flask
 from flask.cli import ScriptInfo
 
 from . import keys, timestamps
-from .config import READING_THREADS
+from .config import MAX_TEXT_LENGTH, READING_THREADS, SetupError
+from .db import StorageError
 from .serve import AccessLog, Server, set_up_logging
 
 P = ParamSpec("P")
@@ -34,11 +35,20 @@ class Date(click.ParamType[datetime]):
             self.fail(f"{value!r}: {error}.", param, ctx)
 
 
-def init_app(app: Flask, service: Flask) -> None:
-    """Add the commands to an application's `flask` command; they work on `service`."""
-    app.extensions["bytelog"] = service
-    for command in (serve, keys_group):
-        app.cli.add_command(command)
+def name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Check a name that people will read in a table."""
+    if not 1 <= len(value) <= MAX_TEXT_LENGTH or not value.isprintable():
+        raise click.BadParameter(
+            f"use 1 to {MAX_TEXT_LENGTH} printable characters.", context, parameter
+        )
+    return value
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to the application's `flask` command."""
+    app.extensions["bytelog"] = app
+    app.cli.add_command(serve)
+    app.cli.add_command(keys_group)
 
 
 def with_service(command: Callable[Concatenate[Flask, P], R]) -> Callable[P, R]:
@@ -47,22 +57,31 @@ def with_service(command: Callable[Concatenate[Flask, P], R]) -> Callable[P, R]:
     @click.pass_context
     @wraps(command)
     def invoke(context: click.Context, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        service: Flask = context.ensure_object(ScriptInfo).load_app().extensions["bytelog"]
-        with service.app_context():
-            return command(service, *args, **kwargs)
+        try:
+            service: Flask = context.ensure_object(ScriptInfo).load_app().extensions["bytelog"]
+            with service.app_context():
+                return command(service, *args, **kwargs)
+        except (SetupError, StorageError, OSError) as error:
+            raise click.ClickException(str(error)) from error
 
     return invoke
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, help="Port to listen on; 0 for any.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 for any.",
+)
 @click.option(
     "--threads",
     default=READING_THREADS,
     show_default=True,
     type=click.IntRange(1, 1000),
-    help="Requests that are read out at the same time.",
+    help="Long listings that are read out at the same time.",
 )
 @click.option("--access-log", is_flag=True, help="Log one line a request.")
 @with_service
@@ -80,8 +99,14 @@ def keys_group() -> None:
 
 
 @keys_group.command()
-@click.argument("name")
-@click.option("--project", default="default", show_default=True, help="Whose events it opens.")
+@click.argument("name", callback=name)
+@click.option(
+    "--project",
+    default="default",
+    show_default=True,
+    callback=name,
+    help="Whose events it opens.",
+)
 @click.option(
     "--scope",
     "scopes",

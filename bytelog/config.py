@@ -19,7 +19,7 @@ SETTINGS: dict[str, str] = {
 MAX_BODY_BYTES = 1024 * 1024
 """Bytes of a request body: an event is a fact with its details, not a file."""
 
-MAX_UPLOAD_BYTES = 16 * MAX_BODY_BYTES
+MAX_UPLOAD_BYTES = 4 * MAX_BODY_BYTES
 """Bytes of a body that `bytelog serve` reads before it hangs up: a client that is still sending
 when the connection breaks does not hear why."""
 
@@ -47,7 +47,7 @@ GROUP_EVENTS = 500
 PAGE_EVENTS = 2000
 """Events read in one transaction while a listing is sent: some two milliseconds' work."""
 
-PAGE_BYTES = 4 * MAX_BODY_BYTES
+PAGE_BYTES = 2 * MAX_BODY_BYTES
 """Bytes of text that SQLite may build at once for a reader, so that memory stays flat."""
 
 KEY_CACHE_SECONDS = 0.5
@@ -57,7 +57,7 @@ KEY_CACHE_SIZE = 1000
 """Keys that are remembered; past this the memory starts anew."""
 
 READING_THREADS = 8
-"""Threads that answer reading requests: one long listing must not stop the others."""
+"""Long listings that are read out at the same time; one more is told to come back."""
 
 CONNECTIONS = 2000
 """Connections that are open at once; further ones wait to be accepted."""
@@ -71,8 +71,22 @@ MAX_HEADER_BYTES = 64 * 1024
 SEND_BUFFER_BYTES = 1024 * 1024
 """Bytes that wait for a slow reader before its listing pauses."""
 
-STOP_SECONDS = 30
-"""How long a stopping server works on the requests that it had taken."""
+STOP_SECONDS = 9
+"""How long a stopping server works on the requests that it had taken; Docker kills after ten."""
+
+
+PROBLEMS = 100
+"""Bad fields that one answer names: enough to mend a body, and no more than it can be worth."""
+
+SPARE_THREADS = 2
+"""Threads beside those of long listings, so that a short question is always answered."""
+
+STALLED_SECONDS = 60
+"""How long a reader may take nothing of an answer before it is let go."""
+
+
+class SetupError(Exception):
+    """bytelog cannot start as it is set up; the message says why and what to do."""
 
 
 def data_folder(config: Mapping[str, Any], instance_path: str | os.PathLike[str] | None) -> Path:
@@ -85,6 +99,18 @@ def init_app(app: Flask, config: Mapping[str, Any]) -> None:
     """Load the settings: the environment, then `config.py` in the data folder, then `config`."""
     app.config.from_mapping(dict.fromkeys(SETTINGS))
     app.config.from_mapping({name: os.environ[name] for name in SETTINGS if os.environ.get(name)})
-    app.config.from_pyfile(Path(app.instance_path) / "config.py", silent=True)
+    _load_file(app, Path(app.instance_path) / "config.py")
     app.config.from_mapping(config)
+    key = app.config["BYTELOG_API_KEY"]
+    if key is not None and not isinstance(key, str):
+        raise SetupError("BYTELOG_API_KEY must be text: put it in quotes.")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+
+
+def _load_file(app: Flask, path: Path) -> None:
+    try:
+        app.config.from_pyfile(path, silent=True)
+    except Exception as error:
+        raise SetupError(
+            f"the settings in {path} cannot be read: {error}. Mend the file."
+        ) from error

@@ -14,11 +14,11 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Connection, Dialect, Engine, String, TypeDecorator, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 
 from . import timestamps
-from .config import BUSY_SECONDS, LOG_BYTES, PAGE_BYTES
+from .config import BUSY_SECONDS, LOG_BYTES, PAGE_BYTES, SetupError
 
 
 class Base(DeclarativeBase):
@@ -41,7 +41,7 @@ PRAGMAS = {
 }
 
 
-class UnusableDatabase(Exception):
+class UnusableDatabase(SetupError):
     """The database cannot be opened; the message says why and what to do."""
 
 
@@ -74,17 +74,17 @@ class UTCTimestamp(TypeDecorator[datetime]):
 
 def init_app(app: Flask) -> None:
     """Connect the application to its database; raises UnusableDatabase."""
-    url = (
-        app.config["BYTELOG_DATABASE_URL"] or f"sqlite:///{Path(app.instance_path) / 'bytelog.db'}"
-    )
+    default = f"sqlite:///{Path(app.instance_path) / 'bytelog.db'}"
+    url = _parsed(app.config["BYTELOG_DATABASE_URL"] or default)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
         # No transaction but those that the writer begins: a read that turns into a write fails.
         "isolation_level": "AUTOCOMMIT",
         "connect_args": {"timeout": BUSY_SECONDS},
-        **({} if is_in_memory(make_url(url)) else {"max_overflow": -1, "pool_use_lifo": True}),
+        **({} if is_in_memory(url) else {"max_overflow": -1, "pool_use_lifo": True}),
     }
-    _create_file(app, url)
+    if not is_in_memory(url):
+        _create_file(Path(app.instance_path), str(url.database))
     db.init_app(app)
     with app.app_context():
         event.listen(db.engine, "connect", _set_up)
@@ -95,9 +95,35 @@ def path(engine: Engine) -> str:
     return engine.url.database or engine.url.render_as_string(hide_password=True)
 
 
+class DatabaseFile:
+    """The file as it was when it was opened; one that is removed takes what is written with it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._path = None if is_in_memory(engine.url) else path(engine)
+        self._identity = self._look()
+
+    def check(self) -> None:
+        """Raise StorageError if the file is no longer where it was."""
+        if self._look() != self._identity:
+            raise StorageError(f"{self._path} was removed or replaced; restart bytelog.")
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path) if self._path else None  # noqa: PTH116
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino) if found else (0, 0)
+
+
 def is_in_memory(url: URL) -> bool:
     """Tell whether a database ends with its process."""
     return url.database in (None, "", ":memory:")
+
+
+def close_pool(engine: Engine) -> None:
+    """Close the connections of readers; a database in memory lives in its one connection."""
+    if not is_in_memory(engine.url):
+        engine.dispose()
 
 
 def writable(engine: Engine) -> Connection:
@@ -123,22 +149,29 @@ def immediate(connection: Connection) -> Iterator[None]:
 def translated(error: DBAPIError) -> StorageError:
     """Return the error that the rest of bytelog knows for one that the driver raised."""
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-    kinds = {
-        sqlite3.SQLITE_BUSY: StorageBusy,
-        sqlite3.SQLITE_LOCKED: StorageBusy,
-        sqlite3.SQLITE_FULL: StorageFull,
-    }
-    return kinds.get(code, StorageError)(str(error.orig))
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StorageBusy("another program holds the database; try again")
+    kind = StorageFull if code == sqlite3.SQLITE_FULL else StorageError
+    return kind(str(error.orig))
 
 
-def _create_file(app: Flask, url: str) -> None:
-    """Make the data folder and the file before SQLite does, so that only their owner reads them."""
-    if is_in_memory(make_url(url)):
-        return
+def _parsed(text: str) -> URL:
     try:
-        Path(app.instance_path).mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = Path(app.instance_path, str(make_url(url).database))
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise UnusableDatabase(f"BYTELOG_DATABASE_URL is not a URL: {error}") from error
+    if url.drivername not in ("sqlite", "sqlite+pysqlite") or "uri" in url.query:
+        raise UnusableDatabase(
+            f"BYTELOG_DATABASE_URL names {url.drivername}; write sqlite:////path/to/bytelog.db."
+        )
+    return url
+
+
+def _create_file(folder: Path, name: str) -> None:
+    """Make the data folder and the file before SQLite does, so that only their owner reads them."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise UnusableDatabase(
             f"the database {error.filename} cannot be written: {error.strerror}. Give its folder "

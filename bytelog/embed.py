@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
+from .cli import keys_group
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 API = "/api/v1/events"
+
+
+def init_app(app: Flask, service: Flask) -> None:
+    """Put bytelog's application into a host, with its command `keys` if the host has none."""
+    app.extensions["bytelog"] = service
+    app.wsgi_app = Embedded(app.wsgi_app, service)  # type: ignore[method-assign]
+    if keys_group.name not in app.cli.commands:
+        app.cli.add_command(keys_group)
 
 
 class Embedded:

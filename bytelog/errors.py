@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, current_app, request
 from marshmallow import ValidationError
+from marshmallow.exceptions import SCHEMA
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, ServiceUnavailable
+from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Response
 
-from .config import RETRY_AFTER_SECONDS
+from .config import PROBLEMS, RETRY_AFTER_SECONDS
 from .db import StorageBusy, StorageError, StorageFull
 
 PROBLEM = "application/problem+json"
@@ -38,36 +42,49 @@ def init_app(app: Flask) -> None:
 def answer(error: HTTPException, problems: list[dict[str, str]] | None = None) -> Response:
     """Return the answer for an HTTP error, with the headers that the error owes."""
     response = Response(status=error.code, headers=error.get_headers(request.environ))
-    short = "validation error" if problems else error.name
-    response.mimetype = "application/json"
-    details: dict[str, Any] = {}
-    if request.accept_mimetypes.best_match(["application/json", PROBLEM]) == PROBLEM:
-        response.mimetype = PROBLEM
-        details = {
-            "type": "about:blank",
-            "title": error.name,
-            "status": response.status_code,
-            "detail": error.description,
-        }
-        details |= {"errors": problems} if problems else {}
-    response.set_data(body(short, details))
+    response.mimetype, body = content(error, request.headers.get("Accept", ""), problems)
+    response.set_data(body)
     return response
 
 
-def body(short: str, details: dict[str, Any] | None = None) -> str:
-    """Return the text of an error's answer."""
-    return json.dumps({"error": short.lower(), **(details or {})})
+def content(
+    error: HTTPException, accept: str, problems: list[dict[str, str]] | None = None
+) -> tuple[str, str]:
+    """Return the media type and the text of an error's answer."""
+    short = {"error": "validation error" if problems else error.name.lower()}
+    if not _prefers_problem(parse_accept_header(accept, MIMEAccept)):
+        return "application/json", json.dumps(short)
+    details: dict[str, Any] = {
+        "type": "about:blank",
+        "title": error.name,
+        "status": error.code,
+        "detail": error.description,
+        **short,
+    }
+    return PROBLEM, json.dumps(details | ({"errors": problems} if problems else {}))
+
+
+def _prefers_problem(accept: MIMEAccept) -> bool:
+    named = PROBLEM in list(accept.values())
+    return named and accept[PROBLEM] >= accept["application/json"] and accept[PROBLEM] > 0
 
 
 def _invalid(error: ValidationError) -> Response:
     messages: dict[str, list[str]] = error.normalized_messages()  # type: ignore[no-untyped-call]
-    where, root = ("pointer", "#/") if request.method == "POST" else ("parameter", "")
     problems = [
-        {where: (root + str(name)).rstrip("/"), "detail": detail}
+        {**_place(name), "detail": detail}
         for name, details in messages.items()
         for detail in details
     ]
-    return answer(BadRequest("The request was not understood; `errors` says why."), problems)
+    detail = "The request was not understood; `errors` says why."
+    return answer(BadRequest(detail), problems[:PROBLEMS])
+
+
+def _place(name: str) -> dict[str, str]:
+    if request.method != "POST":
+        return {"parameter": name}
+    pointer = "/" + name.replace("~", "~0").replace("/", "~1")  # RFC 6901
+    return {"pointer": "#" if name == SCHEMA else "#" + quote(pointer, safe="/~")}
 
 
 def _not_stored(error: StorageError) -> Response:

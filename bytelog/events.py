@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain, islice
+from threading import BoundedSemaphore
 
-from flask import Blueprint, Flask, request
-from werkzeug.exceptions import UnsupportedMediaType
+from flask import Blueprint, Flask, current_app, request
+from werkzeug.exceptions import ServiceUnavailable, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response
 
 from . import schemas, store
 from .auth import requires
+from .config import READING_THREADS, RETRY_AFTER_SECONDS
 from .store import Listing
 
 blueprint = Blueprint("events", __name__, url_prefix="/api/v1/events")
@@ -31,6 +33,7 @@ def init_app(app: Flask) -> None:
     """Add the endpoints to the application."""
     app.url_map.converters["trace_id"] = TraceIdConverter
     app.url_map.merge_slashes = False
+    app.extensions["bytelog.places"] = BoundedSemaphore(READING_THREADS)
     app.register_blueprint(blueprint)
 
 
@@ -70,8 +73,27 @@ def _answer(listing: Listing) -> Response:
     # Read before the status is sent: until then an error can still be told. What fits in a page
     # goes out whole, with a length, so that its connection stays open for the next request.
     beginning = list(islice(chunks, 3))
-    body = b"".join(beginning) if len(beginning) < 3 else chain(beginning, chunks)
-    return Response(body, mimetype="application/json")
+    if len(beginning) < 3:
+        return Response(b"".join(beginning), mimetype="application/json")
+    return Response(_LongListing(chain(beginning, chunks)), mimetype="application/json")
+
+
+class _LongListing:
+    """A body that takes long to send; as many at once as there are threads for them."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._places: BoundedSemaphore = current_app.extensions["bytelog.places"]
+        if not self._places.acquire(blocking=False):
+            detail = "Too many long listings are being read; try again, or ask for fewer days."
+            raise ServiceUnavailable(detail, retry_after=RETRY_AFTER_SECONDS)
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def close(self) -> None:
+        """Give the place back; WSGI calls this however the sending ended (PEP 3333)."""
+        self._places.release()
 
 
 def _text(listing: Listing) -> Iterator[bytes]:

@@ -14,7 +14,12 @@ from typing import Any, NoReturn
 
 from .config import MAX_DEPTH
 
-_DATA = re.compile(r'"data"[ \t\n\r]*:[ \t\n\r]*(?={)')
+_DATA = re.compile(
+    r'"(?:d|\\u0064)(?:a|\\u0061)(?:t|\\u0074)(?:a|\\u0061)"[ \t\n\r]*:[ \t\n\r]*(?={)'
+)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STRING_OR_SPACE = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\n\r]+')
 
 
@@ -46,7 +51,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
         raise InvalidJSON(str(error)) from error
     if not isinstance(members, dict):
         raise InvalidJSON("not an object")
-    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(members) > MAX_DEPTH:
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(body):
         raise InvalidJSON(f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(members.get("data"), dict):
         members["data"] = _object_text(text, members["data"])
@@ -54,25 +59,20 @@ def decode_object(body: bytes) -> dict[str, Any]:
 
 
 def _object_text(text: str, data: dict[str, Any]) -> ObjectText:
-    # In an event nothing before `data` nests, so the first match is its own. Only a name with
-    # escapes in it, `"d\u0061ta"`, is not found, or hides another one: hence the comparison.
+    # The other members of an event do not nest, so that the first match is the right one; where
+    # they do, which no schema allows, the comparison tells.
     start = _DATA.search(text)
     found, end = _decoder.raw_decode(text, start.end()) if start else (None, 0)
     if start is None or found != data:
-        raise InvalidJSON("write the name `data` without escapes, and nothing nested before it")
+        raise InvalidJSON("something nested comes before `data`")
     return ObjectText(_STRING_OR_SPACE.sub(r"\1", text[start.end() : end]))
 
 
-def _depth(value: Any) -> int:
-    depth, level = 0, [value]
-    while level := [node for node in level if isinstance(node, dict | list)]:
-        depth += 1
-        level = [child for node in level for child in _children(node)]
-    return depth
-
-
-def _children(node: dict[str, Any] | list[Any]) -> list[Any]:
-    return list(node.values()) if isinstance(node, dict) else node
+def _is_deep(body: bytes) -> bool:
+    brackets = _STRING.sub(b"", body).translate(_BRACKETS, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

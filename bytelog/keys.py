@@ -115,7 +115,7 @@ def state(key: Row[Any]) -> str:
 
 def digest(key: str) -> str:
     """Return the SHA-256 of a key in hexadecimal digits."""
-    return sha256(key.encode()).hexdigest()
+    return sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def check_characters(random: str) -> str:

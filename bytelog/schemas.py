@@ -102,7 +102,7 @@ def load_event(body: bytes) -> EventFields:
     try:
         members = decode_object(body)
     except InvalidJSON as error:
-        raise ValidationError({"": [f"Not I-JSON: {error}."]}) from error
+        raise ValidationError(f"Not I-JSON: {error}.") from error
     event: EventFields = _event_schema.load(members)
     return event
 

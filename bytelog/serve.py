@@ -8,6 +8,9 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
+from http import HTTPStatus
+from threading import BoundedSemaphore
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -19,6 +22,7 @@ from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from werkzeug.exceptions import BadRequest, default_exceptions
 
 from . import db, errors, keys
 from .config import (
@@ -28,6 +32,8 @@ from .config import (
     MAX_HEADER_BYTES,
     MAX_UPLOAD_BYTES,
     SEND_BUFFER_BYTES,
+    SPARE_THREADS,
+    STALLED_SECONDS,
     STOP_SECONDS,
 )
 from .writer import Gathered, current_writer
@@ -36,6 +42,13 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger("bytelog")
+
+
+def _serve(channel: HTTPChannel) -> None:
+    try:
+        channel.service()
+    except Exception:
+        log.exception("a connection failed")
 
 
 class RecordingLane(ThreadedTaskDispatcher):
@@ -51,7 +64,7 @@ class RecordingLane(ThreadedTaskDispatcher):
         while self._wait(thread_no):
             paused: list[Gathered] = []
             while self.queue and len(paused) < GROUP_EVENTS:
-                request = Gathered(self.queue.popleft().service)
+                request = Gathered(partial(_serve, self.queue.popleft()))
                 request.switch()
                 if not request.dead:
                     paused.append(request)
@@ -96,13 +109,18 @@ class JSONErrorTask(ErrorTask):
 
     def execute(self) -> None:
         """Write the answer and close the connection."""
-        error = self.request.error
-        body = errors.body(error.reason).encode()
-        self.status = f"{error.code} {error.reason}"
-        self.response_headers.append(("Content-Type", "application/json"))
+        refused = self.request.error
+        error = default_exceptions.get(refused.code, BadRequest)(refused.body)
+        if refused.code == HTTPStatus.NOT_IMPLEMENTED:
+            error = BadRequest(
+                "The body's transfer encoding is not known; send it chunked or whole."
+            )
+        kind, body = errors.content(error, self.request.headers.get("ACCEPT", ""))
+        self.status = f"{error.code} {error.name}"
+        self.response_headers.append(("Content-Type", kind))
         self.set_close_on_finish()
         self.content_length = len(body)
-        self.write(body)
+        self.write(body.encode())
 
 
 class Channel(HTTPChannel):
@@ -113,6 +131,19 @@ class Channel(HTTPChannel):
     def is_busy(self) -> bool:
         """Tell whether a request is being received, answered or sent."""
         return bool(self.requests or self.request or self.total_outbufs_len)
+
+    def send_continue(self) -> None:
+        """Ask for the body, unless the request is refused already."""
+        if self.request.error:
+            self.request.expect_continue = False
+        else:
+            super().send_continue()
+
+    def _flush_outbufs_below_high_watermark(self) -> None:
+        # Waits for the reader, which one of several requests in a thread must not; its answer is
+        # small enough to be kept.
+        if not isinstance(getcurrent(), Gathered):
+            super()._flush_outbufs_below_high_watermark()
 
 
 class Listener(TcpWSGIServer):
@@ -125,6 +156,13 @@ class Listener(TcpWSGIServer):
         if not isinstance(getcurrent(), Gathered):
             super().pull_trigger()
 
+    def maintenance(self, now: float) -> None:
+        """Let connections go that are idle, or whose reader takes nothing of its answer."""
+        super().maintenance(now)
+        for channel in self.active_channels.values():
+            if channel.total_outbufs_len and channel.last_activity < now - STALLED_SECONDS:
+                channel.will_close = True
+
 
 class Server:
     """A server that listens; raises OSError when the address cannot be had."""
@@ -133,12 +171,13 @@ class Server:
         self._app = app
         self._stopping = False
         self._sockets: dict[int, Any] = {}
+        app.extensions["bytelog.places"] = BoundedSemaphore(threads)
         listener = _listen(host, port)
         self.url = _url(host, listener.getsockname()[1])
         self._listener = Listener(
             app,
             map=self._sockets,
-            dispatcher=Lanes(threads, lambda: self._listener.pull_trigger()),
+            dispatcher=Lanes(threads + SPARE_THREADS, lambda: self._listener.pull_trigger()),
             _sock=listener,
             bind_socket=False,
             sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
@@ -167,7 +206,7 @@ class Server:
         while self._is_busy() and time.monotonic() < deadline:
             self._turn(seconds=0.1)
         # The last connection to close empties the write-ahead log into the database.
-        db.db.engine.dispose()
+        db.close_pool(db.db.engine)
         current_writer().close()
         log.info("stopped")
 
@@ -177,8 +216,9 @@ class Server:
     def _is_busy(self) -> bool:
         return any(channel.is_busy() for channel in self._listener.active_channels.values())
 
-    def _stop(self, number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)  # the second time ends the process at once
+    def _stop(self, _: int, __: FrameType | None) -> None:
+        for again in (signal.SIGTERM, signal.SIGINT):  # the second time ends the process at once
+            signal.signal(again, signal.SIG_DFL)
         self._stopping = True
         self._listener.pull_trigger()
 

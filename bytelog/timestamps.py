@@ -10,7 +10,8 @@ _FORM = re.compile(
     (?P<day> \d{4}-\d\d-\d\d | \d{8} | \d{4}-W\d\d-\d | \d{4}W\d{3} | \d{4}-?\d{3} )
     (?: [T ]
         (?P<hour> [01]\d | 2[0-4] )
-        (?: :? (?P<minute> [0-5]\d ) (?: :? (?P<second> [0-5]\d | 60 ) (?: [.,] (?P<part> \d+ ) )? )? )?
+        (?: :? (?P<minute> [0-5]\d ) (?: :? (?P<second> [0-5]\d | 60 ) )? )?
+        (?: [.,] (?P<part> \d+ ) )?
         (?P<zone> Z | (?P<sign> [+-] ) (?P<zone_hour> [01]\d | 2[0-3] ) (?: :? (?P<zone_minute> [0-5]\d ) )? )?
     )?
     """,  # noqa: E501
@@ -48,8 +49,10 @@ def format_utc(moment: datetime) -> str:
 
 def _moment(form: str, match: re.Match[str]) -> datetime:
     try:
+        if match["part"] and not match["second"]:
+            raise ValueError("Python takes the fraction of an hour for that of a second")
         moment = datetime.fromisoformat(form)
-    except ValueError:  # what Python does not know: ordinal dates, 24:00 and leap seconds
+    except ValueError:  # nor does it know ordinal dates, 24:00 and leap seconds
         midnight = datetime.combine(_day(match["day"]), datetime.min.time(), UTC)
         return midnight + _since_midnight(match) - _offset(match)
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -67,7 +70,8 @@ def _day(text: str) -> date:
 
 def _since_midnight(match: re.Match[str]) -> timedelta:
     hour, minute, second = (int(match[part] or 0) for part in ("hour", "minute", "second"))
-    milliseconds = int(f"{match['part'] or '0'}00"[:3])
+    unit = 1000 if match["second"] else 60_000 if match["minute"] else 3_600_000
+    milliseconds = int((match["part"] or "0")[:9].ljust(9, "0")) * unit // 10**9
     if hour == 24 and (minute or second or milliseconds):
         raise ValueError("24:00 is the last moment of a day")
     if second == 60 and minute != 59:

@@ -35,7 +35,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from .config import GROUP_EVENTS
-from .db import StorageError, db, immediate, translated, writable
+from .db import DatabaseFile, StorageError, db, immediate, translated, writable
 
 Row = tuple[int, int, str, str, str, str]
 """project_id, id, name, trace_id, date, data"""
@@ -59,6 +59,7 @@ class Writer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._file = DatabaseFile(engine)
         self._queue: deque[_Entry] = deque()
         self._turn = threading.Lock()
 
@@ -105,9 +106,12 @@ class Writer:
         values = tuple(value for row in rows for value in row)
         # Whatever goes wrong, each row of the group gets an answer: nobody else has it any more.
         try:
+            self._file.check()
             self._connection.exec_driver_sql(_insert_statement(len(rows)), values)
         except DBAPIError as error:
             return translated(error)
+        except StorageError as error:
+            return error
         except Exception as error:
             return StorageError(str(error))
         return None

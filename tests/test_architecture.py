@@ -15,7 +15,8 @@ PACKAGE = ROOT / "bytelog"
 LAYERS = [
     {"__main__"},
     {"__init__"},
-    {"embed", "events", "health", "cli"},
+    {"embed"},
+    {"events", "health", "cli"},
     {"serve"},
     {"auth", "errors"},
     {"keys", "store"},

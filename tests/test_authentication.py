@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -80,13 +81,13 @@ def test_a_revoked_key_stops_within_a_second(app: Flask, alice: Person) -> None:
     wait_for(lambda: alice.get().status_code == 401, seconds=1)
 
 
-@pytest.mark.parametrize("key", ["example_api_key", "k", "schlüssel ☃"])
+@pytest.mark.parametrize("key", ["example_api_key", "k", "schlüssel ☃", "успех", "\udcff\udcfe"])
 def test_the_key_of_the_environment_opens_the_project_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: object, key: str
 ) -> None:
     monkeypatch.setenv("BYTELOG_API_KEY", key)
     client = create_app(instance_path=str(tmp_path)).test_client()
-    header = {"Authorization": "Bearer " + key.encode().decode("latin-1")}
+    header = {"Authorization": "Bearer " + os.fsencode(key).decode("latin-1")}
     assert client.post(EVENTS, json=CLICK, headers=header).status_code == 201
     assert client.get(EVENTS, headers=header).json == {"count": 1, "events": [CLICK]}
     assert client.get(EVENTS, headers={"Authorization": "Bearer other"}).status_code == 401

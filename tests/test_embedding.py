@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from conftest import CLICK, EVENTS, Server, wait_for
 from flask import Flask, abort
@@ -39,6 +40,10 @@ def host(tmp_path: Path) -> Flask:
     @app.route("/api/v1/users/<path:name>")
     def user(name: str) -> str:
         return abort(404) if name == "nobody" else name
+
+    @app.cli.command("serve")
+    def own_serve() -> None:
+        click.echo("the host's own command")
 
     @app.errorhandler(404)
     def lost(_: Exception) -> tuple[str, int]:
@@ -85,6 +90,8 @@ def test_the_hosts_hooks_do_not_see_the_api(host: Flask, client: FlaskClient) ->
 def test_the_hosts_flask_command_makes_keys(host: Flask, client: FlaskClient) -> None:
     result = host.test_cli_runner().invoke(args=["keys", "create", "alice"])
     assert result.exit_code == 0, result.output
+    own = host.test_cli_runner().invoke(args=["serve"])
+    assert own.output == "the host's own command\n"
     headers = {"Authorization": f"Bearer {result.output.strip()}"}
     assert client.get(EVENTS, headers=headers).status_code == 200
 

@@ -36,6 +36,37 @@ def test_problem_details_name_each_bad_field(alice: Person) -> None:
     assert {error["pointer"] for error in problem["errors"]} == {"#/name", "#/date", "#/extra"}
 
 
+def test_a_pointer_is_a_json_pointer(alice: Person) -> None:
+    headers = {**alice.headers, "Accept": "application/problem+json, application/json"}
+    answer = alice.post({**CLICK, "a/b~c d": 1, "": 2}, headers=headers)
+    assert answer.json is not None
+    pointers = [error["pointer"] for error in answer.json["errors"]]
+    assert sorted(pointers) == ["#/", "#/a~1b~0c%20d"]
+    broken = alice.post(b"{", headers=headers)
+    assert broken.json is not None
+    assert [error["pointer"] for error in broken.json["errors"]] == ["#"]
+
+
+def test_no_more_problems_are_told_than_are_of_use(alice: Person) -> None:
+    body = {f"field {number}": 1 for number in range(10_000)}
+    answer = alice.post(body, headers={**alice.headers, "Accept": "application/problem+json"})
+    assert answer.json is not None
+    assert len(answer.json["errors"]) == 100
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("*/*", "application/json"),
+        ("application/json, application/problem+json;q=0.5", "application/json"),
+        ("application/problem+json;q=0", "application/json"),
+        ("application/problem+json, */*", "application/problem+json"),
+    ],
+)
+def test_a_client_gets_the_form_that_it_prefers(app: Flask, accept: str, kind: str) -> None:
+    assert app.test_client().get(EVENTS, headers={"Accept": accept}).content_type == kind
+
+
 def test_problem_details_name_each_bad_parameter(alice: Person) -> None:
     answer = alice.get("?start=soon", Accept="application/problem+json")
     assert answer.json is not None
@@ -83,8 +114,12 @@ def test_an_unexpected_error_keeps_its_traceback_to_the_log(
     ("head", "status"),
     [
         (b"POST /api/v1/events HTTP/1.1\r\nContent-Length: 99999999999", 413),
-        (b"POST /api/v1/events HTTP/1.1\r\nTransfer-Encoding: odd", 501),
+        (b"POST /api/v1/events HTTP/1.1\r\nTransfer-Encoding: odd", 400),
         (b"GET /api/v1/events HTTP/1.1\r\nno colon", 400),
+        (
+            b"POST /api/v1/events HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9999999999",
+            413,
+        ),
     ],
 )
 def test_what_the_http_server_refuses_is_told_in_json_too(

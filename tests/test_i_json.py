@@ -40,7 +40,8 @@ def body(data: str) -> bytes:
         body('{"a": "\t"}'),
         body('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}"),
         body('{"a": ' + "[" * 63 + "]" * 63 + "}"),
-        body("{}").replace(b'"data"', rb'"d\u0061ta"'),
+        b'{"x":{"data":{}},"data":{"a":1},"id":1,"name":"n","trace_id":"t"}',
+        b'{"id":1,"name":"n","trace_id":"t","data":{}} {}',
     ],
 )
 def test_what_is_not_i_json_gets_400_and_stores_nothing(alice: Person, broken: bytes) -> None:
@@ -71,6 +72,12 @@ def test_data_comes_back_as_it_was_written(alice: Person, data: str) -> None:
 def test_space_between_tokens_is_left_out_and_space_in_text_is_kept(alice: Person) -> None:
     alice.post(body('{ "a b" :\t[ 1 ,\r\n "c  d" ] , "e" : " \\" " }'))
     assert alice.get().data.endswith(b'"data":{"a b":[1,"c  d"],"e":" \\" "}}]}')
+
+
+@pytest.mark.parametrize("name", [rb"d\u0061ta", rb"\u0064\u0061\u0074\u0061"])
+def test_a_name_may_be_written_with_escapes(alice: Person, name: bytes) -> None:
+    assert alice.post(body('{"data":{"a":1}}').replace(b"data", name, 1)).status_code == 201
+    assert alice.events()[0]["data"] == {"data": {"a": 1}}
 
 
 def test_members_may_come_in_any_order(alice: Person) -> None:

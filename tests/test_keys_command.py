@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +68,24 @@ def test_a_name_that_two_keys_share_is_not_guessed(run: Callable[..., str]) -> N
 
 def test_a_date_that_is_not_understood_is_refused(run: Callable[..., str]) -> None:
     assert "2021-07-04" in run("create", "alice", "--expires", "soon", status=2)
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "n" * 256])
+def test_a_name_is_fit_to_be_read(run: Callable[..., str], name: str) -> None:
+    assert "printable" in run("create", name, status=2)
+    assert "printable" in run("create", "alice", "--project", name, status=2)
+
+
+def test_another_program_that_holds_the_database_is_said_plainly(
+    run: Callable[..., str], tmp_path: Path
+) -> None:
+    run("list")
+    other = sqlite3.connect(tmp_path / "data" / "bytelog.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert run("create", "alice", status=1) == (
+        "Error: another program holds the database; try again\n"
+    )
+    other.close()
 
 
 def test_a_running_server_takes_a_new_key_and_drops_a_revoked_one(server: Server) -> None:

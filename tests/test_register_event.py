@@ -124,7 +124,7 @@ def test_another_type_of_body_gets_415(alice: Person, kind: str | None) -> None:
     assert answer.json == {"error": "unsupported media type"}
 
 
-@pytest.mark.parametrize("size", [2**20 + 1, 5_000_000])
+@pytest.mark.parametrize("size", [2**20 + 1, 4_000_000])
 def test_a_client_that_sends_too_much_hears_413(server: Server, size: int) -> None:
     answer = server.request(EVENTS, b"x" * size)
     assert (answer.status, answer.body) == (413, b'{"error": "request entity too large"}')

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,34 @@ def test_a_stop_empties_the_write_ahead_log_into_the_one_file(server: Server) ->
     assert [path.name for path in (server.folder / "data").iterdir()] == ["bytelog.db"]
 
 
+def test_a_client_that_reads_no_answers_does_not_stop_the_others(server: Server) -> None:
+    head = (
+        b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Authorization: Bearer example_api_key\r\nContent-Length: %d\r\n\r\n"
+    )
+    port = int(server.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as peer:
+        peer.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                peer.send(head % 1 + b"{")
+        assert server.request(EVENTS, BODY).status == 201
+
+
+def test_an_event_for_a_database_that_was_removed_is_not_acknowledged(server: Server) -> None:
+    assert server.request(EVENTS, BODY).status == 201
+    shutil.rmtree(server.folder / "data")
+    answer = server.request(EVENTS, BODY)
+    assert (answer.status, answer.body) == (503, b'{"error": "service unavailable"}')
+    assert "was removed or replaced; restart bytelog" in server.log.read_text()
+
+
+def test_a_database_in_memory_stops_in_order_too(serve: Callable[..., Server]) -> None:
+    server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATABASE_URL="sqlite://")
+    assert server.request(EVENTS, BODY).status == 201
+    assert server.stop() == 0
+
+
 def test_concurrent_posts_are_all_stored(server: Server) -> None:
     def post_many() -> None:
         for _ in range(50):
@@ -131,6 +161,30 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
 def test_a_database_in_place_of_which_a_folder_lies_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "instance" / "bytelog.db").mkdir(parents=True)
     assert "Is a directory" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("garbage", "is not a URL"),
+        ("postgresql://u:secret@h/d", "names postgresql"),
+        ("sqlite:////nowhere/at/all/x.db", "No such file"),
+    ],
+)
+def test_a_database_url_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, reason: str
+) -> None:
+    monkeypatch.setenv("BYTELOG_DATABASE_URL", url)
+    sentence = refused(tmp_path)
+    assert reason in sentence
+    assert "secret" not in sentence
+
+
+@pytest.mark.parametrize("settings", ["BYTELOG_API_KEY = 1", "1 / 0", "def"])
+def test_settings_that_cannot_be_read_are_one_sentence(tmp_path: Path, settings: str) -> None:
+    (tmp_path / "instance").mkdir()
+    (tmp_path / "instance" / "config.py").write_text(settings)
+    assert refused(tmp_path).startswith("Error: ")
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])

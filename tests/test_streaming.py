@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import CLICK, EVENTS, Server
+from conftest import CLICK, EVENTS, Server, wait_for
 from flask import Flask
 
 from bytelog import create_app
@@ -83,9 +83,23 @@ def test_a_client_that_leaves_frees_its_thread(serve: Callable[..., Server]) -> 
     server.stop()
     fill(create_app(instance_path=server.folder / "data"), MANY)
     server.start()
-    for _ in range(3):
+    for _ in range(5):
         start_listing(server).close()
-    assert server.request("/healthz").status == 200
+        wait_for(lambda: server.request(f"{EVENTS}?end=2021-08-15T00:00:01Z").status == 200)
+    wait_for(lambda: server.request(EVENTS).status == 200)
+
+
+def test_one_long_listing_too_many_is_told_to_come_back(serve: Callable[..., Server]) -> None:
+    server = serve("--threads", "2", BYTELOG_API_KEY=Server.key)
+    server.stop()
+    fill(create_app(instance_path=server.folder / "data"), MANY)
+    server.start()
+    with start_listing(server), start_listing(server):
+        answer = server.request(EVENTS)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert server.request("/healthz").status == 200
+        assert server.request(f"{EVENTS}/trace/unknown").status == 200
+    wait_for(lambda: server.request(EVENTS).status == 200)
 
 
 def test_a_failure_in_mid_stream_breaks_the_connection(full_server: Server) -> None:

@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
-from ..db import Base, UnusableDatabase, db, immediate, is_in_memory, path, writable
+from ..db import Base, UnusableDatabase, close_pool, db, immediate, path, writable
 from ..models import DEFAULT_PROJECT_ID, Project
 
 HEAD = "0001"
@@ -29,20 +29,22 @@ def upgrade(engine: Engine) -> None:
     """Bring a database of any age to HEAD, one transaction a step; raises UnusableDatabase."""
     try:
         with engine.connect() as connection:
-            if _revision(connection) == HEAD:
-                return
-        connection = writable(engine)
-        while _take_step(connection) != HEAD:
-            pass
-        connection.close()
+            is_current = _revision(connection) == HEAD
+        if not is_current:
+            _take_steps(engine)
     except DBAPIError as error:
         raise UnusableDatabase(
             f"the database {path(engine)} cannot be used: {error.orig}. Restore a backup, or "
             "name another data folder with BYTELOG_DATA."
         ) from error
-    # No connection must cross a fork; a database in memory has only one, and lives in it.
-    if not is_in_memory(engine.url):
-        engine.dispose()
+    finally:
+        close_pool(engine)  # No connection must cross a fork.
+
+
+def _take_steps(engine: Engine) -> None:
+    with writable(engine) as connection:
+        while _take_step(connection) != HEAD:
+            pass
 
 
 def _take_step(connection: Connection) -> str:
