@@ -59,6 +59,9 @@ KEY_CACHE_SIZE = 1000
 READING_THREADS = 8
 """Long listings that are read out at the same time; one more is told to come back."""
 
+IDEMPOTENCY_HOURS = 24
+"""How long a repeated Idempotency-Key is known: no client retries for longer than a day."""
+
 CONNECTIONS = 2000
 """Connections that are open at once; further ones wait to be accepted."""
 

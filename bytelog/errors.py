@@ -14,12 +14,21 @@ from flask import Flask, current_app, request
 from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
 from werkzeug.datastructures import MIMEAccept
-from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, ServiceUnavailable
+from werkzeug.exceptions import (
+    BadRequest,
+    Conflict,
+    HTTPException,
+    InternalServerError,
+    ServiceUnavailable,
+    UnprocessableEntity,
+)
 from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Response
 
+from . import idempotency
 from .config import PROBLEMS, RETRY_AFTER_SECONDS
 from .db import StorageBusy, StorageError, StorageFull
+from .writer import KeyReused, UnderWay
 
 PROBLEM = "application/problem+json"
 
@@ -36,6 +45,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, answer)
     app.register_error_handler(ValidationError, _invalid)
     app.register_error_handler(StorageError, _not_stored)
+    app.register_error_handler(UnderWay, _under_way)
+    app.register_error_handler(KeyReused, _key_reused)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -81,6 +92,8 @@ def _invalid(error: ValidationError) -> Response:
 
 
 def _place(name: str) -> dict[str, str]:
+    if name == idempotency.HEADER:
+        return {"header": name}
     if request.method != "POST":
         return {"parameter": name}
     pointer = "/" + name.replace("~", "~0").replace("/", "~1")  # RFC 6901
@@ -94,6 +107,16 @@ def _not_stored(error: StorageError) -> Response:
     cause = "is busy" if isinstance(error, StorageBusy) else "failed"
     detail = f"The database {cause}. Nothing was stored; try again."
     return answer(ServiceUnavailable(detail, retry_after=RETRY_AFTER_SECONDS))
+
+
+def _under_way(_: UnderWay) -> Response:
+    detail = "The first request with this Idempotency-Key has not been answered yet; try again."
+    return answer(Conflict(detail))
+
+
+def _key_reused(_: KeyReused) -> Response:
+    detail = "This Idempotency-Key came before, with another body; give each event a new one."
+    return answer(UnprocessableEntity(detail))
 
 
 def _unexpected(error: Exception) -> Response:

@@ -11,7 +11,7 @@ from werkzeug.exceptions import ServiceUnavailable, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response
 
-from . import schemas, store
+from . import idempotency, schemas, store
 from .auth import requires
 from .config import READING_THREADS, RETRY_AFTER_SECONDS
 from .store import Listing
@@ -41,7 +41,10 @@ def init_app(app: Flask) -> None:
 @requires("write")
 def register_event(project_id: int) -> Response:
     """Save a new event."""
-    store.record(project_id, schemas.load_event(_json_body()))
+    body = _json_body()
+    event = schemas.load_event(body)
+    once = idempotency.requested(project_id, request.headers.get(idempotency.HEADER), body)
+    store.record(project_id, event, once)
     return Response(status=201)
 
 

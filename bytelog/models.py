@@ -37,6 +37,18 @@ class ApiKey(Base):
     revoked: Mapped[datetime | None] = mapped_column(UTCTimestamp)
 
 
+class IdempotencyKey(Base):
+    """The key and the body's digest of a request that was stored, so that a retry is known."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (Index("idempotency_key_by_age", "created"),)
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    created: Mapped[datetime] = mapped_column(UTCTimestamp)
+
+
 class Event(Base):
     """A business event. `key` is bytelog's own and counts arrivals; `id` is the caller's."""
 

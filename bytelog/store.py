@@ -31,7 +31,7 @@ from .config import PAGE_EVENTS
 from .db import StorageError, db, translated
 from .models import Event
 from .schemas import EventFields
-from .writer import current_writer
+from .writer import Once, current_writer
 
 # Before and after every date that there is, as text, which is how SQLite compares dates.
 _BEGINNING, _END = "0001-01-01T00:00:00.000Z", "9999-12-31T24"
@@ -95,12 +95,14 @@ class Listing:
     pages: Iterator[bytes]
 
 
-def record(project_id: int, event: EventFields) -> None:
-    """Store an event; returns when it is on the disk, raises StorageError when it is not."""
+def record(project_id: int, event: EventFields, once: Once | None = None) -> None:
+    """Store an event; returns when it is on the disk, raises StorageError when it is not.
+
+    With `once` a repetition returns without storing; raises UnderWay and KeyReused.
+    """
     date = timestamps.format_utc(event["date"])
-    current_writer().append(
-        (project_id, event["id"], event["name"], event["trace_id"], date, event["data"])
-    )
+    row = (project_id, event["id"], event["name"], event["trace_id"], date, event["data"])
+    current_writer().append(row, once)
 
 
 def window(project_id: int, start: datetime | None, end: datetime | None) -> Listing:

@@ -10,8 +10,10 @@ SQLite has one writer at a time and a commit costs an fsync, so requests share b
    been committed, or failed, with somebody else's group, or is still queued and goes with its own.
 3. `append` returns only after the COMMIT that holds the row has returned, and COMMIT returns after
    the fsync (`synchronous=FULL`). Everything a client is told follows from that return.
-4. A group is one INSERT statement: it is stored whole or not at all, and rows keep the order in
-   which they were queued, so a higher key always means a later arrival.
+4. A group's events are one INSERT statement: it is stored whole or not at all, and rows keep the
+   order in which they were queued, so a higher key always means a later arrival.
+5. A request that carries an Idempotency-Key has it looked up, and noted, in the transaction of its
+   event. While it is under way its key is in `_under_way`, so a group holds a key once at most.
 
 Threads that sleep until somebody else has committed are what makes sharing slow in Python: waking
 one costs more than the insert. So a thread may also run several requests by turns: each runs in a
@@ -25,20 +27,38 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from functools import cached_property, lru_cache
-from typing import cast
+from typing import NamedTuple, cast
 
 from flask import Flask, current_app
 from greenlet import getcurrent, greenlet
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from .config import GROUP_EVENTS
+from . import timestamps
+from .config import GROUP_EVENTS, IDEMPOTENCY_HOURS
 from .db import DatabaseFile, StorageError, db, immediate, translated, writable
 
 Row = tuple[int, int, str, str, str, str]
 """project_id, id, name, trace_id, date, data"""
+
+
+class Once(NamedTuple):
+    """What makes a repeated request known: its project and key, and a digest of its body."""
+
+    project_id: int
+    key: str
+    fingerprint: str
+
+
+class UnderWay(Exception):
+    """A request with the same Idempotency-Key has not been answered yet."""
+
+
+class KeyReused(Exception):
+    """The Idempotency-Key came before, with another body."""
 
 
 class Gathered(greenlet):
@@ -46,12 +66,13 @@ class Gathered(greenlet):
 
 
 class _Entry:
-    __slots__ = ("done", "error", "row")
+    __slots__ = ("done", "error", "once", "row")
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, once: Once | None) -> None:
         self.row = row
+        self.once = once
         self.done = False
-        self.error: StorageError | None = None
+        self.error: StorageError | KeyReused | None = None
 
 
 class Writer:
@@ -62,15 +83,20 @@ class Writer:
         self._file = DatabaseFile(engine)
         self._queue: deque[_Entry] = deque()
         self._turn = threading.Lock()
+        self._under_way: dict[tuple[int, str], _Entry] = {}
 
-    def append(self, row: Row) -> None:
-        """Store an event; returns when it is on the disk, raises StorageError when it is not."""
-        entry = _Entry(row)
-        self._queue.append(entry)
-        pause()
-        with self._turn:
-            while not entry.done:
-                self._commit_group()
+    def append(self, row: Row, once: Once | None = None) -> None:
+        """Store an event; returns when it is on the disk, raises StorageError when it is not.
+
+        With `once` a repetition returns without storing; raises UnderWay and KeyReused.
+        """
+        entry = _Entry(row, once)
+        with self._claimed(entry) if once else nullcontext():
+            self._queue.append(entry)
+            pause()
+            with self._turn:
+                while not entry.done:
+                    self._commit_group()
         if entry.error:
             raise entry.error
 
@@ -95,19 +121,31 @@ class Writer:
         # Opened at the first write, so that a server may fork after it has made the application.
         return writable(self._engine)
 
+    @contextmanager
+    def _claimed(self, entry: _Entry) -> Iterator[None]:
+        place = cast("Once", entry.once)[:2]
+        if self._under_way.setdefault(place, entry) is not entry:
+            raise UnderWay
+        try:
+            yield
+        finally:
+            del self._under_way[place]
+
     def _commit_group(self) -> None:
         group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_EVENTS))]
-        error = self._insert([entry.row for entry in group])
+        error = self._failure(group)
         for entry in group:
-            entry.error = error
+            entry.error = error or entry.error
             entry.done = True
 
-    def _insert(self, rows: list[Row]) -> StorageError | None:
-        values = tuple(value for row in rows for value in row)
+    def _failure(self, group: list[_Entry]) -> StorageError | None:
         # Whatever goes wrong, each row of the group gets an answer: nobody else has it any more.
         try:
             self._file.check()
-            self._connection.exec_driver_sql(_insert_statement(len(rows)), values)
+            if any(entry.once for entry in group):
+                self._store_once(group)
+            else:
+                self._insert(group)
         except DBAPIError as error:
             return translated(error)
         except StorageError as error:
@@ -115,6 +153,38 @@ class Writer:
         except Exception as error:
             return StorageError(str(error))
         return None
+
+    def _insert(self, group: list[_Entry]) -> None:
+        values = tuple(value for entry in group for value in entry.row)
+        self._connection.exec_driver_sql(_insert_statement(len(group)), values)
+
+    def _store_once(self, group: list[_Entry]) -> None:
+        now = timestamps.now()
+        expired = timestamps.format_utc(now - timedelta(hours=IDEMPOTENCY_HOURS))
+        with immediate(self._connection):
+            self._connection.exec_driver_sql(
+                "DELETE FROM idempotency_key WHERE created <= ?", (expired,)
+            )
+            fresh = [entry for entry in group if not self._is_repeated(entry)]
+            if fresh:
+                self._insert(fresh)
+            for once in [entry.once for entry in fresh if entry.once]:
+                self._connection.exec_driver_sql(
+                    "INSERT INTO idempotency_key (project_id, key, fingerprint, created)"
+                    " VALUES (?, ?, ?, ?)",
+                    (*once, timestamps.format_utc(now)),
+                )
+
+    def _is_repeated(self, entry: _Entry) -> bool:
+        if entry.once is None:
+            return False
+        found = self._connection.exec_driver_sql(
+            "SELECT fingerprint FROM idempotency_key WHERE project_id = ? AND key = ?",
+            entry.once[:2],
+        ).scalar()
+        if found not in (None, entry.once.fingerprint):
+            entry.error = KeyReused()
+        return found is not None
 
 
 def pause() -> None:

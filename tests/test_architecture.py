@@ -19,6 +19,7 @@ LAYERS = [
     {"events", "health", "cli"},
     {"serve"},
     {"auth", "errors"},
+    {"idempotency"},
     {"keys", "store"},
     {"schemas", "writer", "migrations"},
     {"models", "i_json"},

@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -58,6 +59,32 @@ def test_every_step_taken_from_the_first_gives_the_schema_of_a_new_database(
             connection_, opts={"include_name": lambda name, kind, _: name != "bytelog_version"}
         )
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_a_database_of_the_first_release_is_brought_up_to_date_with_its_events(
+    tmp_path: Path,
+) -> None:
+    settings = {"BYTELOG_API_KEY": "k"}
+    first = Config()
+    first.set_main_option("script_location", "bytelog:migrations")
+    first.set_main_option("path_separator", "os")
+    old = create_engine(f"sqlite:///{tmp_path / 'bytelog.db'}")
+    with old.begin() as connection:
+        first.attributes["connection"] = connection
+        command.upgrade(first, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO event (project_id, id, name, trace_id, date, data)"
+            " VALUES (1, 7, 'click', 't', '2021-08-15T23:41:41.507Z', '{}')"
+        )
+    old.dispose()
+    client = create_app(settings, tmp_path).test_client()
+    headers = {"Authorization": "Bearer k"}
+    listed = client.get("/api/v1/events", headers=headers).json
+    assert listed is not None
+    assert [event["id"] for event in listed["events"]] == [7]
+    event = {"id": 8, "name": "n", "trace_id": "t"}
+    once = {**headers, "Idempotency-Key": "a"}
+    assert client.post("/api/v1/events", json=event, headers=once).status_code == 201
 
 
 def test_a_database_of_a_newer_bytelog_is_refused_and_left_alone(tmp_path: Path) -> None:

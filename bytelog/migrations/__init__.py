@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from ..db import Base, UnusableDatabase, close_pool, db, immediate, path, writable
 from ..models import DEFAULT_PROJECT_ID, Project
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision of the schema that this version works with."""
 
 VERSION_TABLE = "bytelog_version"
