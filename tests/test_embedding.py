@@ -96,6 +96,15 @@ def test_the_hosts_flask_command_makes_keys(host: Flask, client: FlaskClient) ->
     assert client.get(EVENTS, headers=headers).status_code == 200
 
 
+def test_a_host_with_a_command_keys_keeps_it(host: Flask, tmp_path: Path) -> None:
+    @host.cli.command("keys")
+    def own_keys() -> None:
+        click.echo("the host's own keys")
+
+    init_app(host, instance_path=tmp_path / "data")
+    assert host.test_cli_runner().invoke(args=["keys"]).output == "the host's own keys\n"
+
+
 def test_the_application_can_be_mounted_under_a_prefix(tmp_path: Path) -> None:
     service = create_app({"BYTELOG_API_KEY": "example_api_key"}, tmp_path)
     client = Client(DispatcherMiddleware(Flask("host"), {"/bytelog": service}))

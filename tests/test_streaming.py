@@ -72,7 +72,8 @@ def test_a_slow_reader_stops_neither_writers_nor_the_checkpoint(full_server: Ser
 
 def test_a_listing_holds_what_was_there_when_it_began(full_server: Server) -> None:
     with start_listing(full_server) as peer:
-        assert full_server.request(EVENTS, json.dumps(CLICK).encode()).status == 201
+        late = {**CLICK, "date": "2021-08-15T00:00:58Z"}  # among those that are still to come
+        assert full_server.request(EVENTS, json.dumps(late).encode()).status == 201
         received = b"".join(iter(lambda: peer.recv(1_000_000), b""))
     assert b"sign up button" not in received
     assert received.endswith(b"]}\r\n0\r\n\r\n")
