@@ -148,11 +148,26 @@ def immediate(connection: Connection) -> Iterator[None]:
 
 def translated(error: DBAPIError) -> StorageError:
     """Return the error that the rest of bytelog knows for one that the driver raised."""
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    code = _code(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StorageBusy("another program holds the database; try again")
     kind = StorageFull if code == sqlite3.SQLITE_FULL else StorageError
     return kind(str(error.orig))
+
+
+def remedy(error: DBAPIError) -> str:
+    """Return what to do about a database that cannot be opened."""
+    code = _code(error)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "Another program holds it: end that one, or try again."
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return "Make room on its disk, and see that it can be written."
+    return "Restore a backup, or name another data folder with BYTELOG_DATA."
+
+
+def _code(error: DBAPIError) -> int:
+    # The lower byte; the others tell where in SQLite it happened.
+    return int(getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _parsed(text: str) -> URL:

@@ -7,6 +7,7 @@ from itertools import chain, islice
 from threading import BoundedSemaphore
 
 from flask import Blueprint, Flask, current_app, request
+from marshmallow import ValidationError
 from werkzeug.exceptions import ServiceUnavailable, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response
@@ -52,7 +53,7 @@ def register_event(project_id: int) -> Response:
 @requires("read")
 def list_events(project_id: int) -> Response:
     """Send the events of a window."""
-    query = schemas.load_query(schemas.window_schema, request.args.to_dict(flat=False))
+    query = schemas.load_query(schemas.window_schema, _query())
     return _answer(store.window(project_id, query.get("start"), query.get("end")))
 
 
@@ -60,8 +61,15 @@ def list_events(project_id: int) -> Response:
 @requires("read")
 def follow_trace(project_id: int, trace_id: str) -> Response:
     """Send the events that carry a trace id."""
-    schemas.load_query(schemas.no_parameters, request.args.to_dict(flat=False))
+    schemas.load_query(schemas.no_parameters, _query())
     return _answer(store.trace(project_id, trace_id))
+
+
+def _query() -> dict[str, list[str]]:
+    try:
+        return request.args.to_dict(flat=False)
+    except UnicodeDecodeError as error:  # Waitress refuses such bytes, other servers pass them on
+        raise ValidationError("Must be UTF-8, encoded with percent signs.", "*") from error
 
 
 def _json_body() -> bytes:

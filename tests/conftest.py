@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from flask import Flask
+from flask import Flask, appcontext_pushed
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -61,6 +61,38 @@ class Person:
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("BYTELOG_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def new_applications() -> Iterator[list[Flask]]:
+    known: set[Flask] = set()
+    new: list[Flask] = []
+
+    def note(application: Flask, **_: Any) -> None:
+        if application not in known:
+            known.add(application)
+            new.append(application)
+
+    with appcontext_pushed.connected_to(note):
+        yield new
+
+
+@pytest.fixture(autouse=True)
+def no_connection_stays_open(new_applications: list[Flask]) -> Iterator[None]:
+    new_applications.clear()
+    yield
+    for application in new_applications:
+        close(application)
+
+
+def close(application: Flask) -> None:
+    writer = vars(application.extensions.get("bytelog.writer", object))
+    if "_connection" in writer and not writer["_connection"].closed:
+        application.extensions["bytelog.writer"].close()
+    if database := application.extensions.get("sqlalchemy"):
+        with application.app_context():
+            for engine in database.engines.values():
+                engine.dispose()
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import NullPool, create_engine, inspect
 
 from bytelog import create_app, migrations
 from bytelog.db import Base, UnusableDatabase, db
 
 
 def columns(path: Path) -> dict[str, object]:
-    tables = inspect(create_engine(f"sqlite:///{path}"))
+    tables = inspect(create_engine(f"sqlite:///{path}", poolclass=NullPool))
     return {
         name: (
             [

@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
-from ..db import Base, UnusableDatabase, close_pool, db, immediate, path, writable
+from ..db import Base, UnusableDatabase, close_pool, db, immediate, path, remedy, writable
 from ..models import DEFAULT_PROJECT_ID, Project
 
 HEAD = "0002"
@@ -34,8 +34,7 @@ def upgrade(engine: Engine) -> None:
             _take_steps(engine)
     except DBAPIError as error:
         raise UnusableDatabase(
-            f"the database {path(engine)} cannot be used: {error.orig}. Restore a backup, or "
-            "name another data folder with BYTELOG_DATA."
+            f"the database {path(engine)} cannot be used: {error.orig}. {remedy(error)}"
         ) from error
     finally:
         close_pool(engine)  # No connection must cross a fork.
