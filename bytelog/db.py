@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import URL, Connection, Dialect, Engine, String, TypeDecorator, event
+from sqlalchemy import URL, Connection, Dialect, Engine, Executable, String, TypeDecorator, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import DeclarativeBase
@@ -55,6 +55,10 @@ class StorageBusy(StorageError):
 
 class StorageFull(StorageError):
     """There is no room left on the disk."""
+
+
+class TextTooLong(StorageError):
+    """What was asked for exceeds PAGE_BYTES; ask for less at once."""
 
 
 class UTCTimestamp(TypeDecorator[datetime]):
@@ -146,13 +150,24 @@ def immediate(connection: Connection) -> Iterator[None]:
         raise
 
 
+def fetch(
+    engine: Engine, statement: Executable, parameters: dict[str, Any] | None = None
+) -> Sequence[Any]:
+    """Read rows over a reader's connection; raises StorageError."""
+    try:
+        with engine.connect() as connection:
+            return connection.execute(statement, parameters or {}).all()
+    except DBAPIError as error:
+        raise translated(error) from error
+
+
 def translated(error: DBAPIError) -> StorageError:
     """Return the error that the rest of bytelog knows for one that the driver raised."""
     code = _code(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StorageBusy("another program holds the database; try again")
-    kind = StorageFull if code == sqlite3.SQLITE_FULL else StorageError
-    return kind(str(error.orig))
+    kinds = {sqlite3.SQLITE_FULL: StorageFull, sqlite3.SQLITE_TOOBIG: TextTooLong}
+    return kinds.get(code, StorageError)(str(error.orig))
 
 
 def remedy(error: DBAPIError) -> str:

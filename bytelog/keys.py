@@ -19,10 +19,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DBAPIError
 
 from . import timestamps
-from .db import db, translated
+from .db import db, fetch
 from .models import ApiKey, Project
 from .writer import current_writer
 
@@ -73,7 +72,7 @@ def find(key: str) -> Access | None:
     statement = select(*ApiKey.__table__.columns).where(
         ApiKey.digest == wanted, ApiKey.revoked.is_(None)
     )
-    row = next(iter(_fetch(statement)), None)
+    row = next(iter(fetch(db.engine, statement)), None)
     if row is None or not hmac.compare_digest(row.digest, wanted):
         return None
     if row.expires and row.expires <= timestamps.now():
@@ -84,7 +83,7 @@ def find(key: str) -> Access | None:
 def listed() -> Sequence[Row[Any]]:
     """Return every key ever made, with its project's name, the oldest first."""
     columns = (*ApiKey.__table__.columns, Project.name.label("project"))
-    return _fetch(select(*columns).join(Project).order_by(ApiKey.id))
+    return fetch(db.engine, select(*columns).join(Project).order_by(ApiKey.id))
 
 
 def revoke(name_or_id: str) -> str:
@@ -130,11 +129,3 @@ def check_characters(random: str) -> str:
 def _project_id(connection: Connection, name: str) -> int:
     connection.execute(insert(Project).values(name=name).on_conflict_do_nothing())
     return connection.execute(select(Project.id).where(Project.name == name)).scalar_one()
-
-
-def _fetch(statement: Any) -> Sequence[Row[Any]]:
-    try:
-        with db.engine.connect() as connection:
-            return connection.execute(statement).all()
-    except DBAPIError as error:
-        raise translated(error) from error

@@ -7,7 +7,7 @@ highest key at its start: events are only ever appended, so that is a snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Engine,
-    Executable,
     LargeBinary,
     String,
     bindparam,
@@ -24,11 +23,10 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
-from sqlalchemy.exc import DataError, DBAPIError
 
 from . import timestamps
 from .config import PAGE_EVENTS
-from .db import StorageError, db, translated
+from .db import StorageError, TextTooLong, db, fetch
 from .models import Event
 from .schemas import EventFields
 from .writer import Once, current_writer
@@ -122,12 +120,12 @@ def trace(project_id: int, trace_id: str) -> Listing:
 
 def ping() -> None:
     """Ask the database for an event; raises StorageError when it does not answer."""
-    _fetch(db.engine, select(func.max(Event.key)), {})
+    fetch(db.engine, select(func.max(Event.key)))
 
 
 def _listing(scope: _Scope, values: dict[str, Any]) -> Listing:
     engine = db.engine
-    ((count, last),) = _fetch(engine, scope.covered, values)
+    ((count, last),) = fetch(engine, scope.covered, values)
     pages = _pages(engine, scope, {**values, "last": last, "key": 0}, count)
     return Listing(count, (page.replace(_SEAM, _JOINED) for page in pages))
 
@@ -136,15 +134,15 @@ def _pages(engine: Engine, scope: _Scope, values: dict[str, Any], count: int) ->
     part, rows = scope.same_date, PAGE_EVENTS
     while count:
         try:
-            ((found, text),) = _fetch(engine, part.page, {**values, "rows": rows})
-        except _TooLong:
+            ((found, text),) = fetch(engine, part.page, {**values, "rows": rows})
+        except TextTooLong:
             rows //= 2
             continue
         if found:
             yield text
         count -= found
         if found == rows and count:
-            edge, *following = _fetch(engine, part.edge, {**values, "skipped": rows - 1})
+            edge, *following = fetch(engine, part.edge, {**values, "skipped": rows - 1})
             values |= {"date": edge.date, "key": edge.key}
             is_cut = [row for row in following if row.date == edge.date]
             part = scope.same_date if is_cut else scope.later
@@ -153,17 +151,3 @@ def _pages(engine: Engine, scope: _Scope, values: dict[str, Any], count: int) ->
         elif count:
             raise StorageError(f"{count} events went away while they were listed")
         rows = min(2 * rows, PAGE_EVENTS)
-
-
-class _TooLong(Exception):
-    """The text of a page exceeds PAGE_BYTES."""
-
-
-def _fetch(engine: Engine, statement: Executable, parameters: dict[str, Any]) -> Sequence[Any]:
-    try:
-        with engine.connect() as connection:
-            return connection.execute(statement, parameters).all()
-    except DataError as error:
-        raise _TooLong from error
-    except DBAPIError as error:
-        raise translated(error) from error

@@ -18,7 +18,7 @@ LAYERS = [
     {"embed"},
     {"events", "health", "cli"},
     {"serve"},
-    {"auth", "errors"},
+    {"auth", "errors", "lanes"},
     {"idempotency"},
     {"keys", "store"},
     {"schemas", "writer", "migrations"},
