@@ -62,7 +62,16 @@ def list_events(project_id: int) -> Response:
 def follow_trace(project_id: int, trace_id: str) -> Response:
     """Send the events that carry a trace id."""
     schemas.load_query(schemas.no_parameters, _query())
+    _check_path()
     return _answer(store.trace(project_id, trace_id))
+
+
+def _check_path() -> None:
+    # Werkzeug puts U+FFFD for what is not UTF-8, and would look for another trace than was asked.
+    try:
+        request.environ["PATH_INFO"].encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValidationError("Must be UTF-8, encoded with percent signs.", "trace_id") from error
 
 
 def _query() -> dict[str, list[str]]:

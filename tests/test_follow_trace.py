@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import json
 from urllib.parse import quote
 
 import pytest
-from conftest import CLICK, EVENTS, Person
+from conftest import CLICK, EVENTS, Person, Server
 
 
 def trace(person: Person, trace_id: str) -> list[int]:
@@ -55,6 +56,13 @@ def test_an_unknown_trace_is_empty(alice: Person) -> None:
 def test_a_trace_id_may_hold_any_character(alice: Person, trace_id: str) -> None:
     assert alice.post({**CLICK, "trace_id": trace_id}).status_code == 201
     assert trace(alice, trace_id) == [1]
+
+
+def test_a_trace_id_that_is_not_utf_8_is_refused_and_finds_no_other(server: Server) -> None:
+    event = {**CLICK, "trace_id": "\ufffd"}
+    assert server.request(EVENTS, json.dumps(event).encode()).status == 201
+    assert json.loads(server.request(f"{EVENTS}/trace/%EF%BF%BD").body)["events"] == [event]
+    assert server.request(f"{EVENTS}/trace/%FF").status == 400
 
 
 def test_a_trace_takes_no_parameters(alice: Person) -> None:
