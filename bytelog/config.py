@@ -12,9 +12,9 @@ from flask import Flask
 SETTINGS: dict[str, str] = {
     "BYTELOG_API_KEY": "a key of the project `default` with both scopes, whatever it looks like",
     "BYTELOG_DATA": "the data folder; `instance/` in the current directory unless set",
-    "BYTELOG_DATABASE_URL": "an SQLAlchemy URL; `bytelog.db` in the data folder unless set",
+    "BYTELOG_DATABASE_URL": "an SQLite URL for SQLAlchemy; `bytelog.db` there unless set",
 }
-"""Every setting and what it means; each is read from the environment and from `config.py`."""
+"""Every setting and what it means; `config.py`, in the data folder, cannot name that folder."""
 
 MAX_BODY_BYTES = 1024 * 1024
 """Bytes of a request body: an event is a fact with its details, not a file."""

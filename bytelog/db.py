@@ -172,10 +172,10 @@ def translated(error: DBAPIError) -> StorageError:
 
 def remedy(error: DBAPIError) -> str:
     """Return what to do about a database that cannot be opened."""
-    code = _code(error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    failure = translated(error)
+    if isinstance(failure, StorageBusy):
         return "Another program holds it: end that one, or try again."
-    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+    if isinstance(failure, StorageFull) or _code(error) == sqlite3.SQLITE_IOERR:
         return "Make room on its disk, and see that it can be written."
     return "Restore a backup, or name another data folder with BYTELOG_DATA."
 

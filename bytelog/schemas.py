@@ -49,7 +49,7 @@ class Timestamp(fields.Field[datetime]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
         try:
             return timestamps.parse(value)
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise ValidationError(f"Must be a date: {error}.") from error
 
 
