@@ -8,7 +8,20 @@ from typing import Any
 
 from flask import Flask
 
-from . import auth, cli, db, embed, errors, events, health, migrations, writer
+from . import (
+    auth,
+    browsers,
+    cli,
+    db,
+    embed,
+    errors,
+    events,
+    health,
+    migrations,
+    openapi,
+    rate_limit,
+    writer,
+)
 from . import config as settings
 
 __all__ = ["create_app", "init_app"]
@@ -31,9 +44,12 @@ def create_app(
     migrations.init_app(app)
     writer.init_app(app)
     auth.init_app(app)
+    rate_limit.init_app(app)
+    browsers.init_app(app)
     errors.init_app(app)
     events.init_app(app)
     health.init_app(app)
+    openapi.init_app(app)
     cli.init_app(app)
     return app
 

@@ -13,7 +13,7 @@ from flask import Flask, current_app, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from . import keys
+from . import keys, rate_limit
 from .config import KEY_CACHE_SECONDS, KEY_CACHE_SIZE
 from .keys import Access
 from .models import DEFAULT_PROJECT_ID
@@ -21,7 +21,7 @@ from .models import DEFAULT_PROJECT_ID
 P = ParamSpec("P")
 View = Callable[Concatenate[int, P], Response]
 
-_configured_access = Access(DEFAULT_PROJECT_ID, frozenset(keys.SCOPES))
+_configured_access = Access(0, DEFAULT_PROJECT_ID, frozenset(keys.SCOPES))
 
 
 class Denied(HTTPException):
@@ -88,6 +88,7 @@ def _authorized(scope: str) -> Access:
     if access is None:
         detail = "The API key is malformed, unknown, expired or revoked."
         raise Denied(HTTPStatus.UNAUTHORIZED, detail, error="invalid_token")
+    rate_limit.count(access.key_id)
     if scope not in access.scopes:
         detail = f"The API key lacks the scope `{scope}`."
         raise Denied(HTTPStatus.FORBIDDEN, detail, error="insufficient_scope", scope=scope)

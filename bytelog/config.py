@@ -11,8 +11,11 @@ from flask import Flask
 
 SETTINGS: dict[str, str] = {
     "BYTELOG_API_KEY": "a key of the project `default` with both scopes, whatever it looks like",
+    "BYTELOG_CORS_ORIGINS": "origins whose pages may call the API, such as `https://shop.example`,"
+    " separated by commas; `*` for all, none unless set",
     "BYTELOG_DATA": "the data folder; `instance/` in the current directory unless set",
     "BYTELOG_DATABASE_URL": "an SQLite URL for SQLAlchemy; `bytelog.db` there unless set",
+    "BYTELOG_RATE_LIMIT": "how often a key may ask, such as `100 per minute`; no limit unless set",
 }
 """Every setting and what it means; `config.py`, in the data folder, cannot name that folder."""
 
@@ -71,6 +74,9 @@ KEEP_ALIVE_SECONDS = 120
 MAX_HEADER_BYTES = 64 * 1024
 """Bytes of a request's headers: a trace id in a path takes 3,060 at most when it is encoded."""
 
+PREFLIGHT_SECONDS = 600
+"""How long a browser remembers that a page may call the API; Chromium forgets after 7,200."""
+
 SEND_BUFFER_BYTES = 1024 * 1024
 """Bytes that wait for a slow reader before its listing pauses."""
 
@@ -104,9 +110,9 @@ def init_app(app: Flask, config: Mapping[str, Any]) -> None:
     app.config.from_mapping({name: os.environ[name] for name in SETTINGS if os.environ.get(name)})
     _load_file(app, Path(app.instance_path) / "config.py")
     app.config.from_mapping(config)
-    key = app.config["BYTELOG_API_KEY"]
-    if key is not None and not isinstance(key, str):
-        raise SetupError("BYTELOG_API_KEY must be text: put it in quotes.")
+    for name in SETTINGS:
+        if not isinstance(app.config[name], str | os.PathLike | None):
+            raise SetupError(f"{name} must be text: put it in quotes.")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
 
 

@@ -10,7 +10,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from flask import Flask, current_app, request
+from flask import Flask, Response, current_app, request
 from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
 from werkzeug.datastructures import MIMEAccept
@@ -22,8 +22,6 @@ from werkzeug.exceptions import (
     ServiceUnavailable,
     UnprocessableEntity,
 )
-from werkzeug.http import parse_accept_header
-from werkzeug.wrappers import Response
 
 from . import idempotency
 from .config import PROBLEMS, RETRY_AFTER_SECONDS
@@ -53,26 +51,22 @@ def init_app(app: Flask) -> None:
 def answer(error: HTTPException, problems: list[dict[str, str]] | None = None) -> Response:
     """Return the answer for an HTTP error, with the headers that the error owes."""
     response = Response(status=error.code, headers=error.get_headers(request.environ))
-    response.mimetype, body = content(error, request.headers.get("Accept", ""), problems)
-    response.set_data(body)
+    content: dict[str, Any] = {"error": "validation error" if problems else error.name.lower()}
+    response.mimetype = "application/json"
+    if _prefers_problem(request.accept_mimetypes):
+        response.mimetype = PROBLEM
+        content = _details(error) | content | ({"errors": problems} if problems else {})
+    response.set_data(json.dumps(content))
     return response
 
 
-def content(
-    error: HTTPException, accept: str, problems: list[dict[str, str]] | None = None
-) -> tuple[str, str]:
-    """Return the media type and the text of an error's answer."""
-    short = {"error": "validation error" if problems else error.name.lower()}
-    if not _prefers_problem(parse_accept_header(accept, MIMEAccept)):
-        return "application/json", json.dumps(short)
-    details: dict[str, Any] = {
+def _details(error: HTTPException) -> dict[str, Any]:
+    return {
         "type": "about:blank",
         "title": error.name,
         "status": error.code,
         "detail": error.description,
-        **short,
     }
-    return PROBLEM, json.dumps(details | ({"errors": problems} if problems else {}))
 
 
 def _prefers_problem(accept: MIMEAccept) -> bool:

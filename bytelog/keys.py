@@ -41,6 +41,7 @@ class UnknownKey(LookupError):
 class Access:
     """What a key opens: one project, with one or both scopes."""
 
+    key_id: int
     project_id: int
     scopes: frozenset[str]
 
@@ -77,7 +78,7 @@ def find(key: str) -> Access | None:
         return None
     if row.expires and row.expires <= timestamps.now():
         return None
-    return Access(row.project_id, frozenset(row.scopes.split()))
+    return Access(row.id, row.project_id, frozenset(row.scopes.split()))
 
 
 def listed() -> Sequence[Row[Any]]:

@@ -1,10 +1,14 @@
-"""What may come in, and in what form: marshmallow schemas, without Flask and the database."""
+"""What may come in and what goes out: marshmallow schemas, without Flask and the database.
+
+`json_schema` says of a kind of field, and `metadata` of one field, what the API's description
+(`/openapi.json`) says of them beside what marshmallow knows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
@@ -26,6 +30,13 @@ class EventFields(TypedDict):
 class Identifier(fields.Field[int]):
     """A JSON integer of 64 bits."""
 
+    json_schema: ClassVar = {
+        "type": "integer",
+        "format": "int64",
+        "minimum": MIN_ID,
+        "maximum": MAX_ID,
+    }
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if type(value) is not int or not MIN_ID <= value <= MAX_ID:
             raise ValidationError("Must be an integer of 64 bits.")
@@ -34,6 +45,13 @@ class Identifier(fields.Field[int]):
 
 class Text(fields.Field[str]):
     """A short string; without NUL, at which a C program would take it to end."""
+
+    json_schema: ClassVar = {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_TEXT_LENGTH,
+        "pattern": r"^[^\u0000]*$",
+    }
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if type(value) is not str or not 1 <= len(value) <= MAX_TEXT_LENGTH or "\0" in value:
@@ -46,6 +64,8 @@ class Text(fields.Field[str]):
 class Timestamp(fields.Field[datetime]):
     """A date in any ISO 8601 form."""
 
+    json_schema: ClassVar = {"type": "string", "pattern": timestamps.PATTERN}
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
         try:
             return timestamps.parse(value)
@@ -55,6 +75,8 @@ class Timestamp(fields.Field[datetime]):
 
 class JSONObject(fields.Field[str]):
     """A JSON object, kept as its text."""
+
+    json_schema: ClassVar = {"type": "object"}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if type(value) is not ObjectText:
@@ -68,11 +90,77 @@ class EventSchema(Schema):
     class Meta:
         unknown = RAISE
 
-    id = Identifier(required=True)
-    name = Text(required=True)
-    trace_id = Text(required=True)
-    date = Timestamp(load_default=timestamps.now)
-    data = JSONObject(load_default="{}")
+    id = Identifier(required=True, metadata={"description": "Yours; it need not be unique."})
+    name = Text(required=True, metadata={"description": "What happened, in a word or two."})
+    trace_id = Text(
+        required=True, metadata={"description": "Shared by the events that are connected."}
+    )
+    date = Timestamp(
+        load_default=timestamps.now,
+        metadata={
+            "description": "Any ISO 8601 form; UTC without a zone. The server's time if absent.",
+        },
+    )
+    data = JSONObject(
+        load_default="{}",
+        metadata={"default": {}, "description": "Any JSON object, kept as it was written."},
+    )
+
+
+class StoredEventSchema(EventSchema):
+    """An event as it comes back."""
+
+    date = Timestamp(
+        required=True,
+        metadata={
+            "format": "date-time",
+            "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
+            "description": "In UTC, to the millisecond.",
+        },
+    )
+    data = JSONObject(required=True, metadata={"description": "As it was written."})
+
+
+class ListingSchema(Schema):
+    """The answer to a listing."""
+
+    count = fields.Integer(required=True, metadata={"minimum": 0})
+    events = fields.List(
+        fields.Nested(StoredEventSchema),
+        required=True,
+        metadata={"description": "Ordered by date, equal dates by arrival."},
+    )
+
+
+class HealthSchema(Schema):
+    """The answer of a service that works."""
+
+    status = fields.String(required=True, metadata={"enum": ["ok"]})
+
+
+class ErrorSchema(Schema):
+    """The answer to a request that failed."""
+
+    error = fields.String(required=True, metadata={"description": "What went wrong, shortly."})
+
+
+class BadFieldSchema(Schema):
+    """What is wrong with one field; it is named in one of three ways."""
+
+    detail = fields.String(required=True)
+    pointer = fields.String(metadata={"description": "A JSON Pointer (RFC 6901) into the body."})
+    parameter = fields.String(metadata={"description": "The name of a parameter."})
+    header = fields.String(metadata={"description": "The name of a header."})
+
+
+class ProblemSchema(ErrorSchema):
+    """The same for a client that prefers problem details (RFC 9457)."""
+
+    type = fields.String(required=True, metadata={"format": "uri-reference"})
+    title = fields.String(required=True)
+    status = fields.Integer(required=True, metadata={"minimum": 400, "maximum": 599})
+    detail = fields.String(required=True)
+    errors = fields.List(fields.Nested(BadFieldSchema))
 
 
 class WindowSchema(Schema):
@@ -81,8 +169,18 @@ class WindowSchema(Schema):
     class Meta:
         unknown = RAISE
 
-    start = Timestamp()
-    end = Timestamp()
+    start = Timestamp(
+        metadata={
+            "description": "Only events from this day, or moment, on.",
+            "examples": ["2021-08-15"],
+        }
+    )
+    end = Timestamp(
+        metadata={
+            "description": "Only events before this day, or moment.",
+            "examples": ["2021-08-16"],
+        }
+    )
 
 
 class NoParameters(Schema):

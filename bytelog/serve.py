@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
-from flask import Flask
+from flask import Flask, Response
 from greenlet import getcurrent
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask
-from werkzeug.exceptions import BadRequest, default_exceptions
+from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
+from werkzeug.test import create_environ
 
 from . import db, errors, keys
 from .config import (
@@ -54,12 +55,18 @@ class JSONErrorTask(ErrorTask):
             error = BadRequest(
                 "The body's transfer encoding is not known; send it chunked or whole."
             )
-        kind, body = errors.content(error, self.request.headers.get("ACCEPT", ""))
-        self.status = f"{error.code} {error.name}"
-        self.response_headers.append(("Content-Type", kind))
+        response = self._answer(error)
+        self.status = response.status
+        self.response_headers += response.headers.items()
         self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(body.encode())
+        self.content_length = response.content_length
+        self.write(response.data)
+
+    def _answer(self, error: HTTPException) -> Response:
+        app: Flask = self.channel.server.service
+        headers = [(name.replace("_", "-"), it) for name, it in self.request.headers.items()]
+        with app.request_context(create_environ(headers=headers)):
+            return app.process_response(errors.answer(error))
 
 
 class Channel(HTTPChannel):
@@ -89,6 +96,7 @@ class Listener(TcpWSGIServer):
     """The listening socket and the loop that reads from its connections."""
 
     channel_class = Channel
+    service: Flask
 
     def pull_trigger(self) -> None:
         """Wake the loop; for gathered requests their lane does it once, when all are answered."""
@@ -128,6 +136,7 @@ class Server:
             max_request_body_size=MAX_UPLOAD_BYTES,
             outbuf_high_watermark=SEND_BUFFER_BYTES,
         )
+        self._listener.service = app
 
     def run(self) -> None:
         """Serve until SIGTERM or Ctrl-C, then finish the requests in hand."""

@@ -19,6 +19,27 @@ _FORM = re.compile(
 )
 
 
+def _pattern() -> str:
+    leap_years = "(?:[1-9][0-9](?:0[48]|[2468][048]|[13579][26])|(?:[2468][048]|[13579][26])00)"
+    ordinal = "(?:00[1-9]|0[1-9][0-9]|[12][0-9]{2}|3[0-5][0-9]|36[0-5])"
+    days = ["[1-9][0-9]{3}-?" + ordinal]
+    for dash in ("-", ""):
+        long_months = f"(?:0[13578]|1[02]){dash}(?:0[1-9]|[12][0-9]|3[01])"
+        short_months = f"(?:0[469]|11){dash}(?:0[1-9]|[12][0-9]|30)"
+        february = f"02{dash}(?:0[1-9]|1[0-9]|2[0-8])"
+        week = f"W(?:0[1-9]|[1-4][0-9]|5[0-2]){dash}[1-7]"
+        days.append(f"[1-9][0-9]{{3}}{dash}(?:{long_months}|{short_months}|{february}|{week})")
+        days.append(f"{leap_years}{dash}02{dash}29")
+    time = "[Tt ](?:[01][0-9]|2[0-3])(?::?[0-5][0-9]){0,2}(?:[.,][0-9]+)?"
+    zone = "(?:[Zz]|[-+](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?"
+    return f"^(?:{'|'.join(days)})(?:{time}{zone})?$"
+
+
+PATTERN = _pattern()
+"""What `parse` takes, as far as JSON Schema can say it: from the year 1000 on, without 24:00, leap
+seconds, the 366th day and the 53rd week of the years that have them."""
+
+
 def now() -> datetime:
     """Return the present moment, in UTC."""
     return datetime.now(UTC)

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import os
 import re
+import statistics
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from conftest import CLICK, EVENTS, Person, Server, wait_for
@@ -120,3 +123,28 @@ def test_no_key_is_ever_logged(serve: Callable[..., Server]) -> None:
     assert "GET /api/v1/events 200" in log
     assert "GET /api/v1/events 401" in log
     assert "secret" not in log
+
+
+def test_no_key_is_in_the_title_of_the_process(serve: Callable[..., Server]) -> None:
+    server = serve(BYTELOG_API_KEY="secret_of_alice")
+    process = Path(f"/proc/{server.process.pid}")
+    titles = [(process / "cmdline").read_text(), (process / "comm").read_text()]
+    titles += [(thread / "comm").read_text() for thread in (process / "task").iterdir()]
+    assert "secret" not in " ".join(titles)
+
+
+def test_an_unknown_and_a_revoked_key_get_equal_answers_in_equal_time(app: Flask) -> None:
+    with app.app_context():
+        revoked = keys.create("alice", "shop")
+        keys.revoke("alice")
+    unknown = revoked[:-8] + "x" * 8
+    client = app.test_client()
+    seconds: dict[str, list[float]] = {revoked: [], unknown: []}
+    for key in [revoked, unknown] * 400:
+        began = time.perf_counter()
+        answer = client.get(EVENTS, headers={"Authorization": f"Bearer {key}"})
+        seconds[key].append(time.perf_counter() - began)
+        assert (answer.status_code, answer.json) == (401, {"error": "unauthorized"})
+        assert "invalid_token" in answer.headers["WWW-Authenticate"]
+    first, second = (statistics.median(taken) for taken in seconds.values())
+    assert first == pytest.approx(second, rel=0.1)
