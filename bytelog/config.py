@@ -66,10 +66,16 @@ IDEMPOTENCY_HOURS = 24
 """How long a repeated Idempotency-Key is known: no client retries for longer than a day."""
 
 CONNECTIONS = 2000
-"""Connections that are open at once; further ones wait to be accepted."""
+"""Connections that are open at once; for one more, the one that has waited longest is closed."""
+
+SPARE_FILES = 100
+"""Files that are open beside connections and theirs: the database's in each thread, the log."""
 
 KEEP_ALIVE_SECONDS = 120
-"""How long a connection stays open without a request."""
+"""How long a connection stays open without a request, and how long a request may take to come."""
+
+MAX_CHUNK_LINE_BYTES = 1024
+"""Bytes of the line that tells a chunk's size, and of a trailer: neither says anything here."""
 
 MAX_HEADER_BYTES = 64 * 1024
 """Bytes of a request's headers: a trace id in a path takes 3,060 at most when it is encoded."""

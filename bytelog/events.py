@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, islice
 from threading import BoundedSemaphore
+from typing import cast
 
 from flask import Blueprint, Flask, current_app, request
 from marshmallow import ValidationError
@@ -89,7 +90,10 @@ def _json_body() -> bytes:
 
 
 def _answer(listing: Listing) -> Response:
-    chunks = _text(listing)
+    # Counting takes as long as the listing is; who finds no place hears so before.
+    if not _has_place() and listing.is_long():
+        raise _too_many()
+    chunks = _text(*listing.read())
     # Read before the status is sent: until then an error can still be told. What fits in a page
     # goes out whole, with a length, so that its connection stays open for the next request.
     beginning = list(islice(chunks, 3))
@@ -102,10 +106,9 @@ class _LongListing:
     """A body that takes long to send; as many at once as there are threads for them."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._places: BoundedSemaphore = current_app.extensions["bytelog.places"]
+        self._places = _places()
         if not self._places.acquire(blocking=False):
-            detail = "Too many long listings are being read; try again, or ask for fewer days."
-            raise ServiceUnavailable(detail, retry_after=RETRY_AFTER_SECONDS)
+            raise _too_many()
         self._chunks = chunks
 
     def __iter__(self) -> Iterator[bytes]:
@@ -116,9 +119,25 @@ class _LongListing:
         self._places.release()
 
 
-def _text(listing: Listing) -> Iterator[bytes]:
-    start = b'{"count":%d,"events":[' % listing.count
-    for page in listing.pages:
+def _places() -> BoundedSemaphore:
+    return cast("BoundedSemaphore", current_app.extensions["bytelog.places"])
+
+
+def _has_place() -> bool:
+    places = _places()
+    if found := places.acquire(blocking=False):
+        places.release()
+    return found
+
+
+def _too_many() -> ServiceUnavailable:
+    detail = "Too many long listings are being read; try again, or ask for fewer days."
+    return ServiceUnavailable(detail, retry_after=RETRY_AFTER_SECONDS)
+
+
+def _text(count: int, pages: Iterator[bytes]) -> Iterator[bytes]:
+    start = b'{"count":%d,"events":[' % count
+    for page in pages:
         yield start + page
         start = b","
-    yield b"]}" if listing.count else start + b"]}"
+    yield b"]}" if count else start + b"]}"

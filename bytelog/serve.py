@@ -4,111 +4,38 @@ from __future__ import annotations
 
 import gc
 import logging
+import resource
 import signal
 import socket
 import time
 from collections.abc import Iterable
-from http import HTTPStatus
 from threading import BoundedSemaphore
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
-from flask import Flask, Response
-from greenlet import getcurrent
+from flask import Flask
 from waitress import wasyncore
-from waitress.channel import HTTPChannel
-from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask
-from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
-from werkzeug.test import create_environ
 
-from . import db, errors, keys
+from . import db, keys
 from .config import (
     CONNECTIONS,
-    KEEP_ALIVE_SECONDS,
     MAX_HEADER_BYTES,
     MAX_UPLOAD_BYTES,
     SEND_BUFFER_BYTES,
+    SPARE_FILES,
     SPARE_THREADS,
-    STALLED_SECONDS,
     STOP_SECONDS,
 )
+from .connections import Listener
 from .lanes import Lanes
-from .writer import Gathered, current_writer
+from .writer import current_writer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger("bytelog")
-
-
-class JSONErrorTask(ErrorTask):
-    """What Waitress refuses by itself is told in the API's shape too."""
-
-    def execute(self) -> None:
-        """Write the answer and close the connection."""
-        refused = self.request.error
-        error = default_exceptions.get(refused.code, BadRequest)(refused.body)
-        if refused.code == HTTPStatus.NOT_IMPLEMENTED:
-            error = BadRequest(
-                "The body's transfer encoding is not known; send it chunked or whole."
-            )
-        response = self._answer(error)
-        self.status = response.status
-        self.response_headers += response.headers.items()
-        self.set_close_on_finish()
-        self.content_length = response.content_length
-        self.write(response.data)
-
-    def _answer(self, error: HTTPException) -> Response:
-        app: Flask = self.channel.server.service
-        headers = [(name.replace("_", "-"), it) for name, it in self.request.headers.items()]
-        with app.request_context(create_environ(headers=headers)):
-            return app.process_response(errors.answer(error))
-
-
-class Channel(HTTPChannel):
-    """A connection."""
-
-    error_task_class = JSONErrorTask
-
-    def is_busy(self) -> bool:
-        """Tell whether a request is being received, answered or sent."""
-        return bool(self.requests or self.request or self.total_outbufs_len)
-
-    def send_continue(self) -> None:
-        """Ask for the body, unless the request is refused already."""
-        if self.request.error:
-            self.request.expect_continue = False
-        else:
-            super().send_continue()
-
-    def _flush_outbufs_below_high_watermark(self) -> None:
-        # Waits for the reader, which one of several requests in a thread must not; its answer is
-        # small enough to be kept.
-        if not isinstance(getcurrent(), Gathered):
-            super()._flush_outbufs_below_high_watermark()
-
-
-class Listener(TcpWSGIServer):
-    """The listening socket and the loop that reads from its connections."""
-
-    channel_class = Channel
-    service: Flask
-
-    def pull_trigger(self) -> None:
-        """Wake the loop; for gathered requests their lane does it once, when all are answered."""
-        if not isinstance(getcurrent(), Gathered):
-            super().pull_trigger()
-
-    def maintenance(self, now: float) -> None:
-        """Let connections go that are idle, or whose reader takes nothing of its answer."""
-        super().maintenance(now)
-        for channel in self.active_channels.values():
-            if channel.total_outbufs_len and channel.last_activity < now - STALLED_SECONDS:
-                channel.will_close = True
 
 
 class Server:
@@ -130,8 +57,8 @@ class Server:
             sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
             sockets=[listener],
             ident="bytelog",
-            connection_limit=CONNECTIONS,
-            channel_timeout=KEEP_ALIVE_SECONDS,
+            connection_limit=_connections(),
+            cleanup_interval=1,
             max_request_header_size=MAX_HEADER_BYTES,
             max_request_body_size=MAX_UPLOAD_BYTES,
             outbuf_high_watermark=SEND_BUFFER_BYTES,
@@ -222,6 +149,17 @@ def _greet(app: Flask, url: str) -> None:
         f"  curl -i {events} -H 'Content-Type: application/json' -d '{body}'\n"
         f"  curl {events}\n"
     )
+
+
+def _connections() -> int:
+    # Each may have a file beside it, for a long body or answer. Linux allows 1,024 files to a
+    # process that does not ask for more.
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS + SPARE_FILES
+    if allowed < wanted:
+        allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return min(CONNECTIONS, (allowed - SPARE_FILES) // 2)
 
 
 def _url(host: str, port: int) -> str:

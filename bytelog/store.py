@@ -8,7 +8,6 @@ highest key at its start: events are only ever appended, so that is a snapshot.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -71,8 +70,10 @@ class _Scope:
 
     def __init__(self, *conditions: ColumnElement[bool]) -> None:
         mine = (Event.project_id == bindparam("project_id"), *conditions)
+        within = (*mine, _date >= bindparam("date"))
         covered = select(func.count(), func.coalesce(func.max(Event.key), 0))
-        self.covered = covered.where(*mine, _date >= bindparam("date"))
+        self.covered = covered.where(*within)
+        self.beyond_a_page = select(Event.key).where(*within).limit(1).offset(PAGE_EVENTS)
         seen = (*mine, Event.key <= bindparam("last"))
         self.same_date = _Part(*seen, _date == bindparam("date"), Event.key > bindparam("key"))
         self.later = _Part(*seen, _date > bindparam("date"))
@@ -82,15 +83,26 @@ _window = _Scope(_date < bindparam("end"))
 _trace = _Scope(Event.trace_id == bindparam("trace_id"))
 
 
-@dataclass(frozen=True, slots=True)
 class Listing:
-    """Events in the order of their dates, equal dates in the order of arrival.
+    """Events in the order of their dates, equal dates in the order of arrival."""
 
-    `count` of them, as the text of a JSON array's members, in chunks of whole events.
-    """
+    def __init__(self, scope: _Scope, values: dict[str, Any]) -> None:
+        self._scope = scope
+        self._values = values
 
-    count: int
-    pages: Iterator[bytes]
+    def is_long(self) -> bool:
+        """Tell whether it takes more than a page, without counting; raises StorageError."""
+        return bool(fetch(db.engine, self._scope.beyond_a_page, self._values))
+
+    def read(self) -> tuple[int, Iterator[bytes]]:
+        """Return the count and the text of a JSON array's members, in chunks of whole events.
+
+        Raises StorageError.
+        """
+        engine, values = db.engine, self._values
+        ((count, last),) = fetch(engine, self._scope.covered, values)
+        pages = _pages(engine, self._scope, {**values, "last": last, "key": 0}, count)
+        return count, (page.replace(_SEAM, _JOINED) for page in pages)
 
 
 def record(project_id: int, event: EventFields, once: Once | None = None) -> None:
@@ -109,25 +121,18 @@ def window(project_id: int, start: datetime | None, end: datetime | None) -> Lis
         "date": timestamps.format_utc(start) if start else _BEGINNING,
         "end": timestamps.format_utc(end) if end else _END,
     }
-    return _listing(_window, {"project_id": project_id, **bounds})
+    return Listing(_window, {"project_id": project_id, **bounds})
 
 
 def trace(project_id: int, trace_id: str) -> Listing:
     """List the events of a project that carry a trace id; raises StorageError."""
     values = {"project_id": project_id, "trace_id": trace_id, "date": _BEGINNING}
-    return _listing(_trace, values)
+    return Listing(_trace, values)
 
 
 def ping() -> None:
     """Ask the database for an event; raises StorageError when it does not answer."""
     fetch(db.engine, select(func.max(Event.key)))
-
-
-def _listing(scope: _Scope, values: dict[str, Any]) -> Listing:
-    engine = db.engine
-    ((count, last),) = fetch(engine, scope.covered, values)
-    pages = _pages(engine, scope, {**values, "last": last, "key": 0}, count)
-    return Listing(count, (page.replace(_SEAM, _JOINED) for page in pages))
 
 
 def _pages(engine: Engine, scope: _Scope, values: dict[str, Any], count: int) -> Iterator[bytes]:

@@ -31,6 +31,8 @@ CLICK: dict[str, Any] = {
     "date": "2021-08-15T23:41:41.507Z",
     "data": {"clicked_on": "sign up button"},
 }
+LONG = "LONG" in os.environ
+"""Whether the tests that are marked `long` take their time."""
 
 
 class Person:
@@ -199,3 +201,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
                 return
         time.sleep(0.01)
     raise AssertionError(f"not within {seconds} seconds")
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), 20)

@@ -18,6 +18,7 @@ LAYERS = [
     {"embed"},
     {"events", "health", "openapi", "cli"},
     {"serve"},
+    {"connections"},
     {"auth", "errors", "lanes"},
     {"rate_limit", "browsers"},
     {"idempotency"},

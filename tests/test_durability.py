@@ -8,9 +8,10 @@ import time
 import urllib.error
 from http.client import HTTPException
 
-from conftest import CLICK, EVENTS, Server
+import pytest
+from conftest import CLICK, EVENTS, LONG, Server
 
-WRITERS, ROUNDS = 4, 5
+WRITERS, ROUNDS = 4, 100 if LONG else 5
 
 
 def write_until_killed(server: Server, writer: int, round_: int, acknowledged: list[str]) -> None:
@@ -24,6 +25,7 @@ def write_until_killed(server: Server, writer: int, round_: int, acknowledged: l
             return
 
 
+@pytest.mark.long
 def test_no_acknowledged_event_is_lost_when_the_server_is_killed(server: Server) -> None:
     acknowledged: list[str] = []
     for round_ in range(ROUNDS):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from conftest import CLICK, EVENTS, Person, Server
+from conftest import CLICK, EVENTS, LONG, Person, Server
 from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,7 +38,7 @@ from bytelog.db import StorageBusy, StorageFull
 from bytelog.openapi import document
 from bytelog.writer import KeyReused, UnderWay
 
-CASES = int(os.environ.get("SCHEMATHESIS_CASES", "2000"))
+CASES = 50_000 if LONG else 2000
 
 TRACE = f"{EVENTS}/trace/{{trace_id}}"
 STATUSES = {
@@ -267,6 +267,7 @@ def failures(scenario: ScenarioFinished) -> Iterator[str]:
             yield f"{check.failure_info.failure}\n{check.failure_info.code_sample}"
 
 
+@pytest.mark.long
 def test_schemathesis_finds_nothing(explored: OpenApiSchema) -> None:
     answers: Counter[tuple[str, str, int]] = Counter()
     phases: dict[str, Status] = {}

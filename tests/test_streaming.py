@@ -20,9 +20,9 @@ MANY = 100_000
 def fill(app: Flask, number: int) -> None:
     text = json.dumps({"text": "x" * 100})
     row = "INSERT INTO event (project_id, id, name, trace_id, date, data) VALUES (1,?,'n','t',?,?)"
+    events = [(i, f"2021-08-15T00:00:{i % 60:02}.000Z", text) for i in range(number)]
     with app.app_context(), current_writer().transaction() as connection:
-        for i in range(number):
-            connection.exec_driver_sql(row, (i, f"2021-08-15T00:00:{i % 60:02}.000Z", text))
+        connection.exec_driver_sql(row, events)
     with app.app_context():
         current_writer().close()
 
@@ -86,8 +86,7 @@ def test_a_client_that_leaves_frees_its_thread(serve: Callable[..., Server]) -> 
     server.start()
     for _ in range(5):
         start_listing(server).close()
-        wait_for(lambda: server.request(f"{EVENTS}?end=2021-08-15T00:00:01Z").status == 200)
-    wait_for(lambda: server.request(EVENTS).status == 200)
+        wait_for(lambda: server.request(EVENTS).status == 200)
 
 
 def test_one_long_listing_too_many_is_told_to_come_back(serve: Callable[..., Server]) -> None:
