@@ -68,8 +68,11 @@ IDEMPOTENCY_HOURS = 24
 CONNECTIONS = 2000
 """Connections that are open at once; for one more, the one that has waited longest is closed."""
 
-SPARE_FILES = 100
-"""Files that are open beside connections and theirs: the database's in each thread, the log."""
+KNOCKS = 50
+"""Connections that are accepted before those that are open get their turn again."""
+
+SPARE_FILES = 300
+"""Files beside those of CONNECTIONS: the database's, and those of who is coming or going."""
 
 KEEP_ALIVE_SECONDS = 120
 """How long a connection stays open without a request, and how long a request may take to come."""

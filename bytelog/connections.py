@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
+from socket import SHUT_RDWR
 from typing import Any
 
 from flask import Flask, Response
@@ -19,6 +21,7 @@ from werkzeug.test import create_environ
 from . import errors
 from .config import (
     KEEP_ALIVE_SECONDS,
+    KNOCKS,
     MAX_CHUNK_LINE_BYTES,
     SEND_BUFFER_BYTES,
     STALLED_SECONDS,
@@ -93,6 +96,13 @@ class Channel(HTTPChannel):
             return self.last_activity < now - STALLED_SECONDS
         return self.is_waiting() and self.last_activity < now - KEEP_ALIVE_SECONDS
 
+    def end(self) -> None:
+        """End the connection, whatever its client still has to send or to take."""
+        # The loop sees this at once. It would not see `will_close` on a socket that cannot be
+        # written to, and a file number that is free in the middle of a turn gets mistaken.
+        with suppress(OSError):
+            self.socket.shutdown(SHUT_RDWR)
+
     def handle_read(self) -> None:
         """Receive; the time for a request counts from its first byte, not from its latest."""
         begun, since = self.request, self.last_activity
@@ -136,6 +146,7 @@ class Listener(TcpWSGIServer):
 
     channel_class = Channel
     service: Flask
+    room: int
 
     def add_task(self, task: Channel) -> None:
         """Queue a request, or hold it until the answers before it are on their way."""
@@ -149,21 +160,21 @@ class Listener(TcpWSGIServer):
         if not isinstance(getcurrent(), Gathered):
             super().pull_trigger()
 
-    def readable(self) -> bool:
-        """Tell whether to accept connections; of too many, lets the longest waiting go."""
-        # Before Waitress stops accepting; it counts the listener and the trigger too.
-        if len(self.active_channels) >= self.adj.connection_limit - 3:
+    def handle_accept(self) -> None:
+        """Take in those who knock; of too many connections, those that waited longest end."""
+        for _ in range(KNOCKS):
+            before = len(self.active_channels)
+            super().handle_accept()
+            if len(self.active_channels) == before:
+                break
+        surplus = len(self.active_channels) - self.room
+        if surplus > 0:
             waiting = [it for it in self.active_channels.values() if it.is_waiting()]
-            if waiting:
-                min(waiting, key=lambda channel: channel.last_activity).handle_close()
-        readable: bool = super().readable()
-        return readable
+            for channel in sorted(waiting, key=lambda it: it.last_activity)[:surplus]:
+                channel.end()
 
     def maintenance(self, now: float) -> None:
-        """Let go of connections whose clients had their time.
-
-        At once: a socket whose reader takes nothing never becomes writable, as `will_close` awaits.
-        """
-        for channel in list(self.active_channels.values()):
+        """End the connections whose clients had their time."""
+        for channel in self.active_channels.values():
             if channel.is_given_up(now):
-                channel.handle_close()
+                channel.end()

@@ -48,6 +48,7 @@ class Server:
         app.extensions["bytelog.places"] = BoundedSemaphore(threads)
         listener = _listen(host, port)
         self.url = _url(host, listener.getsockname()[1])
+        room = _room()
         self._listener = Listener(
             app,
             map=self._sockets,
@@ -57,13 +58,14 @@ class Server:
             sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
             sockets=[listener],
             ident="bytelog",
-            connection_limit=_connections(),
+            connection_limit=room + SPARE_FILES // 2,
             cleanup_interval=1,
             max_request_header_size=MAX_HEADER_BYTES,
             max_request_body_size=MAX_UPLOAD_BYTES,
             outbuf_high_watermark=SEND_BUFFER_BYTES,
         )
         self._listener.service = app
+        self._listener.room = room
 
     def run(self) -> None:
         """Serve until SIGTERM or Ctrl-C, then finish the requests in hand."""
@@ -151,7 +153,7 @@ def _greet(app: Flask, url: str) -> None:
     )
 
 
-def _connections() -> int:
+def _room() -> int:
     # Each may have a file beside it, for a long body or answer. Linux allows 1,024 files to a
     # process that does not ask for more.
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -78,11 +78,14 @@ def dripping(peers: list[socket.socket], data: bytes, seconds: float = 0.05) -> 
 
 
 def check_that_newcomers_are_served(server: Server) -> None:
-    for _ in range(50):
+    def visit(_: int) -> float:
         began = time.monotonic()
         assert server.request(EVENTS, BODY).status == 201
         assert server.request(f"{EVENTS}/trace/unknown").status == 200
-        assert time.monotonic() - began < 5
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(8) as pool:
+        assert max(pool.map(visit, range(100))) < 5
 
 
 @pytest.mark.parametrize(("first", "then"), [HEADERS, SIZED_BODY, CHUNKS, LARGE_CHUNKS, CHUNK_SIZE])
@@ -130,8 +133,8 @@ def configured(tmp_path: Path, serve: Callable[..., Server]) -> Callable[[str], 
 def test_more_connections_than_files_may_be_open_keep_nobody_out(
     configured: Callable[[str], Server],
 ) -> None:
-    server = configured("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))")
-    with crowd(server, 400):
+    server = configured("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))")
+    with crowd(server, 600):
         check_that_newcomers_are_served(server)
     assert len(server.log.read_text()) < 10_000
 
