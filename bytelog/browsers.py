@@ -38,6 +38,8 @@ def init_app(app: Flask) -> None:
 
 
 def _protect(response: Response) -> Response:
+    if not response.response:
+        return response  # nothing in it to run, to show or to keep
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     return response
