@@ -14,8 +14,8 @@ def bytelog() -> None:
     """Record business events and read them back."""
 
 
-bytelog.add_command(cli.serve)
-bytelog.add_command(cli.keys_group)
+for command in cli.COMMANDS:
+    bytelog.add_command(command)
 
 
 def main() -> None:

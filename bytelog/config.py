@@ -11,20 +11,32 @@ from flask import Flask
 
 SETTINGS: dict[str, str] = {
     "BYTELOG_API_KEY": "a key of the project `default` with both scopes, whatever it looks like",
+    "BYTELOG_BATCH_BYTES": "bytes of a batch, unpacked; 16777216 unless set",
+    "BYTELOG_BATCH_EVENTS": "events of a batch; 10000 unless set",
+    "BYTELOG_CHECKPOINTS": "`off` when Litestream empties SQLite's write-ahead log; bytelog does it"
+    " unless set",
     "BYTELOG_CORS_ORIGINS": "origins whose pages may call the API, such as `https://shop.example`,"
     " separated by commas; `*` for all, none unless set",
     "BYTELOG_DATA": "the data folder; `instance/` in the current directory unless set",
     "BYTELOG_DATABASE_URL": "an SQLite URL for SQLAlchemy; `bytelog.db` there unless set",
+    "BYTELOG_KEEP_DAYS": "days that events are kept, by their date; for ever unless set",
     "BYTELOG_RATE_LIMIT": "how often a key may ask, such as `100 per minute`; no limit unless set",
 }
 """Every setting and what it means; `config.py`, in the data folder, cannot name that folder."""
 
+NUMBERS: dict[str, int | None] = {
+    "BYTELOG_BATCH_BYTES": 16 * 1024 * 1024,
+    "BYTELOG_BATCH_EVENTS": 10_000,
+    "BYTELOG_KEEP_DAYS": None,
+}
+"""The settings that are whole numbers, and what they are unless set."""
+
 MAX_BODY_BYTES = 1024 * 1024
 """Bytes of a request body: an event is a fact with its details, not a file."""
 
-MAX_UPLOAD_BYTES = 4 * MAX_BODY_BYTES
-"""Bytes of a body that `bytelog serve` reads before it hangs up: a client that is still sending
-when the connection breaks does not hear why."""
+UPLOAD_BYTES = 4 * MAX_BODY_BYTES
+"""Bytes beyond the largest batch that `bytelog serve` reads before it hangs up: a client that is
+still sending when the connection breaks does not hear why."""
 
 MAX_DEPTH = 64
 """Levels of nesting in a body: Ruby's JSON reader stops at 100, and an answer adds three."""
@@ -41,17 +53,81 @@ LOG_BYTES = 16 * 1024 * 1024
 BUSY_SECONDS = 2.0
 """How long a commit waits for another program that holds the database's write lock."""
 
+LOCK_SECONDS = 0.001
+"""How long a commit sleeps before it looks again whether another bytelog has finished its own."""
+
 RETRY_AFTER_SECONDS = 1
 """What a client is told to wait after 503."""
 
 GROUP_EVENTS = 500
 """Events that share one commit at most: SQLite takes 32,766 variables, an event needs six."""
 
+IMPORT_EVENTS = 1000
+"""Events that an import stores at once, in some twenty milliseconds; reading them takes longer, and
+meanwhile others write."""
+
+IMPORT_BYTES = MAX_BODY_BYTES
+"""Bytes of lines after which an import stores what it has read."""
+
+IMPORT_CACHE_BYTES = 64 * 1024 * 1024
+"""Bytes of the database that an import keeps in memory: its rows belong all over the indexes."""
+
+MAX_LINE_BYTES = 2 * MAX_BODY_BYTES
+"""Bytes of a line that is imported: CSV doubles the quotes of an event."""
+
+PRUNE_EVENTS = 25
+"""Events that are deleted between two looks at the clock."""
+
+PRUNE_SECONDS = 0.003
+"""How long deleting keeps others from writing, before it commits."""
+
+PRUNE_RESTS = 4
+"""How many times as long as it has worked deleting rests, so that others come to write."""
+
+PRUNE_AGAIN_SECONDS = 600
+"""How often a server deletes what BYTELOG_KEEP_DAYS does not keep: little at a time."""
+
+COPY_PAGES = 256
+"""Pages of the database that a backup copies at once: a mebibyte."""
+
+COPY_RESTS = 1
+"""How many times as long as a step took a backup rests, so that others get to the disk."""
+
+CHECKPOINT_TRIES = 20
+"""How often emptying the log is tried when readers are in its way, which are gone in no time."""
+
+NICENESS = 10
+"""How much less of the processor a command gets that only reads than the server beside it."""
+
+STATS_DAYS = 30
+"""Days with events that are shown one by one; those before them are summed."""
+
+STATS_NAMES = 20
+"""Names of events that are shown one by one, the most frequent; the others are summed."""
+
 PAGE_EVENTS = 2000
 """Events read in one transaction while a listing is sent: some two milliseconds' work."""
 
 PAGE_BYTES = 2 * MAX_BODY_BYTES
 """Bytes of text that SQLite may build at once for a reader, so that memory stays flat."""
+
+MAX_LIMIT = 10_000
+"""Events of one page: more come faster in one listing without a limit."""
+
+MAX_MEMBERS = 10
+"""Members of `data` that one question compares: each costs SQLite a search of each event."""
+
+MAX_MEMBER_DEPTH = 10
+"""How deep in `data` a member may lie that a question compares: each level costs as much."""
+
+MAX_WAIT_SECONDS = 30
+"""How long a listing may wait for an event: proxies give up after a minute."""
+
+MAX_COUNTS = 50_000
+"""Counts that one summary tells: some three megabytes of JSON."""
+
+POLL_SECONDS = 0.5
+"""How often one that waits looks for events that another process has stored."""
 
 KEY_CACHE_SECONDS = 0.5
 """How long a key is trusted without asking the database: revoking takes effect within a second."""
@@ -119,10 +195,22 @@ def init_app(app: Flask, config: Mapping[str, Any]) -> None:
     app.config.from_mapping({name: os.environ[name] for name in SETTINGS if os.environ.get(name)})
     _load_file(app, Path(app.instance_path) / "config.py")
     app.config.from_mapping(config)
-    for name in SETTINGS:
+    for name, default in NUMBERS.items():
+        value = app.config[name] or default
+        app.config[name] = value and _positive(name, value)
+    for name in SETTINGS.keys() - NUMBERS.keys():
         if not isinstance(app.config[name], str | os.PathLike | None):
             raise SetupError(f"{name} must be text: put it in quotes.")
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    if app.config["BYTELOG_CHECKPOINTS"] not in (None, "off"):
+        raise SetupError("BYTELOG_CHECKPOINTS must be `off`, or not be set.")
+    app.config["MAX_CONTENT_LENGTH"] = app.config["BYTELOG_BATCH_BYTES"]
+
+
+def _positive(name: str, value: Any) -> int:
+    text = str(value)
+    if not text.isdecimal() or int(text) < 1:
+        raise SetupError(f"{name} must be a whole number from 1 on, not {text!r}.")
+    return int(text)
 
 
 def _load_file(app: Flask, path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from contextlib import suppress
 from http import HTTPStatus
-from socket import SHUT_RDWR
 from typing import Any
 
 from flask import Flask, Response
@@ -14,7 +15,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.receiver import ChunkedReceiver
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
 from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
 from werkzeug.test import create_environ
 
@@ -74,13 +75,27 @@ class JSONErrorTask(ErrorTask):
             return app.process_response(errors.answer(error))
 
 
+class Task(WSGITask):
+    """A request that the application answers."""
+
+    def execute(self) -> None:
+        """Answer; where that fails midway, see to it that what was sent does not look whole."""
+        try:
+            super().execute()
+        except Exception:
+            self.channel.is_broken = self.wrote_header
+            raise
+
+
 class Channel(HTTPChannel):
     """A connection."""
 
+    task_class = Task
     parser_class = Parser
     error_task_class = JSONErrorTask
     last_activity: float
     is_held = False
+    is_broken = False
 
     def is_busy(self) -> bool:
         """Tell whether a request is being received, answered or sent."""
@@ -101,7 +116,7 @@ class Channel(HTTPChannel):
         # The loop sees this at once. It would not see `will_close` on a socket that cannot be
         # written to, and a file number that is free in the middle of a turn gets mistaken.
         with suppress(OSError):
-            self.socket.shutdown(SHUT_RDWR)
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def handle_read(self) -> None:
         """Receive; the time for a request counts from its first byte, not from its latest."""
@@ -118,6 +133,22 @@ class Channel(HTTPChannel):
                 if self.total_outbufs_len <= SEND_BUFFER_BYTES:
                     self.is_held = False
                     self.server.add_task(self)
+
+    def check_client_disconnected(self) -> bool:
+        """Tell whether the client has gone: nobody reads from it while it waits for its answer."""
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def handle_close(self) -> None:
+        """Close; an answer that broke off ends in a reset, or to HTTP/1.0 it would look whole."""
+        if self.is_broken:
+            at_once = struct.pack("ii", 1, 0)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        super().handle_close()
 
     def send_continue(self) -> None:
         """Ask for the body, unless the request is refused already."""

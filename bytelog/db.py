@@ -92,31 +92,13 @@ def init_app(app: Flask) -> None:
     db.init_app(app)
     with app.app_context():
         event.listen(db.engine, "connect", _set_up)
+        if app.config["BYTELOG_CHECKPOINTS"] == "off":
+            event.listen(db.engine, "connect", _leave_checkpoints)
 
 
 def path(engine: Engine) -> str:
     """Return where the database is, for people to read."""
     return engine.url.database or engine.url.render_as_string(hide_password=True)
-
-
-class DatabaseFile:
-    """The file as it was when it was opened; one that is removed takes what is written with it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._path = None if is_in_memory(engine.url) else path(engine)
-        self._identity = self._look()
-
-    def check(self) -> None:
-        """Raise StorageError if the file is no longer where it was."""
-        if self._look() != self._identity:
-            raise StorageError(f"{self._path} was removed or replaced; restart bytelog.")
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            found = os.stat(self._path) if self._path else None  # noqa: PTH116
-        except OSError:
-            return None
-        return (found.st_dev, found.st_ino) if found else (0, 0)
 
 
 def is_in_memory(url: URL) -> bool:
@@ -137,6 +119,11 @@ def writable(engine: Engine) -> Connection:
     return connection
 
 
+def driver(connection: Connection) -> sqlite3.Connection:
+    """Return the driver's own connection."""
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
+
+
 @contextmanager
 def immediate(connection: Connection) -> Iterator[None]:
     """Run the block in a transaction that holds the write lock from its first statement on."""
@@ -145,7 +132,8 @@ def immediate(connection: Connection) -> Iterator[None]:
         yield
         connection.exec_driver_sql("COMMIT")
     except BaseException:
-        if cast("sqlite3.Connection", connection.connection.driver_connection).in_transaction:
+        # A Ctrl-C in the midst of a statement makes SQLAlchemy close the connection.
+        if not connection.invalidated and driver(connection).in_transaction:
             connection.exec_driver_sql("ROLLBACK")
         raise
 
@@ -154,11 +142,19 @@ def fetch(
     engine: Engine, statement: Executable, parameters: dict[str, Any] | None = None
 ) -> Sequence[Any]:
     """Read rows over a reader's connection; raises StorageError."""
+    with storage_errors(), engine.connect() as connection:
+        return connection.execute(statement, parameters or {}).all()
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Raise StorageError for what SQLite raises in the block."""
     try:
-        with engine.connect() as connection:
-            return connection.execute(statement, parameters or {}).all()
+        yield
     except DBAPIError as error:
         raise translated(error) from error
+    except sqlite3.Error as error:
+        raise translated(DBAPIError(None, None, error)) from error
 
 
 def translated(error: DBAPIError) -> StorageError:
@@ -211,7 +207,14 @@ def _create_file(folder: Path, name: str) -> None:
 
 def _set_up(connection: Any, _: object) -> None:
     cursor = connection.cursor()
+    if cursor.execute("PRAGMA page_count").fetchone() == (0,):
+        # Later it takes a VACUUM: a file made without it never gives its space back.
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
     for name, value in PRAGMAS.items():
         cursor.execute(f"PRAGMA {name}={value}")
     cursor.close()
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, PAGE_BYTES)
+
+
+def _leave_checkpoints(connection: Any, _: object) -> None:
+    connection.execute("PRAGMA wal_autocheckpoint=0").close()

@@ -7,6 +7,8 @@ with the members of RFC 9457 and `errors`, which names each bad field.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -75,23 +77,28 @@ def _prefers_problem(accept: MIMEAccept) -> bool:
 
 
 def _invalid(error: ValidationError) -> Response:
-    messages: dict[str, list[str]] = error.normalized_messages()  # type: ignore[no-untyped-call]
-    problems = [
-        {**_place(name), "detail": detail}
-        for name, details in messages.items()
-        for detail in details
-    ]
+    messages: dict[Any, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
     detail = "The request was not understood; `errors` says why."
-    return answer(BadRequest(detail), problems[:PROBLEMS])
+    return answer(BadRequest(detail), list(islice(_problems(messages), PROBLEMS)))
 
 
-def _place(name: str) -> dict[str, str]:
-    if name == idempotency.HEADER:
-        return {"header": name}
+def _problems(messages: dict[Any, Any], *path: Any) -> Iterator[dict[str, str]]:
+    for name, details in messages.items():
+        place = path if name == SCHEMA else (*path, name)
+        if isinstance(details, dict):
+            yield from _problems(details, *place)
+            continue
+        for detail in details:
+            yield {**_place(place), "detail": detail}
+
+
+def _place(path: tuple[Any, ...]) -> dict[str, str]:
+    if path == (idempotency.HEADER,):
+        return {"header": idempotency.HEADER}
     if request.method != "POST":
-        return {"parameter": name}
-    pointer = "/" + name.replace("~", "~0").replace("/", "~1")  # RFC 6901
-    return {"pointer": "#" if name == SCHEMA else "#" + quote(pointer, safe="/~")}
+        return {"parameter": ".".join(path)}
+    names = (str(name).replace("~", "~0").replace("/", "~1") for name in path)  # RFC 6901
+    return {"pointer": "#" + "".join(f"/{quote(name, safe='~')}" for name in names)}
 
 
 def _not_stored(error: StorageError) -> Response:

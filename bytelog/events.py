@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import chain, islice
-from threading import BoundedSemaphore
 from typing import cast
+from urllib.parse import unquote_to_bytes, urlencode
 
 from flask import Blueprint, Flask, current_app, request
 from marshmallow import ValidationError
-from werkzeug.exceptions import ServiceUnavailable, UnsupportedMediaType
+from werkzeug.datastructures import MIMEAccept
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response
 
-from . import idempotency, schemas, store
+from . import bodies, idempotency, parameters, store
 from .auth import requires
-from .config import READING_THREADS, RETRY_AFTER_SECONDS
-from .store import Listing
+from .config import READING_THREADS
+from .forms import FORMS, JSON, Form
+from .listing import Listing
+from .parameters import load_selection, load_summary
+from .places import Places, TooManyReaders
+from .selection import Selection
 
 blueprint = Blueprint("events", __name__, url_prefix="/api/v1/events")
-
-# `fetch` calls a string text/plain unless told otherwise, and the API document's sample does not.
-_JSON_TYPES = {"application/json", "text/plain"}
 
 
 class TraceIdConverter(BaseConverter):
@@ -35,36 +37,43 @@ def init_app(app: Flask) -> None:
     """Add the endpoints to the application."""
     app.url_map.converters["trace_id"] = TraceIdConverter
     app.url_map.merge_slashes = False
-    app.extensions["bytelog.places"] = BoundedSemaphore(READING_THREADS)
+    app.extensions["bytelog.places"] = Places(READING_THREADS)
     app.register_blueprint(blueprint)
 
 
 @blueprint.post("")
 @requires("write")
-def register_event(project_id: int) -> Response:
-    """Save a new event."""
-    body = _json_body()
-    event = schemas.load_event(body)
+def register_events(project_id: int) -> Response:
+    """Save a new event, or a batch of them."""
+    body = bodies.read()
+    events = bodies.events(body)
     once = idempotency.requested(project_id, request.headers.get(idempotency.HEADER), body)
-    store.record(project_id, event, once)
+    store.record(project_id, events, once)
     return Response(status=201)
 
 
 @blueprint.get("")
 @requires("read")
 def list_events(project_id: int) -> Response:
-    """Send the events of a window."""
-    query = schemas.load_query(schemas.window_schema, _query())
-    return _answer(store.window(project_id, query.get("start"), query.get("end")))
+    """Send the events of a window, or those of it that have the values asked for."""
+    return _answer(load_selection(parameters.listing, _query(), project_id))
 
 
 @blueprint.get("/trace/<trace_id:trace_id>")
 @requires("read")
 def follow_trace(project_id: int, trace_id: str) -> Response:
     """Send the events that carry a trace id."""
-    schemas.load_query(schemas.no_parameters, _query())
     _check_path()
-    return _answer(store.trace(project_id, trace_id))
+    return _answer(load_selection(parameters.trace, _query(), project_id, trace_id=trace_id))
+
+
+@blueprint.get("/summary")
+@requires("read")
+def summarize(project_id: int) -> Response:
+    """Count the events of a window, by name and bucket."""
+    selection, bucket = load_summary(_query(), project_id)
+    text = json.dumps(store.count(selection, bucket), ensure_ascii=False)
+    return Response(text, mimetype=JSON.media_type)
 
 
 def _check_path() -> None:
@@ -76,39 +85,62 @@ def _check_path() -> None:
 
 
 def _query() -> dict[str, list[str]]:
+    # Werkzeug leaves `%FF` as it is, and would look for another name than was asked.
     try:
+        unquote_to_bytes(request.query_string).decode()
         return request.args.to_dict(flat=False)
-    except UnicodeDecodeError as error:  # Waitress refuses such bytes, other servers pass them on
+    except UnicodeDecodeError as error:
         raise ValidationError("Must be UTF-8, encoded with percent signs.", "*") from error
 
 
-def _json_body() -> bytes:
-    kind = request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    if kind not in _JSON_TYPES and not kind.endswith("+json"):
-        raise UnsupportedMediaType("Send JSON, with the header `Content-Type: application/json`.")
-    return request.get_data(cache=False)
-
-
-def _answer(listing: Listing) -> Response:
-    # Counting takes as long as the listing is; who finds no place hears so before.
-    if not _has_place() and listing.is_long():
-        raise _too_many()
-    chunks = _text(*listing.read())
+def _answer(selection: Selection) -> Response:
+    form = FORMS[_plain_types().best_match(FORMS, JSON.media_type)]
+    listing = _listing(selection, form)
+    chunks = form.text(listing.count, listing.pages)
     # Read before the status is sent: until then an error can still be told. What fits in a page
     # goes out whole, with a length, so that its connection stays open for the next request.
     beginning = list(islice(chunks, 3))
-    if len(beginning) < 3:
-        return Response(b"".join(beginning), mimetype="application/json")
-    return Response(_LongListing(chain(beginning, chunks)), mimetype="application/json")
+    is_long = len(beginning) == 3
+    body = _LongListing(chain(beginning, chunks)) if is_long else b"".join(beginning)
+    response = Response(body, mimetype=form.media_type)
+    response.vary.add("Accept")
+    if listing.next:
+        query = [*_without_cursor(), ("cursor", str(listing.next))]
+        # Relative to the request, so that it holds behind every proxy (RFC 8288 section 3).
+        response.headers["Link"] = f'<?{urlencode(query)}>; rel="next"'
+    return response
+
+
+def _plain_types() -> MIMEAccept:
+    # A parameter such as the charset makes no other form, but Werkzeug would take it for one.
+    return MIMEAccept((it.partition(";")[0], quality) for it, quality in request.accept_mimetypes)
+
+
+def _listing(selection: Selection, form: Form) -> Listing:
+    # Counting takes as long as the listing is; who finds no place hears so before.
+    if _places().are_taken() and store.is_long(selection, form):
+        raise TooManyReaders
+    listing = store.select(selection, form)
+    if listing.count or not selection.wait:
+        return listing
+    with _places().one_to_wait():
+        is_gone = request.environ.get("waitress.client_disconnected", bool)
+        return store.wait_for(selection, form, is_gone)
+
+
+def _without_cursor() -> list[tuple[str, str]]:
+    return [(name, value) for name, value in request.args.items() if name != "cursor"]
+
+
+def _places() -> Places:
+    return cast("Places", current_app.extensions["bytelog.places"])
 
 
 class _LongListing:
     """A body that takes long to send; as many at once as there are threads for them."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._places = _places()
-        if not self._places.acquire(blocking=False):
-            raise _too_many()
+        self._place = _places().one_to_read()
         self._chunks = chunks
 
     def __iter__(self) -> Iterator[bytes]:
@@ -116,28 +148,4 @@ class _LongListing:
 
     def close(self) -> None:
         """Give the place back; WSGI calls this however the sending ended (PEP 3333)."""
-        self._places.release()
-
-
-def _places() -> BoundedSemaphore:
-    return cast("BoundedSemaphore", current_app.extensions["bytelog.places"])
-
-
-def _has_place() -> bool:
-    places = _places()
-    if found := places.acquire(blocking=False):
-        places.release()
-    return found
-
-
-def _too_many() -> ServiceUnavailable:
-    detail = "Too many long listings are being read; try again, or ask for fewer days."
-    return ServiceUnavailable(detail, retry_after=RETRY_AFTER_SECONDS)
-
-
-def _text(count: int, pages: Iterator[bytes]) -> Iterator[bytes]:
-    start = b'{"count":%d,"events":[' % count
-    for page in pages:
-        yield start + page
-        start = b","
-    yield b"]}" if count else start + b"]}"
+        self._place.close()

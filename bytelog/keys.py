@@ -17,10 +17,9 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Row, insert, select, update
 
-from . import timestamps
+from . import projects, timestamps
 from .db import db, fetch
 from .models import ApiKey, Project
 from .writer import current_writer
@@ -56,7 +55,7 @@ def create(
         connection.execute(
             insert(ApiKey),
             {
-                "project_id": _project_id(connection, project),
+                "project_id": projects.ensure(connection, project),
                 "name": name,
                 "digest": digest(key),
                 "scopes": " ".join(sorted(set(scopes))),
@@ -125,8 +124,3 @@ def check_characters(random: str) -> str:
         number, remainder = divmod(number, len(_BASE62))
         characters = _BASE62[remainder] + characters
     return characters
-
-
-def _project_id(connection: Connection, name: str) -> int:
-    connection.execute(insert(Project).values(name=name).on_conflict_do_nothing())
-    return connection.execute(select(Project.id).where(Project.name == name)).scalar_one()

@@ -49,6 +49,18 @@ class IdempotencyKey(Base):
     created: Mapped[datetime] = mapped_column(UTCTimestamp)
 
 
+class ImportCheckpoint(Base):
+    """How far an import came: the digest of the beginning of its file, all of which is stored."""
+
+    __tablename__ = "import_checkpoint"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
+    digest: Mapped[str] = mapped_column(String(64))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    created: Mapped[datetime] = mapped_column(UTCTimestamp)
+
+
 class Event(Base):
     """A business event. `key` is bytelog's own and counts arrivals; `id` is the caller's."""
 

@@ -9,7 +9,6 @@ import signal
 import socket
 import time
 from collections.abc import Iterable
-from threading import BoundedSemaphore
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,18 +17,19 @@ import click
 from flask import Flask
 from waitress import wasyncore
 
-from . import db, keys
+from . import db, keys, retention
 from .config import (
     CONNECTIONS,
     MAX_HEADER_BYTES,
-    MAX_UPLOAD_BYTES,
     SEND_BUFFER_BYTES,
     SPARE_FILES,
     SPARE_THREADS,
     STOP_SECONDS,
+    UPLOAD_BYTES,
 )
 from .connections import Listener
 from .lanes import Lanes
+from .places import Places
 from .writer import current_writer
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Server:
         self._app = app
         self._stopping = False
         self._sockets: dict[int, Any] = {}
-        app.extensions["bytelog.places"] = BoundedSemaphore(threads)
+        app.extensions["bytelog.places"] = Places(threads)
         listener = _listen(host, port)
         self.url = _url(host, listener.getsockname()[1])
         room = _room()
@@ -61,7 +61,7 @@ class Server:
             connection_limit=room + SPARE_FILES // 2,
             cleanup_interval=1,
             max_request_header_size=MAX_HEADER_BYTES,
-            max_request_body_size=MAX_UPLOAD_BYTES,
+            max_request_body_size=app.config["BYTELOG_BATCH_BYTES"] + UPLOAD_BYTES,
             outbuf_high_watermark=SEND_BUFFER_BYTES,
         )
         self._listener.service = app
@@ -74,9 +74,11 @@ class Server:
         _greet(self._app, self.url)
         # What the start left behind stays: without it a full garbage collection is short.
         gc.freeze()
-        while not self._stopping:
-            self._turn(seconds=1)
+        with retention.applied(self._app):
+            while not self._stopping:
+                self._turn(seconds=1)
         log.info("stopping: finishing the requests in hand")
+        current_writer().stop()
         self._listener.del_channel()
         self._listener.socket.close()
         deadline = time.monotonic() + STOP_SECONDS

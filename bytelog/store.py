@@ -1,158 +1,72 @@
-"""Recording and reading events: the one path to the table of events.
-
-A listing is sent in pages, each read in a transaction of its own, so that a slow reader neither
-holds a lock nor keeps the write-ahead log from being emptied. It covers the events up to the
-highest key at its start: events are only ever appended, so that is a snapshot.
-"""
+"""Recording and reading events: the one path to the table of events."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from sqlalchemy import (
-    ColumnElement,
-    Engine,
-    LargeBinary,
-    String,
-    bindparam,
-    cast,
-    func,
-    select,
-    type_coerce,
-)
-
-from . import timestamps
-from .config import PAGE_EVENTS
-from .db import StorageError, TextTooLong, db, fetch
-from .models import Event
+from . import listing, summary, timestamps
+from .config import POLL_SECONDS
+from .db import db, fetch
+from .forms import Form
+from .listing import Listing
 from .schemas import EventFields
-from .writer import Once, current_writer
-
-# Before and after every date that there is, as text, which is how SQLite compares dates.
-_BEGINNING, _END = "0001-01-01T00:00:00.000Z", "9999-12-31T24"
-
-# SQLite builds the text of a page outside Python's lock, as `{…,"date":"…Z"}{…data…}` for each
-# event, and one replacement joins the halves. JSON has no `Z"}{` anywhere else, since a quote
-# within a string is escaped. (Parsing `data` again, by `json()`, takes half as long again.)
-_SEAM, _JOINED = b'Z"}{', b'Z","data":{'
-_text = (
-    func.json_object(
-        *("id", Event.id, "name", Event.name, "trace_id", Event.trace_id, "date", Event.date),
-    )
-    .concat(Event.data)
-    .label("text")
-)
-
-_date = type_coerce(Event.date, String)
+from .selection import Bucket, Selection
+from .statements import highest_key
+from .summary import Summary
+from .writer import Once, Row, current_writer
 
 
-class _Part:
-    """Statements for one part of what follows a position: a page, and the events at its edge."""
-
-    def __init__(self, *conditions: ColumnElement[bool]) -> None:
-        ordered = select(Event).where(*conditions).order_by(_date, Event.key)
-        # SQLite keeps the order of a subquery for an aggregate around it (flattening rule 16).
-        events = ordered.with_only_columns(_text).limit(bindparam("rows")).subquery()
-        text = func.group_concat(events.c.text, "},").concat("}")
-        self.page = select(func.count(), cast(text, LargeBinary))
-        edge = ordered.with_only_columns(_date.label("date"), Event.key)
-        self.edge = edge.limit(2).offset(bindparam("skipped"))
-
-
-class _Scope:
-    """Statements for the events that a listing covers, made once and given values each time.
-
-    What follows a position comes in two parts, because SQLite's indexes serve no `(date, key) > …`.
-    `start` bounds the first position only: SQLite would seek to it in every page.
-    """
-
-    def __init__(self, *conditions: ColumnElement[bool]) -> None:
-        mine = (Event.project_id == bindparam("project_id"), *conditions)
-        within = (*mine, _date >= bindparam("date"))
-        covered = select(func.count(), func.coalesce(func.max(Event.key), 0))
-        self.covered = covered.where(*within)
-        self.beyond_a_page = select(Event.key).where(*within).limit(1).offset(PAGE_EVENTS)
-        seen = (*mine, Event.key <= bindparam("last"))
-        self.same_date = _Part(*seen, _date == bindparam("date"), Event.key > bindparam("key"))
-        self.later = _Part(*seen, _date > bindparam("date"))
-
-
-_window = _Scope(_date < bindparam("end"))
-_trace = _Scope(Event.trace_id == bindparam("trace_id"))
-
-
-class Listing:
-    """Events in the order of their dates, equal dates in the order of arrival."""
-
-    def __init__(self, scope: _Scope, values: dict[str, Any]) -> None:
-        self._scope = scope
-        self._values = values
-
-    def is_long(self) -> bool:
-        """Tell whether it takes more than a page, without counting; raises StorageError."""
-        return bool(fetch(db.engine, self._scope.beyond_a_page, self._values))
-
-    def read(self) -> tuple[int, Iterator[bytes]]:
-        """Return the count and the text of a JSON array's members, in chunks of whole events.
-
-        Raises StorageError.
-        """
-        engine, values = db.engine, self._values
-        ((count, last),) = fetch(engine, self._scope.covered, values)
-        pages = _pages(engine, self._scope, {**values, "last": last, "key": 0}, count)
-        return count, (page.replace(_SEAM, _JOINED) for page in pages)
-
-
-def record(project_id: int, event: EventFields, once: Once | None = None) -> None:
-    """Store an event; returns when it is on the disk, raises StorageError when it is not.
+def record(project_id: int, events: Sequence[EventFields], once: Once | None = None) -> None:
+    """Store events, all or none; returns when they are on the disk, raises StorageError if not.
 
     With `once` a repetition returns without storing; raises UnderWay and KeyReused.
     """
+    current_writer().append([row(project_id, event) for event in events], once)
+
+
+def row(project_id: int, event: EventFields) -> Row:
+    """Return an event as the table keeps it."""
     date = timestamps.format_utc(event["date"])
-    row = (project_id, event["id"], event["name"], event["trace_id"], date, event["data"])
-    current_writer().append(row, once)
+    return (project_id, event["id"], event["name"], event["trace_id"], date, event["data"])
 
 
-def window(project_id: int, start: datetime | None, end: datetime | None) -> Listing:
-    """List the events of a project from `start` until before `end`; raises StorageError."""
-    bounds = {
-        "date": timestamps.format_utc(start) if start else _BEGINNING,
-        "end": timestamps.format_utc(end) if end else _END,
-    }
-    return Listing(_window, {"project_id": project_id, **bounds})
+def select(selection: Selection, form: Form) -> Listing:
+    """List the events that were selected; raises StorageError."""
+    return listing.read(db.engine, selection, form)
 
 
-def trace(project_id: int, trace_id: str) -> Listing:
-    """List the events of a project that carry a trace id; raises StorageError."""
-    values = {"project_id": project_id, "trace_id": trace_id, "date": _BEGINNING}
-    return Listing(_trace, values)
+def is_long(selection: Selection, form: Form) -> bool:
+    """Tell whether a listing has more than a page, without counting it; raises StorageError."""
+    return listing.is_long(db.engine, selection, form)
+
+
+def count(selection: Selection, bucket: Bucket) -> Summary:
+    """Count the events that were selected, by name and bucket; raises StorageError.
+
+    Raises ValidationError for more than MAX_COUNTS counts.
+    """
+    return summary.count(db.engine, selection, bucket)
+
+
+def wait_for(selection: Selection, form: Form, is_gone: Callable[[], bool]) -> Listing:
+    """List the events that were selected as soon as there is one, or after `wait` seconds.
+
+    A client that `is_gone` waits no longer. Raises StorageError.
+    """
+    writer, deadline = current_writer(), time.monotonic() + selection.wait
+    while True:
+        groups = writer.groups()
+        found = select(selection, form)
+        seconds = deadline - time.monotonic()
+        if found.count or seconds <= 0 or writer.is_stopping or is_gone():
+            return found
+        if found.next:  # What has been looked at need not be looked at again.
+            selection = replace(selection, cursor=found.next)
+        writer.wait_for_more(groups, min(seconds, POLL_SECONDS))
 
 
 def ping() -> None:
     """Ask the database for an event; raises StorageError when it does not answer."""
-    fetch(db.engine, select(func.max(Event.key)))
-
-
-def _pages(engine: Engine, scope: _Scope, values: dict[str, Any], count: int) -> Iterator[bytes]:
-    part, rows = scope.same_date, PAGE_EVENTS
-    while count:
-        try:
-            ((found, text),) = fetch(engine, part.page, {**values, "rows": rows})
-        except TextTooLong:
-            rows //= 2
-            continue
-        if found:
-            yield text
-        count -= found
-        if found == rows and count:
-            edge, *following = fetch(engine, part.edge, {**values, "skipped": rows - 1})
-            values |= {"date": edge.date, "key": edge.key}
-            is_cut = [row for row in following if row.date == edge.date]
-            part = scope.same_date if is_cut else scope.later
-        elif part is scope.same_date:
-            part = scope.later
-        elif count:
-            raise StorageError(f"{count} events went away while they were listed")
-        rows = min(2 * rows, PAGE_EVENTS)
+    fetch(db.engine, highest_key)

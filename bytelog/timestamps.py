@@ -65,7 +65,9 @@ def parse(text: str) -> datetime:
 
 def format_utc(moment: datetime) -> str:
     """Return `2021-07-04T13:34:56.000Z`, the form in which the API answers and the file keeps."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _moment(form: str, match: re.Match[str]) -> datetime:

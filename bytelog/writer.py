@@ -2,16 +2,18 @@
 
 SQLite has one writer at a time and a commit costs an fsync, so requests share both:
 
-1. One connection writes. Only the holder of `_turn` uses it. The connections of readers are
-   `query_only`, so no thread of bytelog ever waits in SQLite's busy loop for another; only
-   another program can make it wait, for BUSY_SECONDS, and then the request fails with StorageBusy.
+1. One connection writes. Only the holder of `_turn` uses it, and only while it holds the lock
+   beside the file, which bytelog's commands take too: SQLite's busy loop sleeps ever longer, and
+   before 3.51.3 two connections that write or checkpoint at once can damage the file. The
+   connections of readers are `query_only`. Only another program can make a commit wait in SQLite,
+   for BUSY_SECONDS, and then the request fails with StorageBusy.
 2. A request puts its row into `_queue` *before* it waits for its turn. Whoever has the turn takes
    all that is queued and commits it together. So once a request has its turn, its row has either
    been committed, or failed, with somebody else's group, or is still queued and goes with its own.
 3. `append` returns only after the COMMIT that holds the row has returned, and COMMIT returns after
    the fsync (`synchronous=FULL`). Everything a client is told follows from that return.
-4. A group's events are one INSERT statement: it is stored whole or not at all, and rows keep the
-   order in which they were queued, so a higher key always means a later arrival.
+4. A group is one transaction: it is stored whole or not at all, and so is each batch in it. Rows
+   keep the order in which they were queued, so a higher key always means a later arrival.
 5. A request that carries an Idempotency-Key has it looked up, and noted, in the transaction of its
    event. While it is under way its key is in `_under_way`, so a group holds a key once at most.
 
@@ -38,8 +40,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from . import timestamps
-from .config import GROUP_EVENTS, IDEMPOTENCY_HOURS
-from .db import DatabaseFile, StorageError, db, immediate, translated, writable
+from .config import GROUP_EVENTS, IDEMPOTENCY_HOURS, MAX_BODY_BYTES
+from .db import StorageError, db, immediate, storage_errors, translated, writable
+from .file_lock import DatabaseFile
 
 Row = tuple[int, int, str, str, str, str]
 """project_id, id, name, trace_id, date, data"""
@@ -66,13 +69,17 @@ class Gathered(greenlet):
 
 
 class _Entry:
-    __slots__ = ("done", "error", "once", "row")
+    __slots__ = ("done", "error", "once", "rows")
 
-    def __init__(self, row: Row, once: Once | None) -> None:
-        self.row = row
+    def __init__(self, rows: list[Row], once: Once | None) -> None:
+        self.rows = rows
         self.once = once
         self.done = False
         self.error: StorageError | KeyReused | None = None
+
+    def is_small(self) -> bool:
+        # Many large batches that wait for each other's commit would be in memory together.
+        return sum(len(data) for *_, data in self.rows) < MAX_BODY_BYTES
 
 
 class Writer:
@@ -83,38 +90,60 @@ class Writer:
         self._file = DatabaseFile(engine)
         self._queue: deque[_Entry] = deque()
         self._turn = threading.Lock()
+        self._arrived = threading.Condition()
+        self._groups = 0
+        self.is_stopping = False
         self._under_way: dict[tuple[int, str], _Entry] = {}
 
-    def append(self, row: Row, once: Once | None = None) -> None:
-        """Store an event; returns when it is on the disk, raises StorageError when it is not.
+    def append(self, rows: list[Row], once: Once | None = None) -> None:
+        """Store events, all or none; returns when they are on the disk, raises StorageError if not.
 
         With `once` a repetition returns without storing; raises UnderWay and KeyReused.
         """
-        entry = _Entry(row, once)
+        entry = _Entry(rows, once)
         with self._claimed(entry) if once else nullcontext():
             self._queue.append(entry)
-            pause()
+            if entry.is_small():
+                pause()
             with self._turn:
                 while not entry.done:
                     self._commit_group()
         if entry.error:
             raise entry.error
 
+    def groups(self) -> int:
+        """Return how many groups of events have been committed."""
+        return self._groups
+
+    def wait_for_more(self, groups: int, seconds: float) -> None:
+        """Return when more groups have been committed, or after some seconds at the latest."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._groups != groups or self.is_stopping, seconds)
+
+    def stop(self) -> None:
+        """Let those go on who wait for more."""
+        with self._arrived:
+            self.is_stopping = True
+            self._arrived.notify_all()
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Give the writing connection for a transaction of its own; raises StorageError."""
-        with self._turn:
-            try:
-                with immediate(self._connection):
-                    yield self._connection
-            except DBAPIError as error:
-                raise translated(error) from error
+        with self.turn() as connection, immediate(connection):
+            yield connection
+
+    @contextmanager
+    def turn(self) -> Iterator[Connection]:
+        """Give the writing connection for what no transaction can hold; raises StorageError."""
+        with self._turn, storage_errors(), self._file.held():
+            yield self._connection
 
     def close(self) -> None:
         """Close the connection once the last commit is through; the writer is of no use then."""
         with self._turn:
             self._connection.detach()
             self._connection.close()
+            self._file.close()
 
     @cached_property
     def _connection(self) -> Connection:
@@ -132,20 +161,27 @@ class Writer:
             del self._under_way[place]
 
     def _commit_group(self) -> None:
-        group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_EVENTS))]
+        group = self._take_group()
         error = self._failure(group)
         for entry in group:
             entry.error = error or entry.error
             entry.done = True
+        with self._arrived:
+            self._groups += 1
+            self._arrived.notify_all()
+
+    def _take_group(self) -> list[_Entry]:
+        group, events = [], 0
+        while self._queue and events < GROUP_EVENTS:
+            group.append(self._queue.popleft())
+            events += len(group[-1].rows)
+        return group
 
     def _failure(self, group: list[_Entry]) -> StorageError | None:
         # Whatever goes wrong, each row of the group gets an answer: nobody else has it any more.
         try:
-            self._file.check()
-            if any(entry.once for entry in group):
-                self._store_once(group)
-            else:
-                self._insert(group)
+            with self._file.held():
+                self._commit(group)
         except DBAPIError as error:
             return translated(error)
         except StorageError as error:
@@ -154,26 +190,32 @@ class Writer:
             return StorageError(str(error))
         return None
 
-    def _insert(self, group: list[_Entry]) -> None:
-        values = tuple(value for entry in group for value in entry.row)
-        self._connection.exec_driver_sql(_insert_statement(len(group)), values)
-
-    def _store_once(self, group: list[_Entry]) -> None:
-        now = timestamps.now()
-        expired = timestamps.format_utc(now - timedelta(hours=IDEMPOTENCY_HOURS))
+    def _commit(self, group: list[_Entry]) -> None:
+        rows = _rows(group)
+        if len(rows) <= GROUP_EVENTS and not any(entry.once for entry in group):
+            insert(self._connection, rows)
+            return
         with immediate(self._connection):
+            self._store(group)
+
+    def _store(self, group: list[_Entry]) -> None:
+        if any(entry.once for entry in group):
+            self._forget_expired()
+        fresh = [entry for entry in group if not self._is_repeated(entry)]
+        insert(self._connection, _rows(fresh))
+        now = timestamps.format_utc(timestamps.now())
+        for once in [entry.once for entry in fresh if entry.once]:
             self._connection.exec_driver_sql(
-                "DELETE FROM idempotency_key WHERE created <= ?", (expired,)
+                "INSERT INTO idempotency_key (project_id, key, fingerprint, created)"
+                " VALUES (?, ?, ?, ?)",
+                (*once, now),
             )
-            fresh = [entry for entry in group if not self._is_repeated(entry)]
-            if fresh:
-                self._insert(fresh)
-            for once in [entry.once for entry in fresh if entry.once]:
-                self._connection.exec_driver_sql(
-                    "INSERT INTO idempotency_key (project_id, key, fingerprint, created)"
-                    " VALUES (?, ?, ?, ?)",
-                    (*once, timestamps.format_utc(now)),
-                )
+
+    def _forget_expired(self) -> None:
+        expired = timestamps.now() - timedelta(hours=IDEMPOTENCY_HOURS)
+        self._connection.exec_driver_sql(
+            "DELETE FROM idempotency_key WHERE created <= ?", (timestamps.format_utc(expired),)
+        )
 
     def _is_repeated(self, entry: _Entry) -> bool:
         if entry.once is None:
@@ -185,6 +227,14 @@ class Writer:
         if found not in (None, entry.once.fingerprint):
             entry.error = KeyReused()
         return found is not None
+
+
+def insert(connection: Connection, rows: list[Row]) -> None:
+    """Add events to a transaction of the writing connection."""
+    for start in range(0, len(rows), GROUP_EVENTS):
+        group = rows[start : start + GROUP_EVENTS]
+        values = tuple(value for row in group for value in row)
+        connection.exec_driver_sql(_insert_statement(len(group)), values)
 
 
 def pause() -> None:
@@ -203,6 +253,10 @@ def init_app(app: Flask) -> None:
 def current_writer() -> Writer:
     """Return the writer of the current application."""
     return cast("Writer", current_app.extensions["bytelog.writer"])
+
+
+def _rows(group: list[_Entry]) -> list[Row]:
+    return [row for entry in group for row in entry.rows]
 
 
 @lru_cache(GROUP_EVENTS)

@@ -3,12 +3,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 from conftest import Person
 from flask import Flask
 
 from bytelog import config
-from bytelog.cli import keys_group, serve
+from bytelog.cli import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -40,12 +41,15 @@ def test_every_endpoint_is_documented(app: Flask) -> None:
 
 
 def test_every_command_and_option_is_documented() -> None:
-    for command in (serve, *keys_group.commands.values()):
-        name = command.name if command is serve else f"keys {command.name}"
+    groups: dict[str | None, click.Command] = {it.name: it for it in COMMANDS}
+    keys = groups.pop("keys")
+    assert isinstance(keys, click.Group)
+    commands = groups | {f"keys {name}": command for name, command in keys.commands.items()}
+    for name, command in commands.items():
         assert f"bytelog {name}" in README
         for option in command.params:
             if option.opts[0].startswith("--"):
-                assert option.opts[0] in README
+                assert option.opts[0] in README, f"{name} {option.opts[0]}"
 
 
 def test_every_module_is_in_the_layout_and_every_named_file_exists() -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CLICK, EVENTS, Answer, Person, Server
+from conftest import CLICK, EVENTS, Answer, Person, Server, connect
+from test_streaming import read_to_the_end
 
 from bytelog import create_app
 from bytelog.config import BUSY_SECONDS, READING_THREADS, SPARE_THREADS
@@ -266,8 +267,16 @@ def get(server: Server, path: str) -> Answer | None:
     """Return the answer, or None if the connection broke before its end."""
     try:
         return server.request(path)
-    except IncompleteRead:
+    except (IncompleteRead, ConnectionResetError):
         return None
+
+
+def list_by_http_1_0(server: Server, form: str) -> None:
+    """Ask as nginx does, where an answer of any length ends with the connection."""
+    head = f"GET {EVENTS} HTTP/1.0\r\nAccept: {form}\r\nAuthorization: Bearer {Server.key}\r\n\r\n"
+    with connect(server) as peer:
+        peer.sendall(head.encode())
+        read_to_the_end(peer)
 
 
 @pytest.mark.parametrize("garbage", [ONES, ZEROS], ids=["ones", "zeros"])
@@ -293,6 +302,8 @@ def test_a_damaged_page_far_into_a_listing_breaks_the_connection(
     server = serve_file(damaged(whole, page_of(whole, MANY - 1000), ONES))
     for _ in range(READING_THREADS + SPARE_THREADS + 1):  # a thread that is lost would be missed
         assert get(server, EVENTS) is None
+    with pytest.raises(ConnectionResetError):
+        list_by_http_1_0(server, "application/x-ndjson")
     window = server.request(f"{EVENTS}?end=2021-08-15T02:00:00Z")
     assert json.loads(window.body)["events"] == [event(number) for number in range(7200)]
     assert server.request(EVENTS, BODY).status == 201

@@ -65,6 +65,6 @@ def test_a_trace_id_that_is_not_utf_8_is_refused_and_finds_no_other(server: Serv
     assert server.request(f"{EVENTS}/trace/%FF").status == 400
 
 
-def test_a_trace_takes_no_parameters(alice: Person) -> None:
-    answer = alice.client.get(f"{EVENTS}/trace/1?start=2021-08-15", headers=alice.headers)
+def test_a_trace_takes_no_other_trace(alice: Person) -> None:
+    answer = alice.client.get(f"{EVENTS}/trace/1?trace_id=2", headers=alice.headers)
     assert answer.status_code == 400

@@ -114,12 +114,12 @@ def test_repeated_and_new_requests_of_one_group_each_get_their_own_answer(
     row = (1, 1, "click", "t", "2021-08-15T23:41:41.507Z", "{}")
     with app.app_context():
         writer = current_writer()
-    writer.append(row, Once(1, "known", "same"))
+    writer.append([row], Once(1, "known", "same"))
     told: list[str] = []
 
     def append(name: str, once: Once | None) -> None:
         try:
-            writer.append(row, once)
+            writer.append([row], once)
             told.append(name)
         except KeyReused:
             told.append(f"{name} refused")
@@ -134,7 +134,7 @@ def test_repeated_and_new_requests_of_one_group_each_get_their_own_answer(
             request.switch()
     assert told == ["repeated", "plain", "new"]
     with pytest.raises(KeyReused):
-        writer.append(row, Once(1, "new", "other"))
+        writer.append([row], Once(1, "new", "other"))
     with writer.transaction() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM event").scalar() == 3
 

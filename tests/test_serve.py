@@ -88,7 +88,8 @@ def test_a_stopping_server_takes_no_new_connection_and_drops_idle_ones(server: S
 def test_a_stop_empties_the_write_ahead_log_into_the_one_file(server: Server) -> None:
     server.request(EVENTS, BODY)
     server.stop()
-    assert [path.name for path in (server.folder / "data").iterdir()] == ["bytelog.db"]
+    files = sorted(path.name for path in (server.folder / "data").iterdir())
+    assert files == ["bytelog.db", "bytelog.db-lock"]
 
 
 def test_a_client_that_reads_no_answers_does_not_stop_the_others(server: Server) -> None:

@@ -42,11 +42,11 @@ def memory(server: Server) -> int:
     return int(status.split("VmRSS:")[1].split()[0])
 
 
-def start_listing(server: Server) -> socket.socket:
+def start_listing(server: Server, form: str = "application/json") -> socket.socket:
     peer = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), 20)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    head = f"GET {EVENTS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\n\r\n"
-    peer.sendall(head.encode())
+    head = f"GET {EVENTS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\n"
+    peer.sendall(f"{head}Accept: {form}\r\n\r\n".encode())
     assert peer.recv(1000).startswith(b"HTTP/1.1 200 OK")
     return peer
 
@@ -102,15 +102,18 @@ def test_one_long_listing_too_many_is_told_to_come_back(serve: Callable[..., Ser
     wait_for(lambda: server.request(EVENTS).status == 200)
 
 
+def read_to_the_end(peer: socket.socket) -> int:
+    """Return how many bytes there were."""
+    return sum(map(len, iter(lambda: peer.recv(1_000_000), b"")))
+
+
 def test_a_failure_in_mid_stream_breaks_the_connection(full_server: Server) -> None:
     with start_listing(full_server) as peer:
         app = create_app(instance_path=full_server.folder / "data")
         with app.app_context(), current_writer().transaction() as connection:
             connection.exec_driver_sql("DELETE FROM event WHERE id > 50000")
-        received = b"".join(iter(lambda: peer.recv(1_000_000), b""))
-    assert not received.endswith(b"0\r\n\r\n")
-    with pytest.raises(ValueError, match=r"."):
-        json.loads(received[received.index(b"{") :].replace(b"\r\n", b""))
+        with pytest.raises(ConnectionResetError):
+            read_to_the_end(peer)
 
 
 def test_a_failure_before_the_first_page_is_still_told(
@@ -122,7 +125,7 @@ def test_a_failure_before_the_first_page_is_still_told(
     def fail(*_: object) -> None:
         raise StorageError("broken")
 
-    monkeypatch.setattr("bytelog.store.fetch", fail)
+    monkeypatch.setattr("bytelog.listing.fetch", fail)
     answer = app.test_client().get(EVENTS, headers={"Authorization": "Bearer k"})
     assert answer.status_code == 503
     assert answer.json == {"error": "service unavailable"}

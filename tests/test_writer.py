@@ -34,7 +34,7 @@ def inserts(statements: list[str]) -> list[int]:
 
 def test_requests_that_share_a_thread_share_a_commit(app: Flask, statements: list[str]) -> None:
     writer = current_writer()
-    requests = [Gathered(lambda: writer.append(ROW)) for _ in range(5)]
+    requests = [Gathered(lambda: writer.append([ROW])) for _ in range(5)]
     for request in requests:
         request.switch()
     assert inserts(statements) == []
@@ -48,7 +48,7 @@ def test_threads_that_wait_for_a_commit_share_the_next_one(
     app: Flask, statements: list[str]
 ) -> None:
     writer = current_writer()
-    threads = [threading.Thread(target=writer.append, args=(ROW,)) for _ in range(20)]
+    threads = [threading.Thread(target=writer.append, args=([ROW],)) for _ in range(20)]
     with writer.transaction():
         for thread in threads:
             thread.start()
@@ -71,7 +71,7 @@ def test_every_row_of_a_group_that_fails_is_told(app: Flask) -> None:
 
         def append() -> None:
             try:
-                writer.append(ROW)
+                writer.append([ROW])
             except StorageBusy as error:
                 errors.append(error)
 
@@ -82,7 +82,7 @@ def test_every_row_of_a_group_that_fails_is_told(app: Flask) -> None:
         assert len(errors) == 3
         other.execute("ROLLBACK")
         other.close()
-        writer.append(ROW)
+        writer.append([ROW])
 
 
 def test_another_program_that_holds_the_database_makes_a_post_wait_and_then_503(

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from ..db import Base, UnusableDatabase, close_pool, db, immediate, path, remedy, writable
 from ..models import DEFAULT_PROJECT_ID, Project
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision of the schema that this version works with."""
 
 VERSION_TABLE = "bytelog_version"
@@ -29,7 +29,7 @@ def upgrade(engine: Engine) -> None:
     """Bring a database of any age to HEAD, one transaction a step; raises UnusableDatabase."""
     try:
         with engine.connect() as connection:
-            is_current = _revision(connection) == HEAD
+            is_current = revision_of(connection) == HEAD
         if not is_current:
             _take_steps(engine)
     except DBAPIError as error:
@@ -40,6 +40,13 @@ def upgrade(engine: Engine) -> None:
         close_pool(engine)  # No connection must cross a fork.
 
 
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of a database's schema, None if it has nothing of bytelog."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(select(_version.c.version_num)).scalar() or "base"
+
+
 def _take_steps(engine: Engine) -> None:
     with writable(engine) as connection:
         while _take_step(connection) != HEAD:
@@ -48,18 +55,12 @@ def _take_steps(engine: Engine) -> None:
 
 def _take_step(connection: Connection) -> str:
     with immediate(connection):
-        revision = _revision(connection)
+        revision = revision_of(connection)
         if revision is None:
             _create(connection)
         elif revision != HEAD:
             _migrate(connection, revision)
-        return _revision(connection) or ""
-
-
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table(VERSION_TABLE):
-        return None
-    return connection.execute(select(_version.c.version_num)).scalar() or "base"
+        return revision_of(connection) or ""
 
 
 def _create(connection: Connection) -> None:

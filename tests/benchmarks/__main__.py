@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from . import listing, memory, record, start, trace
+from . import batch, busy, listing, memory, page, record, single, size, start, trace, transfer
 from .figures import Figure, Run
 
 BENCHMARKS: dict[str, Callable[[Run], Iterator[Figure]]] = {
@@ -21,6 +21,12 @@ BENCHMARKS: dict[str, Callable[[Run], Iterator[Figure]]] = {
     "memory": memory.measure,
     "trace": trace.measure,
     "start": start.measure,
+    "batch": batch.measure,
+    "single": single.measure,
+    "transfer": transfer.measure,
+    "page": page.measure,
+    "busy": busy.measure,
+    "size": size.measure,
 }
 
 

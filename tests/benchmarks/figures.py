@@ -17,6 +17,11 @@ class Run:
     seconds: int
     events: int
 
+    @property
+    def lengths(self) -> list[int]:
+        """Return the seconds of each load; the first is for warming up."""
+        return [1, *[self.seconds] * self.rounds]
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -36,7 +41,7 @@ def spread(values: Sequence[float], form: str = ".2f", unit: str = "") -> str:
     return f"{format(median(values), form)}{unit} ({low} to {high})"
 
 
-def versus(
-    ratios: Sequence[float], over: Sequence[float], under: Sequence[float], form: str
-) -> str:
+def versus(over: Sequence[float], under: Sequence[float], form: str) -> str:
+    """Return the ratios of what was measured in the same rounds, and the medians of both."""
+    ratios = [one / other for one, other in zip(over, under, strict=True)]
     return f"{spread(ratios)}: {format(median(over), form)} ÷ {format(median(under), form)}"

@@ -1,5 +1,7 @@
 -- Without an argument: posts events like the API document's. With the number of traces that are
 -- stored as its argument: follows one of them at random.
+dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "report.lua")
+
 local traces
 local posted = 0
 
@@ -27,12 +29,4 @@ end
 
 function request()
   return traces and follow() or post()
-end
-
-function done(summary, latency)
-  local errors = summary.errors
-  local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout
-  local line = '{"requests": %d, "failed": %d, "seconds": %f, "p50": %f, "p99": %f}\n'
-  local p50, p99 = latency:percentile(50), latency:percentile(99)
-  io.write(line:format(summary.requests, failed, summary.duration / 1e6, p50 / 1e6, p99 / 1e6))
 end

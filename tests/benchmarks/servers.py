@@ -22,7 +22,7 @@ import click
 API_KEY = "example_api_key"
 EVENTS = "/api/v1/events"
 
-_ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 _PATIENCE_SECONDS = 60
 
 
@@ -47,32 +47,39 @@ class Server:
         return int(re.findall(r"VmRSS:\s*(\d+) kB", status)[0]) * 1024 / 1e6
 
 
+def environment() -> dict[str, str]:
+    """Return the environment without the settings of some other bytelog."""
+    return {name: it for name, it in os.environ.items() if not name.startswith("BYTELOG_")}
+
+
 @contextmanager
 def bytelog(folder: Path) -> Iterator[Server]:
     """Run `bytelog serve` on a data folder."""
-    environment = {"BYTELOG_API_KEY": API_KEY, "BYTELOG_DATA": str(folder)}
-    port = _free_port()
-    with _running(["bytelog", "serve", "--port", str(port)], port, environment) as server:
+    settings = {"BYTELOG_API_KEY": API_KEY, "BYTELOG_DATA": str(folder)}
+    port = free_port()
+    command = [sys.executable, "-m", "bytelog", "serve", "--port", str(port)]
+    with running(command, port, settings) as server:
         yield server
 
 
 @contextmanager
 def other(module: str, *arguments: str) -> Iterator[Server]:
     """Run one of the applications that bytelog is compared with."""
-    port = _free_port()
-    with _running([f"{__package__}.{module}", str(port), *arguments], port, {}) as server:
+    port = free_port()
+    command = [sys.executable, "-m", f"{__package__}.{module}", str(port), *arguments]
+    with running(command, port, {}) as server:
         yield server
 
 
 @contextmanager
-def _running(command: list[str], port: int, settings: Mapping[str, str]) -> Iterator[Server]:
-    inherited = {name: it for name, it in os.environ.items() if not name.startswith("BYTELOG_")}
+def running(command: list[str], port: int, settings: Mapping[str, str]) -> Iterator[Server]:
+    """Run a server until the block ends; raises ClickException when it does not answer."""
     began = time.perf_counter()
     with TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            cwd=_ROOT,
-            env={**inherited, **settings},
+            command,
+            cwd=ROOT,
+            env={**environment(), **settings},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -117,7 +124,8 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port

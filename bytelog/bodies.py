@@ -1,0 +1,120 @@
+"""What the body of a POST holds: one event, a JSON array of events, or an event a line."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from flask import current_app, request
+from marshmallow import ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+
+from . import schemas
+from .config import MAX_BODY_BYTES, PROBLEMS
+from .i_json import InvalidJSON, decode_array, decode_object, decode_text, members
+from .schemas import EventFields
+
+LINES = "application/x-ndjson"
+
+# `fetch` calls a string text/plain unless told otherwise, and the API document's sample does not.
+_JSON_TYPES = {"application/json", "text/plain"}
+
+_LINE = re.compile(r"[^ \t\r\n][^\n]*")
+
+
+class UnsupportedCoding(UnsupportedMediaType):
+    """The body is packed in a way that bytelog does not know (RFC 9110 section 15.5.16)."""
+
+    description = "Send the body as it is, or packed by gzip."
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        """Return the headers of the answer, with the coding that is known."""
+        return [*super().get_headers(*args, **kwargs), ("Accept-Encoding", "gzip")]
+
+
+def read() -> bytes:
+    """Return the request's body, unpacked; raises ValidationError and the HTTP error that fits."""
+    kind = _media_type()
+    if kind not in _JSON_TYPES and kind != LINES and not kind.endswith("+json"):
+        raise UnsupportedMediaType("Send JSON, with the header `Content-Type: application/json`.")
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in ("gzip", "x-gzip", "identity"):
+        raise UnsupportedCoding
+    body = request.get_data(cache=False)
+    return body if coding == "identity" else _unpacked(body)
+
+
+def events(body: bytes) -> list[EventFields]:
+    """Return the events in a body; raises ValidationError naming each bad field of each event.
+
+    Raises RequestEntityTooLarge for a body that holds more than the limits allow.
+    """
+    try:
+        text = decode_text(body)
+        if _media_type() == LINES:
+            return _loaded((line, partial(decode_object, line)) for line in _lines(text))
+        if text.lstrip(" \t\n\r").startswith("["):
+            values = decode_array(text)
+            return _loaded((it, partial(members, value, it)) for value, it in values)
+        if len(body) > MAX_BODY_BYTES:
+            raise RequestEntityTooLarge(f"An event may have {MAX_BODY_BYTES} bytes.")
+        return [schemas.load_event(decode_object(text))]
+    except InvalidJSON as error:
+        raise ValidationError(f"Not I-JSON: {error}.") from error
+
+
+def _media_type() -> str:
+    kind: str = request.environ.get("CONTENT_TYPE", "")
+    return kind.partition(";")[0].strip().lower()
+
+
+def _unpacked(body: bytes) -> bytes:
+    limit = current_app.config["BYTELOG_BATCH_BYTES"]
+    packed = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = packed.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise ValidationError(f"Not gzip: {error}.") from error
+    if len(unpacked) > limit:
+        raise RequestEntityTooLarge(f"A batch may have {limit} bytes, unpacked.")
+    if not packed.eof or packed.unused_data:
+        raise ValidationError("Not gzip: it ends early, or something follows it.")
+    return unpacked
+
+
+def _lines(text: str) -> Iterator[str]:
+    return (match[0] for match in _LINE.finditer(text))
+
+
+def _loaded(batch: Iterator[tuple[str, Callable[[], dict[str, Any]]]]) -> list[EventFields]:
+    limit = current_app.config["BYTELOG_BATCH_EVENTS"]
+    loaded: list[EventFields] = []
+    problems: dict[int, Any] = {}
+    index = 0
+    try:
+        for index, (text, decoded) in enumerate(batch, 1):
+            if index > limit:
+                raise RequestEntityTooLarge(f"A batch may have {limit} events.")
+            try:
+                loaded.append(_event(text, decoded))
+            except ValidationError as error:
+                problems[index - 1] = error.normalized_messages()  # type: ignore[no-untyped-call]
+            if sum(map(len, problems.values())) >= PROBLEMS:
+                break
+    except InvalidJSON as error:
+        problems[index] = [f"Not I-JSON: {error}."]
+    if problems or not loaded:
+        raise ValidationError(problems or "A batch has one event at least.")
+    return loaded
+
+
+def _event(text: str, decoded: Callable[[], dict[str, Any]]) -> EventFields:
+    if len(text) > MAX_BODY_BYTES // 4 and len(text.encode()) > MAX_BODY_BYTES:
+        raise ValidationError(f"An event may have {MAX_BODY_BYTES} bytes.")
+    try:
+        return schemas.load_event(decoded())
+    except InvalidJSON as error:
+        raise ValidationError(f"Not I-JSON: {error}.") from error

@@ -1,0 +1,80 @@
+"""What `bytelog stats` draws of a project: its days with their most frequent names, and bars."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..config import STATS_DAYS, STATS_NAMES
+
+_GAP = "  "
+_NAME_CHARACTERS = 16
+_SHORTEST_BAR, _LONGEST_BAR = 12, 60
+
+_Table = list[list[str]]
+
+
+def lines(days: Mapping[str, Counter[str]], width: int, mark: str) -> Iterator[str]:
+    """Draw the names that were counted on each day, in lines of `width` characters at most.
+
+    There are as many names as fit. The bars are made of `mark`.
+    """
+    rows = dict(_rows(days))
+    total = rows.pop("all")
+    names = [name for name, _ in total.most_common(STATS_NAMES)]
+    table = _table([*rows.items(), ("all", total)], names)
+    while names and _width(table) + _SHORTEST_BAR > width:
+        names.pop()
+        table = _table([*rows.items(), ("all", total)], names)
+    room = max(_SHORTEST_BAR, min(_LONGEST_BAR, width - _width(table)))
+    highest = max(names.total() for day, names in rows.items() if day != "earlier")
+    heading, *body, last = _aligned(table)
+    yield heading
+    for line, (day, counts) in zip(body, rows.items(), strict=True):
+        length = 0 if day == "earlier" else counts.total() * room // highest
+        yield f"{line}{_GAP}{mark * length}".rstrip()
+    yield last
+
+
+def _rows(days: Mapping[str, Counter[str]]) -> Iterator[tuple[str, Counter[str]]]:
+    earlier: Counter[str] = Counter()
+    for day in list(days)[:-STATS_DAYS]:
+        earlier.update(days[day])
+    if earlier:
+        yield "earlier", earlier
+    yield from list(days.items())[-STATS_DAYS:]
+    total: Counter[str] = Counter()
+    for names in days.values():
+        total.update(names)
+    yield "all", total
+
+
+def _table(rows: Sequence[tuple[str, Counter[str]]], names: Sequence[str]) -> _Table:
+    heading = ["DAY", "EVENTS", *(_legible(name) for name in names)]
+    others = len(rows[-1][1]) > len(names)
+    table = [[*heading, "others"] if others else heading]
+    for day, counts in rows:
+        shown = [counts[name] for name in names]
+        rest = [counts.total() - sum(shown)] if others else []
+        table.append([day, *(f"{count:,}" for count in (counts.total(), *shown, *rest))])
+    return table
+
+
+def _legible(name: str) -> str:
+    text = "".join(character if character.isprintable() else "?" for character in name)
+    return text if len(text) <= _NAME_CHARACTERS else f"{text[: _NAME_CHARACTERS - 1]}…"
+
+
+def _width(table: _Table) -> int:
+    return len(_aligned(table)[0]) + len(_GAP)
+
+
+def _aligned(table: _Table) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        _GAP.join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        )
+        for row in table
+    ]

@@ -1,0 +1,175 @@
+"""`bytelog backup`, `bytelog check`, `bytelog prune` and `bytelog stats`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+
+import click
+from flask import Flask
+from sqlalchemy import Connection
+
+from .. import backup, overview, retention, snapshots, timestamps
+from ..config import NICENESS
+from ..db import StorageBusy, StorageError
+from . import chart
+from .options import Date, progress, with_service
+
+_COLUMNS = 120  # of what is not shown on a terminal
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@with_service
+def back_up(_: Flask, file: Path) -> None:
+    """Copy the database to FILE while it is in use.
+
+    A FILE that is there is replaced once the copy has been checked, and left alone if that fails.
+    """
+    os.nice(NICENESS)
+    with progress(1, "Copying") as bar:
+
+        def report(copied: int, pages: int) -> None:
+            bar.length = pages
+            bar.update(copied - bar.pos)
+
+        events = backup.write(file, report)
+    click.echo(f"Wrote {file}: {events} events, {_megabytes(file.stat().st_size)}, checked.")
+
+
+@click.command()
+@click.argument(
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+def check(file: Path | None) -> None:
+    """Look for damage in the database, or in FILE, and count its events by project and day.
+
+    Nothing is changed, and an older FILE is not brought up to date.
+    """
+    os.nice(NICENESS)
+    if file:
+        found = _look_into(file, snapshots.of_file(file))
+    else:
+        file, found = _look_into_own()
+    click.echo(f"Database: {file}\nSchema: {found.revision}")
+    if found.damage:
+        raise click.ClickException(
+            f"{file} is damaged: {found.damage}\nRestore a backup, or save what can be read with "
+            f"`sqlite3 {file} .recover`."
+        )
+    row = "{:<20}  {:<10}  {:>12}".format
+    click.echo(f"No damage was found.\n\n{row('PROJECT', 'DAY', 'EVENTS')}")
+    for day in found.days:
+        click.echo(row(day.project, day.day, day.events))
+
+
+@click.command()
+@click.option("--before", type=Date(), help="Delete the events before this day, or moment.")
+@click.option("--keep-days", type=click.IntRange(min=1), help="Delete those that are older.")
+@click.option("--dry-run", is_flag=True, help="Only say how many there are.")
+@with_service
+def prune(_: Flask, before: datetime | None, keep_days: int | None, dry_run: bool) -> None:
+    """Delete old events of all projects, by their dates, while the database is in use.
+
+    The space that they took is given back to the disk.
+    """
+    if (before is None) == (keep_days is None):
+        raise click.UsageError("Give either --before or --keep-days.")
+    moment = before or retention.days_ago(keep_days or 0)
+    events, text = retention.count(moment), timestamps.format_utc(moment)
+    if dry_run:
+        click.echo(f"{events} events are from before {text}.")
+        return
+    file = snapshots.own_file()
+    size = file.stat().st_size
+    deleted = _advance(retention.prune(moment), events, "Deleting")
+    click.echo(f"Deleted {deleted} events from before {text}.")
+    _shrink()
+    click.echo(f"The file had {_megabytes(size)} and has {_megabytes(file.stat().st_size)} now.")
+
+
+@click.command()
+@with_service
+def stats(_: Flask) -> None:
+    """Show how many events there are, by project, name and day, and the size on disk."""
+    os.nice(NICENESS)
+    file = snapshots.own_file()
+    with snapshots.of_service() as connection:
+        days = list(overview.days(connection))
+        free = overview.free_bytes(connection)
+        projects = _names_by_day(connection, days)
+        log = file.with_name(f"{file.name}-wal").stat().st_size
+    click.echo(f"Database: {file}")
+    click.echo(f"Size: {_megabytes(file.stat().st_size)}, of which {_megabytes(free)} are free")
+    click.echo(f"Log: {_megabytes(log)}")
+    click.echo(f"Events: {sum(day.events for day in days):,}")
+    on_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal else _COLUMNS
+    for project, names in projects.items():
+        click.echo(f"\nProject {project}\n")
+        for line in chart.lines(names, width, "▇" if on_terminal else "#"):
+            click.echo(line)
+
+
+@with_service
+def _look_into_own(_: Flask) -> tuple[Path, overview.Findings]:
+    file = snapshots.own_file()
+    return file, _look_into(file, snapshots.of_service())
+
+
+def _look_into(file: Path, snapshot: AbstractContextManager[Connection]) -> overview.Findings:
+    def look() -> overview.Findings:
+        with snapshot as connection:
+            return overview.findings(connection)
+
+    try:
+        return snapshots.interruptible(look)
+    except StorageBusy:
+        raise
+    except StorageError as error:
+        raise click.ClickException(
+            f"{file} cannot be checked: {error}. Restore a backup, or choose another file."
+        ) from error
+
+
+def _advance(turns: Iterable[int], total: int, label: str) -> int:
+    with progress(total, label) as bar:
+        for done in turns:
+            bar.update(done)
+        return bar.pos
+
+
+def _shrink() -> None:
+    if retention.can_shrink():
+        _advance(retention.shrink(), retention.free_pages(), "Shrinking")
+        return
+    try:
+        snapshots.interruptible(retention.rewrite)
+    except StorageBusy:
+        click.echo(
+            "bytelog 0.1 made this file, which keeps its size while it is in use; new events go "
+            "where there is room in it. To make it smaller, run this command once more while no "
+            "server runs. Later ones will do without.",
+            err=True,
+        )
+
+
+def _names_by_day(
+    connection: Connection, days: list[overview.Day]
+) -> dict[str, dict[str, Counter[str]]]:
+    projects: dict[str, dict[str, Counter[str]]] = {}
+    with progress(sum(day.events for day in days), "Counting") as bar:
+        for day in days:
+            projects.setdefault(day.project, {})[day.day] = overview.names(connection, day)
+            bar.update(day.events)
+    return projects
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

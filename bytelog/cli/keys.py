@@ -1,0 +1,65 @@
+"""`bytelog keys`: create, list, revoke."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+from flask import Flask
+
+from .. import keys, timestamps
+from .options import Date, name, with_service
+
+
+@click.group("keys")
+def keys_group() -> None:
+    """Make, list and revoke API keys."""
+
+
+@keys_group.command()
+@click.argument("name", callback=name)
+@click.option(
+    "--project",
+    default="default",
+    show_default=True,
+    callback=name,
+    help="Whose events it opens.",
+)
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(keys.SCOPES),
+    default=keys.SCOPES,
+    help="What it may do; both unless given.",
+)
+@click.option("--expires", type=Date(), help="When it ends, e.g. 2030-01-31.")
+@with_service
+def create(
+    _: Flask, name: str, project: str, scopes: tuple[str, ...], expires: datetime | None
+) -> None:
+    """Make a key and print it; it is not shown again."""
+    click.echo(keys.create(name, project, scopes, expires))
+
+
+@keys_group.command("list")
+@with_service
+def list_keys(_: Flask) -> None:
+    """Show every key, without what opens the door."""
+    row = "{:>4}  {:<20}  {:<20}  {:<10}  {:<24}  {}".format
+    click.echo(row("ID", "NAME", "PROJECT", "SCOPES", "CREATED", "STATE"))
+    for key in keys.listed():
+        created = timestamps.format_utc(key.created)
+        click.echo(row(key.id, key.name, key.project, key.scopes, created, keys.state(key)))
+
+
+@keys_group.command()
+@click.argument("name_or_id")
+@with_service
+def revoke(_: Flask, name_or_id: str) -> None:
+    """End a key, within a second in running servers too."""
+    try:
+        name = keys.revoke(name_or_id)
+    except keys.UnknownKey as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Revoked {name}.")

@@ -1,0 +1,72 @@
+"""What the commands share: kinds of options, and the service that they work on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+import click
+from flask import Flask
+from flask.cli import ScriptInfo
+
+from .. import timestamps
+from ..config import MAX_TEXT_LENGTH, SetupError
+from ..db import StorageError
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Date(click.ParamType[datetime]):
+    """A date in any form that the API takes."""
+
+    name = "date"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Return the moment, or fail with what a date looks like."""
+        try:
+            return timestamps.parse(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}.", param, ctx)
+
+
+def name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Check a name that people will read in a table."""
+    if not 1 <= len(value) <= MAX_TEXT_LENGTH or not value.isprintable():
+        raise click.BadParameter(
+            f"use 1 to {MAX_TEXT_LENGTH} printable characters.", context, parameter
+        )
+    return value
+
+
+def progress(length: int, label: str) -> AbstractContextManager[ProgressBar[int]]:
+    """Show on a terminal how far a command has come; `update` counts up to `length`."""
+    hidden = not sys.stderr.isatty()
+    return click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden)
+
+
+def with_service(command: Callable[Concatenate[Flask, P], R]) -> Callable[P, R]:
+    """Run a command in the context of bytelog's application, which it gets as first argument."""
+
+    @click.pass_context
+    @wraps(command)
+    def invoke(context: click.Context, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            service: Flask = context.ensure_object(ScriptInfo).load_app().extensions["bytelog"]
+            with service.app_context():
+                return command(service, *args, **kwargs)
+        except BrokenPipeError:  # who reads the output has seen enough: click ends quietly
+            raise
+        except (SetupError, StorageError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+
+    return invoke

@@ -1,0 +1,64 @@
+"""The real command, on a data folder of its own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+
+class Bytelog:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {"BYTELOG_DATA": str(folder)}
+
+    def start(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "bytelog", *map(str, arguments)]
+        return subprocess.Popen(command, env=os.environ | self.environment, **options)
+
+    def finish(
+        self, *arguments: str | Path, text: bytes = b"", status: int = 0
+    ) -> tuple[bytes, str]:
+        """Return what a command wrote to standard output and to standard error."""
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        with self.start(*arguments, **pipes) as process:
+            output, errors = process.communicate(text, timeout=120)
+        assert process.returncode == status, errors
+        assert b"Traceback" not in errors
+        return output, errors.decode()
+
+    def run(self, *arguments: str | Path, text: bytes = b"") -> bytes:
+        return self.finish(*arguments, text=text)[0]
+
+    def refuse(self, *arguments: str | Path, text: bytes = b"", status: int = 1) -> str:
+        return self.finish(*arguments, text=text, status=status)[1]
+
+    def on_terminal(self, *arguments: str | Path) -> bytes:
+        """Return what a command wrote to a terminal, which is its standard error."""
+        terminal, end = pty.openpty()
+        with self.start(*arguments, stdout=subprocess.DEVNULL, stderr=end) as process:
+            os.close(end)
+            shown = b""
+            while part := _read(terminal):
+                shown += part
+        os.close(terminal)
+        assert process.returncode == 0, shown
+        return shown
+
+    def ids(self) -> list[int]:
+        """Return the ids of all events in order of arrival."""
+        database = sqlite3.connect(f"file:{self.folder / 'bytelog.db'}?mode=ro", uri=True)
+        with closing(database):
+            return [row[0] for row in database.execute("SELECT id FROM event ORDER BY key")]
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # the other end is closed
+        return b""

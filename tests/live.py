@@ -1,0 +1,74 @@
+"""What a database has to stand: years of events in it, and clients that post meanwhile."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+
+from conftest import CLICK, EVENTS, Server
+
+from bytelog import create_app
+from bytelog.db import db
+from bytelog.writer import Row, current_writer, insert
+
+FIRST_DAY = date(2021, 8, 1)
+NAMES = ("click", "click", "paypal_payment", "sign_up")
+TODAY = 10_000_000  # ids from here on are of events that came in while a command ran
+
+
+def day(number: int) -> str:
+    """Return the day on which the events with the ids from `number` times 1000 on happened."""
+    return (FIRST_DAY + timedelta(number)).isoformat()
+
+
+def make_history(folder: Path, days: int, project_id: int = 1) -> None:
+    """Fill a data folder with 1000 events a day, whose ids count them in the order of dates."""
+    app = create_app({}, folder)
+    with app.app_context():
+        for number in range(days):
+            with current_writer().transaction() as connection:
+                insert(connection, list(_events_of(number, project_id)))
+        current_writer().close()
+        db.engine.dispose()
+
+
+def _events_of(number: int, project_id: int) -> Iterator[Row]:
+    scattered = random.Random(number)
+    for place in range(1000):
+        moment = f"{day(number)}T{place % 24:02}:{place % 60:02}:00.{place:03}Z"
+        trace_id, data = f"{scattered.getrandbits(32):08x}", json.dumps({"text": "x" * 50})
+        yield project_id, number * 1000 + place, NAMES[place % 4], trace_id, moment, data
+
+
+@contextmanager
+def posting(server: Server) -> Iterator[list[int]]:
+    """Post one event after the other, and see that each is acknowledged; gives the ids so far."""
+    acknowledged: list[int] = []
+    refused: list[object] = []
+    stopping = threading.Event()
+
+    def post() -> None:
+        while not stopping.is_set():
+            number = TODAY + len(acknowledged) + len(refused)
+            event = {**CLICK, "id": number, "trace_id": f"{number % 97}"}
+            del event["date"]
+            try:
+                answer = server.request(EVENTS, json.dumps(event).encode())
+                (acknowledged if answer.status == 201 else refused).append(number)
+            except OSError as error:
+                refused.append(error)
+
+    thread = threading.Thread(target=post)
+    thread.start()
+    try:
+        yield acknowledged
+    finally:
+        stopping.set()
+        thread.join()
+    assert refused == []
+    assert acknowledged
