@@ -19,22 +19,29 @@ from . import (
     health,
     migrations,
     openapi,
+    projects,
     rate_limit,
     writer,
 )
 from . import config as settings
+from .auth import Access, Authenticate
+from .db import StorageError
+from .direct import Bytelog
 
-__all__ = ["create_app", "init_app"]
+__all__ = ["Access", "Bytelog", "StorageError", "create_app", "init_app"]
 
 
 def create_app(
     config: Mapping[str, Any] | None = None,
     instance_path: str | os.PathLike[str] | None = None,
+    authenticate: Authenticate | None = None,
 ) -> Flask:
     """Make bytelog's WSGI application.
 
     `config` holds settings of the README and wins over the environment and `config.py`;
-    `instance_path` is the data folder. Raises SetupError.
+    `instance_path` is the data folder; `authenticate` opens the API instead of bytelog's keys: it
+    gets a request's bearer token, or None, and its WSGI environment, and returns an Access, or
+    None for 401. Raises SetupError.
     """
     config = config or {}
     folder = settings.data_folder(config, instance_path)
@@ -43,7 +50,8 @@ def create_app(
     db.init_app(app)
     migrations.init_app(app)
     writer.init_app(app)
-    auth.init_app(app)
+    projects.init_app(app)
+    auth.init_app(app, authenticate)
     rate_limit.init_app(app)
     browsers.init_app(app)
     errors.init_app(app)
@@ -58,6 +66,7 @@ def init_app(
     app: Flask,
     config: Mapping[str, Any] | None = None,
     instance_path: str | os.PathLike[str] | None = None,
+    authenticate: Authenticate | None = None,
 ) -> Flask:
     """Add the API, and the command `keys`, to a Flask application; returns bytelog's own.
 
@@ -65,6 +74,6 @@ def init_app(
     arguments are those of `create_app`. Raises SetupError.
     """
     hosts = {name: value for name, value in app.config.items() if name in settings.SETTINGS}
-    service = create_app({**hosts, **(config or {})}, instance_path)
+    service = create_app({**hosts, **(config or {})}, instance_path, authenticate)
     embed.init_app(app, service)
     return service

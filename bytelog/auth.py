@@ -1,11 +1,15 @@
-"""Who may do what: the bearer token of a request, and what it opens (RFC 6750)."""
+"""Who may do what: the bearer token of a request, and what it opens (RFC 6750).
+
+An application that bytelog is embedded in may decide that itself, by the hook `authenticate`.
+"""
 
 from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial, wraps
 from http import HTTPStatus
 from typing import Any, Concatenate, ParamSpec, cast
 
@@ -13,15 +17,33 @@ from flask import Flask, current_app, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from . import keys, rate_limit
+from . import keys, projects, rate_limit
 from .config import KEY_CACHE_SECONDS, KEY_CACHE_SIZE
-from .keys import Access
+from .keys import Grant
 from .models import DEFAULT_PROJECT_ID
 
 P = ParamSpec("P")
 View = Callable[Concatenate[int, P], Response]
 
-_configured_access = Access(0, DEFAULT_PROJECT_ID, frozenset(keys.SCOPES))
+_configured = Grant(0, DEFAULT_PROJECT_ID, frozenset(keys.SCOPES))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the hook `authenticate` lets a request do: `read` or `write`, or both, in a project.
+
+    The project is named, and comes into being if it is new. BYTELOG_RATE_LIMIT counts the requests
+    of each `user` of it, and without one all of the project together.
+    """
+
+    project: str
+    scopes: Collection[str]
+    user: str = ""
+
+
+Authenticate = Callable[[str | None, dict[str, Any]], Access | None]
+"""Tells what the bearer token of a request opens, None if the request has none, with the request's
+WSGI environment; returns None to refuse."""
 
 
 class Denied(HTTPException):
@@ -42,24 +64,25 @@ class KeyCache:
     """The keys that were valid a moment ago, so that most requests ask no database."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Access, float]] = {}
+        self._known: dict[str, tuple[Grant, float]] = {}
 
-    def find(self, key: str) -> Access | None:
+    def find(self, key: str) -> Grant | None:
         """Return what a key opens, None if it opens nothing."""
-        access, trusted_until = self._known.get(key, (None, 0.0))
+        grant, trusted_until = self._known.get(key, (None, 0.0))
         if time.monotonic() < trusted_until:
-            return access
-        access = _look_up(key)
+            return grant
+        grant = _look_up(key)
         self._known.pop(key, None)
-        if access:
+        if grant:
             if len(self._known) >= KEY_CACHE_SIZE:
                 self._known.clear()
-            self._known[key] = (access, time.monotonic() + KEY_CACHE_SECONDS)
-        return access
+            self._known[key] = (grant, time.monotonic() + KEY_CACHE_SECONDS)
+        return grant
 
 
-def init_app(app: Flask) -> None:
-    """Give the application its memory of keys."""
+def init_app(app: Flask, authenticate: Authenticate | None) -> None:
+    """Let the hook decide who may do what; without one, the keys that the database has."""
+    app.extensions["bytelog.grant"] = partial(_granted, authenticate) if authenticate else _held
     app.extensions["bytelog.keys"] = KeyCache()
 
 
@@ -76,31 +99,47 @@ def requires(scope: str) -> Callable[[View[P]], Callable[P, Response]]:
     return decorate
 
 
-def _authorized(scope: str) -> Access:
+def _authorized(scope: str) -> Grant:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if not scheme:
-        raise Denied(
-            HTTPStatus.UNAUTHORIZED, "Send the header `Authorization: Bearer YOUR_API_KEY`."
-        )
     # WSGI hands over bytes as Latin-1 (PEP 3333).
     key = token.strip(" \t").encode("latin-1").decode("utf-8", "surrogateescape")
-    access = _cache().find(key) if scheme.lower() == "bearer" else None
-    if access is None:
-        detail = "The API key is malformed, unknown, expired or revoked."
-        raise Denied(HTTPStatus.UNAUTHORIZED, detail, error="invalid_token")
-    rate_limit.count(access.key_id)
-    if scope not in access.scopes:
+    grant = current_app.extensions["bytelog.grant"](key if scheme.lower() == "bearer" else None)
+    if grant is None:
+        raise _unauthorized(scheme)
+    rate_limit.count(grant.holder)
+    if scope not in grant.scopes:
         detail = f"The API key lacks the scope `{scope}`."
         raise Denied(HTTPStatus.FORBIDDEN, detail, error="insufficient_scope", scope=scope)
-    return access
+    return cast("Grant", grant)
+
+
+def _unauthorized(scheme: str) -> Denied:
+    if not scheme:
+        return Denied(
+            HTTPStatus.UNAUTHORIZED, "Send the header `Authorization: Bearer YOUR_API_KEY`."
+        )
+    detail = "The API key is malformed, unknown, expired or revoked."
+    return Denied(HTTPStatus.UNAUTHORIZED, detail, error="invalid_token")
+
+
+def _granted(authenticate: Authenticate, token: str | None) -> Grant | None:
+    access = authenticate(token, request.environ)
+    if access is None:
+        return None
+    project_id = projects.opened(access.project)
+    return Grant((access.project, access.user), project_id, frozenset(access.scopes))
+
+
+def _held(key: str | None) -> Grant | None:
+    return None if key is None else _cache().find(key)
 
 
 def _cache() -> KeyCache:
     return cast("KeyCache", current_app.extensions["bytelog.keys"])
 
 
-def _look_up(key: str) -> Access | None:
+def _look_up(key: str) -> Grant | None:
     configured = current_app.config["BYTELOG_API_KEY"]
     if configured and hmac.compare_digest(keys.digest(key), keys.digest(configured)):
-        return _configured_access
+        return _configured
     return keys.find(key)

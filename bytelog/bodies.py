@@ -55,10 +55,14 @@ def events(body: bytes) -> list[EventFields]:
     try:
         text = decode_text(body)
         if _media_type() == LINES:
-            return _loaded((line, partial(decode_object, line)) for line in _lines(text))
+            return load_batch(
+                partial(load_event, it, partial(decode_object, it)) for it in _lines(text)
+            )
         if text.lstrip(" \t\n\r").startswith("["):
             values = decode_array(text)
-            return _loaded((it, partial(members, value, it)) for value, it in values)
+            return load_batch(
+                partial(load_event, it, partial(members, value, it)) for value, it in values
+            )
         if len(body) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge(f"An event may have {MAX_BODY_BYTES} bytes.")
         return [schemas.load_event(decode_object(text))]
@@ -89,17 +93,21 @@ def _lines(text: str) -> Iterator[str]:
     return (match[0] for match in _LINE.finditer(text))
 
 
-def _loaded(batch: Iterator[tuple[str, Callable[[], dict[str, Any]]]]) -> list[EventFields]:
+def load_batch(batch: Iterator[Callable[[], EventFields]]) -> list[EventFields]:
+    """Return the events of a batch; raises ValidationError naming each bad field of each event.
+
+    Raises RequestEntityTooLarge for more events than BYTELOG_BATCH_EVENTS.
+    """
     limit = current_app.config["BYTELOG_BATCH_EVENTS"]
     loaded: list[EventFields] = []
     problems: dict[int, Any] = {}
     index = 0
     try:
-        for index, (text, decoded) in enumerate(batch, 1):
+        for index, load in enumerate(batch, 1):
             if index > limit:
                 raise RequestEntityTooLarge(f"A batch may have {limit} events.")
             try:
-                loaded.append(_event(text, decoded))
+                loaded.append(load())
             except ValidationError as error:
                 problems[index - 1] = error.normalized_messages()  # type: ignore[no-untyped-call]
             if sum(map(len, problems.values())) >= PROBLEMS:
@@ -111,7 +119,8 @@ def _loaded(batch: Iterator[tuple[str, Callable[[], dict[str, Any]]]]) -> list[E
     return loaded
 
 
-def _event(text: str, decoded: Callable[[], dict[str, Any]]) -> EventFields:
+def load_event(text: str, decoded: Callable[[], dict[str, Any]]) -> EventFields:
+    """Return an event of a batch; raises ValidationError naming each bad field."""
     if len(text) > MAX_BODY_BYTES // 4 and len(text.encode()) > MAX_BODY_BYTES:
         raise ValidationError(f"An event may have {MAX_BODY_BYTES} bytes.")
     try:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
@@ -16,6 +17,7 @@ from sqlalchemy import URL, Connection, Dialect, Engine, Executable, String, Typ
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import Pool
 
 from . import timestamps
 from .config import BUSY_SECONDS, LOG_BYTES, PAGE_BYTES, SetupError
@@ -39,6 +41,10 @@ PRAGMAS = {
     # connections write or checkpoint at the same moment.
     "query_only": "ON",
 }
+
+
+_users: WeakKeyDictionary[Pool, int] = WeakKeyDictionary()
+"""Which process uses the connections of a pool."""
 
 
 class UnusableDatabase(SetupError):
@@ -91,9 +97,11 @@ def init_app(app: Flask) -> None:
         _create_file(Path(app.instance_path), str(url.database))
     db.init_app(app)
     with app.app_context():
-        event.listen(db.engine, "connect", _set_up)
+        engine = db.engine
+        event.listen(engine, "connect", _set_up)
+        event.listen(engine, "checkout", lambda *_: check_process(engine))
         if app.config["BYTELOG_CHECKPOINTS"] == "off":
-            event.listen(db.engine, "connect", _leave_checkpoints)
+            event.listen(engine, "connect", _leave_checkpoints)
 
 
 def path(engine: Engine) -> str:
@@ -110,6 +118,15 @@ def close_pool(engine: Engine) -> None:
     """Close the connections of readers; a database in memory lives in its one connection."""
     if not is_in_memory(engine.url):
         engine.dispose()
+
+
+def check_process(engine: Engine) -> None:
+    """Raise StorageError in a process that inherited open connections.
+
+    Neither they nor SQLite's notes on its locks are good after a fork: two could write at once.
+    """
+    if _users.setdefault(engine.pool, os.getpid()) != os.getpid():
+        raise StorageError("used before the process forked; use bytelog only in its children.")
 
 
 def writable(engine: Engine) -> Connection:

@@ -12,13 +12,14 @@ from functools import cached_property
 from sqlalchemy import Engine
 
 from .config import BUSY_SECONDS, LOCK_SECONDS
-from .db import StorageBusy, StorageError, is_in_memory, path
+from .db import StorageBusy, StorageError, check_process, is_in_memory, path
 
 
 class DatabaseFile:
     """The file as it was when it was opened; one that is removed takes what is written with it."""
 
     def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._path = None if is_in_memory(engine.url) else path(engine)
         self._identity = self._look()
 
@@ -27,6 +28,7 @@ class DatabaseFile:
         """Keep bytelog's other processes from writing; raises StorageBusy and StorageError."""
         if self._look() != self._identity:
             raise StorageError(f"{self._path} was removed or replaced; restart bytelog.")
+        check_process(self._engine)
         if not self._path:
             yield
             return

@@ -37,10 +37,10 @@ class UnknownKey(LookupError):
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """What a key opens: one project, with one or both scopes."""
+class Grant:
+    """What a request may do: in one project, with one or both scopes, counted for its holder."""
 
-    key_id: int
+    holder: int | tuple[str, str]
     project_id: int
     scopes: frozenset[str]
 
@@ -66,7 +66,7 @@ def create(
     return key
 
 
-def find(key: str) -> Access | None:
+def find(key: str) -> Grant | None:
     """Return what a key opens, None if it is unknown, revoked or expired."""
     wanted = digest(key)
     statement = select(*ApiKey.__table__.columns).where(
@@ -77,7 +77,7 @@ def find(key: str) -> Access | None:
         return None
     if row.expires and row.expires <= timestamps.now():
         return None
-    return Access(row.id, row.project_id, frozenset(row.scopes.split()))
+    return Grant(row.id, row.project_id, frozenset(row.scopes.split()))
 
 
 def listed() -> Sequence[Row[Any]]:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from flask import Flask, current_app
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from .db import db, fetch
 from .models import Project
+from .writer import current_writer
 
 
 class UnknownProject(LookupError):
     """There is no project of that name; the message says which there are."""
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its memory of projects, whose keys never change."""
+    app.extensions["bytelog.projects"] = {}
 
 
 def find(name: str) -> int:
@@ -22,7 +31,21 @@ def find(name: str) -> int:
     return int(known[name])
 
 
+def opened(name: str) -> int:
+    """Return the key of a project, which comes into being if it is new; raises StorageError."""
+    known = cast("dict[str, int]", current_app.extensions["bytelog.projects"])
+    if name not in known:
+        rows = fetch(db.engine, select(Project.id).where(Project.name == name))
+        known[name] = rows[0].id if rows else _made(name)
+    return known[name]
+
+
 def ensure(connection: Connection, name: str) -> int:
     """Return the key of a project, which comes into being if it is new."""
     connection.execute(insert(Project).values(name=name).on_conflict_do_nothing())
     return connection.execute(select(Project.id).where(Project.name == name)).scalar_one()
+
+
+def _made(name: str) -> int:
+    with current_writer().transaction() as connection:
+        return ensure(connection, name)

@@ -28,11 +28,11 @@ class RateLimit:
             ) from error
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
-    def count(self, key_id: int) -> None:
-        """Count a request of a key; raises TooManyRequests for one too many."""
-        if self._limiter.hit(self._limit, str(key_id)):
+    def count(self, holder: object) -> None:
+        """Count a request of a key's holder; raises TooManyRequests for one too many."""
+        if self._limiter.hit(self._limit, str(holder)):
             return
-        free_at = self._limiter.get_window_stats(self._limit, str(key_id)).reset_time
+        free_at = self._limiter.get_window_stats(self._limit, str(holder)).reset_time
         raise TooManyRequests(
             f"The API key may make {self._limit} requests; try again later.",
             retry_after=max(1, math.ceil(free_at - time.time())),
@@ -45,8 +45,8 @@ def init_app(app: Flask) -> None:
     app.extensions["bytelog.rate_limit"] = RateLimit(text) if text else None
 
 
-def count(key_id: int) -> None:
-    """Count a request of a key; raises TooManyRequests for one too many."""
+def count(holder: object) -> None:
+    """Count a request of a key's holder; raises TooManyRequests for one too many."""
     limit = cast("RateLimit | None", current_app.extensions["bytelog.rate_limit"])
     if limit:
-        limit.count(key_id)
+        limit.count(holder)

@@ -13,9 +13,9 @@ PACKAGE = ROOT / "bytelog"
 
 # Imports go down this list only, never up, and never within a line.
 LAYERS = [
-    {"__main__"},
+    {"__main__", "testing"},
     {"__init__"},
-    {"embed"},
+    {"embed", "direct"},
     {"events", "health", "openapi", "cli"},
     {"serve"},
     {"connections"},
