@@ -17,6 +17,7 @@ from . import (
     errors,
     events,
     health,
+    metrics,
     migrations,
     openapi,
     projects,
@@ -51,6 +52,7 @@ def create_app(
     migrations.init_app(app)
     writer.init_app(app)
     projects.init_app(app)
+    metrics.init_app(app)
     auth.init_app(app, authenticate)
     rate_limit.init_app(app)
     browsers.init_app(app)

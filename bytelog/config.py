@@ -20,6 +20,8 @@ SETTINGS: dict[str, str] = {
     "BYTELOG_DATA": "the data folder; `instance/` in the current directory unless set",
     "BYTELOG_DATABASE_URL": "an SQLite URL for SQLAlchemy; `bytelog.db` there unless set",
     "BYTELOG_KEEP_DAYS": "days that events are kept, by their date; for ever unless set",
+    "BYTELOG_METRICS_KEY": "what Prometheus sends as bearer token to read `/metrics`; without it"
+    " there is none",
     "BYTELOG_RATE_LIMIT": "how often a key may ask, such as `100 per minute`; no limit unless set",
 }
 """Every setting and what it means; `config.py`, in the data folder, cannot name that folder."""
@@ -168,6 +170,8 @@ SEND_BUFFER_BYTES = 1024 * 1024
 STOP_SECONDS = 9
 """How long a stopping server works on the requests that it had taken; Docker kills after ten."""
 
+SAME_SIGNAL_SECONDS = 0.5
+"""How long a second signal to stop counts as the first: nobody presses Ctrl-C twice as fast."""
 
 PROBLEMS = 100
 """Bad fields that one answer names: enough to mend a body, and no more than it can be worth."""

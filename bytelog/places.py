@@ -23,6 +23,7 @@ class Places:
     """As many places as there are threads to read long listings; half of them for who waits."""
 
     def __init__(self, threads: int) -> None:
+        self._number = threads
         self._all = BoundedSemaphore(threads)
         self._waiting = BoundedSemaphore(max(1, threads // 2))
 
@@ -32,6 +33,10 @@ class Places:
             self._all.release()
             return False
         return True
+
+    def taken(self) -> int:
+        """Return how many are taken at the moment."""
+        return self._number - self._all._value  # noqa: SLF001
 
     def one_to_read(self) -> ExitStack:
         """Take a place, to be closed at the end; raises TooManyReaders when all are taken."""

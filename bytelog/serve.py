@@ -21,6 +21,7 @@ from . import db, keys, retention
 from .config import (
     CONNECTIONS,
     MAX_HEADER_BYTES,
+    SAME_SIGNAL_SECONDS,
     SEND_BUFFER_BYTES,
     SPARE_FILES,
     SPARE_THREADS,
@@ -41,9 +42,9 @@ log = logging.getLogger("bytelog")
 class Server:
     """A server that listens; raises OSError when the address cannot be had."""
 
-    def __init__(self, app: Flask, host: str, port: int, threads: int) -> None:
+    def __init__(self, app: Flask, host: str, port: int, threads: int, prefix: str = "") -> None:
         self._app = app
-        self._stopping = False
+        self._asked_to_stop = 0.0
         self._sockets: dict[int, Any] = {}
         app.extensions["bytelog.places"] = Places(threads)
         listener = _listen(host, port)
@@ -58,6 +59,7 @@ class Server:
             sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
             sockets=[listener],
             ident="bytelog",
+            url_prefix=prefix,
             connection_limit=room + SPARE_FILES // 2,
             cleanup_interval=1,
             max_request_header_size=MAX_HEADER_BYTES,
@@ -75,7 +77,7 @@ class Server:
         # What the start left behind stays: without it a full garbage collection is short.
         gc.freeze()
         with retention.applied(self._app):
-            while not self._stopping:
+            while not self._asked_to_stop:
                 self._turn(seconds=1)
         log.info("stopping: finishing the requests in hand")
         current_writer().stop()
@@ -95,10 +97,13 @@ class Server:
     def _is_busy(self) -> bool:
         return any(channel.is_busy() for channel in self._listener.active_channels.values())
 
-    def _stop(self, _: int, __: FrameType | None) -> None:
-        for again in (signal.SIGTERM, signal.SIGINT):  # the second time ends the process at once
-            signal.signal(again, signal.SIG_DFL)
-        self._stopping = True
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        now = time.monotonic()
+        # Ctrl-C reaches both processes of the executable, and the outer one passes it on.
+        if self._asked_to_stop and now > self._asked_to_stop + SAME_SIGNAL_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self._asked_to_stop = self._asked_to_stop or now
         self._listener.pull_trigger()
 
 

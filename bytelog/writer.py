@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from functools import cached_property, lru_cache
@@ -93,6 +93,8 @@ class Writer:
         self._arrived = threading.Condition()
         self._groups = 0
         self.is_stopping = False
+        # Hears how many events each commit has stored.
+        self.on_commit: Callable[[int], object] = _ignore
         self._under_way: dict[tuple[int, str], _Entry] = {}
 
     def append(self, rows: list[Row], once: Once | None = None) -> None:
@@ -194,15 +196,17 @@ class Writer:
         rows = _rows(group)
         if len(rows) <= GROUP_EVENTS and not any(entry.once for entry in group):
             insert(self._connection, rows)
-            return
-        with immediate(self._connection):
-            self._store(group)
+        else:
+            with immediate(self._connection):
+                rows = self._store(group)
+        self.on_commit(len(rows))
 
-    def _store(self, group: list[_Entry]) -> None:
+    def _store(self, group: list[_Entry]) -> list[Row]:
         if any(entry.once for entry in group):
             self._forget_expired()
         fresh = [entry for entry in group if not self._is_repeated(entry)]
-        insert(self._connection, _rows(fresh))
+        rows = _rows(fresh)
+        insert(self._connection, rows)
         now = timestamps.format_utc(timestamps.now())
         for once in [entry.once for entry in fresh if entry.once]:
             self._connection.exec_driver_sql(
@@ -210,6 +214,7 @@ class Writer:
                 " VALUES (?, ?, ?, ?)",
                 (*once, now),
             )
+        return rows
 
     def _forget_expired(self) -> None:
         expired = timestamps.now() - timedelta(hours=IDEMPOTENCY_HOURS)
@@ -253,6 +258,10 @@ def init_app(app: Flask) -> None:
 def current_writer() -> Writer:
     """Return the writer of the current application."""
     return cast("Writer", current_app.extensions["bytelog.writer"])
+
+
+def _ignore(_: int) -> None:
+    pass
 
 
 def _rows(group: list[_Entry]) -> list[Row]:

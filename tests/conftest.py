@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from email.message import Message
 from pathlib import Path
@@ -131,6 +131,7 @@ class Server:
     """A real `bytelog serve`, on a port of its own."""
 
     key = "example_api_key"
+    program: Sequence[str | Path] = (sys.executable, "-m", "bytelog")
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.folder = folder
@@ -140,7 +141,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "bytelog", "serve", *self.arguments]
+        command = [*self.program, "serve", *self.arguments]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=os.environ | self.environment, stdout=log, stderr=log
@@ -170,6 +171,14 @@ class Server:
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         return self.process.wait(40)
+
+
+@pytest.fixture(scope="session")
+def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    build = Path(__file__).parent.parent / "deploy" / "build.sh"
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run([build, folder], check=True, capture_output=True)
+    return folder / "bytelog"
 
 
 @pytest.fixture

@@ -8,12 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import CLICK, EVENTS, Server, wait_for
+from conftest import CLICK, EVENTS, Server, connect, wait_for
+
+from bytelog.config import SAME_SIGNAL_SECONDS
 
 BODY = json.dumps(CLICK).encode()
 
@@ -75,6 +78,19 @@ def test_a_signal_lets_the_requests_in_hand_finish_and_exits_0(server: Server, n
     assert server.process.wait(20) == 0
     server.start()
     assert json.loads(server.request(EVENTS).body)["count"] == 1
+
+
+def test_a_second_ctrl_c_ends_a_server_that_still_has_requests_in_hand(server: Server) -> None:
+    with connect(server) as peer:
+        peer.sendall(b"POST /api/v1/events HTTP/1.1\r\n")
+        wait_for(lambda: server.request("/healthz").status == 200)
+        server.process.send_signal(signal.SIGINT)
+        server.process.send_signal(signal.SIGINT)
+        wait_for(lambda: "stopping" in server.log.read_text())
+        time.sleep(SAME_SIGNAL_SECONDS)
+        assert server.process.poll() is None
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(5) == -signal.SIGINT
 
 
 def test_a_stopping_server_takes_no_new_connection_and_drops_idle_ones(server: Server) -> None:

@@ -26,11 +26,14 @@ from .options import with_service
     type=click.IntRange(1, 1000),
     help="Long listings that are read out at the same time.",
 )
+@click.option("--prefix", default="", help="Path under which a proxy shows bytelog.")
 @click.option("--access-log", is_flag=True, help="Log one line a request.")
 @with_service
-def serve(service: Flask, host: str, port: int, threads: int, access_log: bool) -> None:
+def serve(
+    service: Flask, host: str, port: int, threads: int, prefix: str, access_log: bool
+) -> None:
     """Serve the API until Ctrl-C or SIGTERM."""
     set_up_logging()
     if access_log:
         service.wsgi_app = AccessLog(service.wsgi_app)  # type: ignore[method-assign]
-    Server(service, host, port, threads).run()
+    Server(service, host, port, threads, prefix).run()

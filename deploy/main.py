@@ -1,0 +1,5 @@
+"""The executable starts here: PyInstaller takes a script, not a module."""
+
+from bytelog.__main__ import main
+
+main()
