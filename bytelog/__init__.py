@@ -12,6 +12,7 @@ from . import (
     auth,
     browsers,
     cli,
+    clients,
     db,
     embed,
     errors,
@@ -60,6 +61,7 @@ def create_app(
     events.init_app(app)
     health.init_app(app)
     openapi.init_app(app)
+    clients.init_app(app)
     cli.init_app(app)
     return app
 

@@ -16,7 +16,7 @@ LAYERS = [
     {"__main__", "testing"},
     {"__init__"},
     {"embed", "direct"},
-    {"events", "health", "metrics", "openapi", "cli"},
+    {"events", "health", "metrics", "openapi", "clients", "cli"},
     {"serve"},
     {"connections"},
     {"operations", "auth", "errors", "lanes", "bodies"},

@@ -1,0 +1,179 @@
+#!/bin/sh
+# bytelog's client for a POSIX shell and curl: this file alone, nothing to install.
+#
+#     export BYTELOG_URL=http://127.0.0.1:8000 BYTELOG_API_KEY=YOUR_API_KEY
+#     sh bytelog.sh record 5 paypal_payment 03758690 '{"client_id": "17039485"}'
+#     sh bytelog.sh trace 03758690
+#
+# or, in a script, `. ./bytelog.sh`, and the functions below. They return 0 when it is done, 1 when
+# the server refused, 2 for a mistake in the call, 3 when the server is away or busy: then they
+# have tried BYTELOG_RETRIES (5) times again, and waited BYTELOG_TIMEOUT (10) seconds for each
+# answer. An event is stored once all the same. What is wrong is told on standard error.
+
+# bytelog_record ID NAME TRACE_ID [DATA] [DATE]
+#   Records an event. DATA is a JSON object; without DATE it happens now.
+bytelog_record() (
+  [ $# -ge 3 ] || _bytelog_usage
+  export LC_ALL=C
+  event="{\"id\": $1, \"name\": $(_bytelog_json "$2"), \"trace_id\": $(_bytelog_json "$3")"
+  [ -z "${4:-}" ] || event="$event, \"data\": $4"
+  [ -z "${5:-}" ] || event="$event, \"date\": $(_bytelog_json "$5")"
+  _bytelog_post application/json "$event}"
+)
+
+# bytelog_record_many
+#   Records the events of standard input, JSON, one a line, in batches of up to 1000, each of which
+#   is stored whole or not at all.
+bytelog_record_many() (
+  export LC_ALL=C
+  batch='' count=0
+  while IFS= read -r line || [ -n "$line" ]; do
+    if [ "$count" -eq 1000 ] || [ $((${#batch} + ${#line})) -gt 1048576 ]; then
+      _bytelog_post application/x-ndjson "$batch" || exit
+      batch='' count=0
+    fi
+    batch=$batch$line$_bytelog_newline
+    count=$((count + 1))
+  done
+  [ -z "$batch" ] || _bytelog_post application/x-ndjson "$batch"
+)
+
+# bytelog_events [START [END]] [PARAMETER=VALUE]...
+#   Writes the events from START on and before END to standard output, JSON, one a line. The
+#   parameters are the API's: name=click, order=newest, data.client_id=17039485.
+bytelog_events() (
+  export LC_ALL=C
+  query='' first=start
+  for argument; do
+    case $argument in
+      *=*) ;;
+      '') first=end && continue ;;
+      *) argument=$first=$argument first=end ;;
+    esac
+    query="$query
+      data-urlencode = $(_bytelog_quoted "$argument")"
+  done
+  # A page at a time, so that one that breaks off can be asked for again.
+  _bytelog_send '' "get
+    data = \"limit=1000\"$query" || exit
+  while printf '%s' "$body" && [ -n "$body" ] && [ -n "$next" ]; do
+    _bytelog_send "$next" '' || exit
+  done
+)
+
+# bytelog_trace TRACE_ID
+#   Writes the events of a trace to standard output, JSON, one a line.
+bytelog_trace() (
+  [ $# -eq 1 ] || _bytelog_usage
+  bytelog_events "trace_id=$1"
+)
+
+_bytelog_newline='
+'
+_bytelog_return=$(printf '\r')
+
+_bytelog_usage() {
+  cat >&2 <<USAGE
+usage: bytelog.sh record ID NAME TRACE_ID [DATA] [DATE]
+       bytelog.sh record-many < events.ndjson
+       bytelog.sh events [START [END]] [PARAMETER=VALUE]...
+       bytelog.sh trace TRACE_ID
+The server and the key are BYTELOG_URL and BYTELOG_API_KEY.
+USAGE
+  exit 2
+}
+
+_bytelog_post() { # MEDIA_TYPE BODY
+  id=$(od -An -v -N16 -tx1 /dev/urandom | tr -d ' \n')
+  _bytelog_send '' "
+    data-binary = \"@-\"
+    header = \"Content-Type: $1\"
+    header = \"Idempotency-Key: $id\"" "$2"
+}
+
+# Sets `body`, and `next` to the query of the next page.
+_bytelog_send() { # QUERY CONFIG BODY
+  [ -n "${BYTELOG_URL:-}" ] && [ -n "${BYTELOG_API_KEY:-}" ] || _bytelog_usage
+  attempt=0
+  while :; do
+    _bytelog_try "$@"
+    case $status in
+      200 | 201) return 0 ;;
+      000 | 409 | 429 | 502 | 503 | 504) code=3 ;;
+      *) code=1 ;;
+    esac
+    wait=$(_bytelog_header '[Rr]etry-[Aa]fter: ' '[!0-9]')
+    if [ $code -eq 1 ] || [ $attempt -ge "${BYTELOG_RETRIES:-5}" ] || [ "${wait:-0}" -gt 60 ]; then
+      printf 'bytelog: %s\n' "$status $body" >&2
+      return $code
+    fi
+    # A random part, so that many clients do not come back all at once.
+    random=$(od -An -N2 -tu2 /dev/urandom)
+    sleep $((${wait:-0} + random % ((1 << attempt) + 1)))
+    attempt=$((attempt + 1))
+  done
+}
+
+_bytelog_try() { # QUERY CONFIG BODY
+  # curl reads the key from a file of its own: arguments are shown to everybody by ps.
+  answer=$(
+    printf '%s' "${3:-}" | curl -q --config /dev/fd/3 3<<CONFIG
+    url = $(_bytelog_quoted "${BYTELOG_URL%/}/api/v1/events$1")
+    header = $(_bytelog_quoted "Authorization: Bearer $BYTELOG_API_KEY")
+    header = "Accept: application/x-ndjson, application/problem+json"
+    header = "Expect:"
+    globoff
+    include
+    suppress-connect-headers
+    silent
+    show-error
+    connect-timeout = ${BYTELOG_TIMEOUT:-10}
+    max-time = ${BYTELOG_TIMEOUT:-10}
+    write-out = "\\n%{http_code}"
+    $2
+CONFIG
+  ) || answer="no answer from $BYTELOG_URL$_bytelog_newline"000
+  status=${answer##*"$_bytelog_newline"}
+  answer=${answer%"$_bytelog_newline$status"}
+  separator=$_bytelog_return$_bytelog_newline
+  head=${answer%%"$separator$separator"*}
+  body=${answer#"$head$separator$separator"}
+  next=$(_bytelog_header '[Ll]ink: <' '>')
+}
+
+_bytelog_header() { # NAME END
+  case $head in
+    *"$_bytelog_newline"$1*) ;;
+    *) return ;;
+  esac
+  value=${head#*"$_bytelog_newline"$1}
+  printf '%s' "${value%%$2*}"
+}
+
+_bytelog_quoted() { # TEXT, for curl's configuration
+  printf '"%s"' "$(printf '%s\n' "$1" | sed -e 's/[\\"]/\\&/g' -e '$!s/$/\\n/' | tr -d '\n')"
+}
+
+_bytelog_json() { # TEXT
+  rest=$1 text=
+  while :; do
+    plain=${rest%%[\"\\[:cntrl:]]*}
+    text=$text$plain rest=${rest#"$plain"}
+    [ -n "$rest" ] || break
+    special=${rest%"${rest#?}"} rest=${rest#?}
+    text=$text$(printf '\\u%04x' "'$special")
+  done
+  printf '"%s"' "$text"
+}
+
+case ${0##*/} in
+  bytelog.sh | bytelog)
+    case ${1:-} in
+      record | events | trace) command=$1 ;;
+      record-many) command=record_many ;;
+      *) _bytelog_usage ;;
+    esac
+    shift
+    "bytelog_$command" "$@"
+    ;;
+esac
