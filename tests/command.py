@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -55,6 +56,15 @@ class Bytelog:
         database = sqlite3.connect(f"file:{self.folder / 'bytelog.db'}?mode=ro", uri=True)
         with closing(database):
             return [row[0] for row in database.execute("SELECT id FROM event ORDER BY key")]
+
+
+def interrupt(process: subprocess.Popen[bytes]) -> bytes:
+    """Press Ctrl-C; returns what the command then wrote to standard error."""
+    process.send_signal(signal.SIGINT)
+    errors: bytes = process.communicate(timeout=20)[1]
+    # Python ends by the signal when it came while code was being made out of text.
+    assert process.returncode in (1, -signal.SIGINT), errors
+    return errors
 
 
 def _read(terminal: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -146,7 +147,9 @@ class Server:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=os.environ | self.environment, stdout=log, stderr=log
             )
-        wait_for(lambda: "listens on http" in self.log.read_text() or self.process.poll())
+        wait_for(
+            lambda: "listens on http" in self.log.read_text() or self.process.poll() is not None
+        )
         assert self.process.poll() is None, self.log.read_text()
         self.url = self.log.read_text().split("listens on ")[1].split()[0]
         wait_for(lambda: self.request("/healthz").status == 200)
@@ -174,10 +177,15 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def executable(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
+    """The executable, built by the first of the processes that run tests."""
     build = Path(__file__).parent.parent / "deploy" / "build.sh"
-    folder = tmp_path_factory.mktemp("dist")
-    subprocess.run([build, folder], check=True, capture_output=True)
+    folder = tmp_path_factory.getbasetemp().parent / f"dist-{testrun_uid}"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "bytelog").exists():
+            subprocess.run([build, folder], check=True, capture_output=True)
     return folder / "bytelog"
 
 

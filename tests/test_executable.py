@@ -18,9 +18,6 @@ from conftest import CLICK, EVENTS, Server, wait_for
 from bytelog import migrations
 from bytelog.cli import COMMANDS
 
-# Built once, for the one process that runs these.
-pytestmark = pytest.mark.xdist_group("executable")
-
 ROOT = Path(__file__).parent.parent
 SAMPLES = Path(__file__).parent / "samples"
 MAX_BYTES = 35 * 1024 * 1024

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from command import Bytelog
+from command import Bytelog, interrupt
 from conftest import CLICK, Person, wait_for
 from flask import Flask
 from test_streaming import fill
@@ -144,10 +143,7 @@ def test_an_interrupted_export_leaves_the_file_that_was_there(
     (tmp_path / "events").write_text("an older export")
     process = large.start("export", tmp_path / "events", stderr=subprocess.PIPE)
     wait_for(lambda: sum(part.stat().st_size for part in tmp_path.glob(".bytelog-*")) > 100_000)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode == 1
-    assert errors == b"Error: interrupted; the export is not complete.\n"
+    assert interrupt(process) == b"Error: interrupted; the export is not complete.\n"
     assert (tmp_path / "events").read_text() == "an older export"
     assert not [*tmp_path.glob(".bytelog-*")]
 

@@ -10,9 +10,6 @@ from pathlib import Path
 import pytest
 from conftest import CLICK, EVENTS
 
-# Built once, for the one process that runs these.
-pytestmark = pytest.mark.xdist_group("executable")
-
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 GUIDE = (ROOT / "docs" / "operations.md").read_text()

@@ -3,14 +3,13 @@ from __future__ import annotations
 import os
 import pty
 import re
-import signal
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from command import Bytelog
+from command import Bytelog, interrupt
 from conftest import CLICK, Person, Server, wait_for
 from flask import Flask
 from live import day, make_history, posting
@@ -130,6 +129,4 @@ def test_ctrl_c_ends_it(bytelog: Bytelog) -> None:
     make_history(bytelog.folder, 40)
     process = bytelog.start("stats", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     wait_for((bytelog.folder / "bytelog.db-wal").exists)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
-    assert (process.returncode, errors[-10:]) == (1, b"\nAborted!\n")
+    assert interrupt(process).endswith(b"\nAborted!\n")
