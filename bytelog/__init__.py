@@ -14,6 +14,7 @@ from . import (
     cli,
     clients,
     db,
+    docs,
     embed,
     errors,
     events,
@@ -62,6 +63,7 @@ def create_app(
     health.init_app(app)
     openapi.init_app(app)
     clients.init_app(app)
+    docs.init_app(app)
     cli.init_app(app)
     return app
 

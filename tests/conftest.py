@@ -24,6 +24,8 @@ from werkzeug.test import TestResponse
 
 from bytelog import create_app, keys
 
+pytest_plugins = ["browser"]
+
 EVENTS = "/api/v1/events"
 CLICK: dict[str, Any] = {
     "id": 1,

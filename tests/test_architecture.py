@@ -16,6 +16,7 @@ LAYERS = [
     {"__main__", "testing"},
     {"__init__"},
     {"embed", "direct"},
+    {"docs"},
     {"events", "health", "metrics", "openapi", "clients", "cli"},
     {"serve"},
     {"connections"},

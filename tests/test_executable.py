@@ -135,6 +135,7 @@ def test_every_file_of_the_package_is_inside(root: Path, server: Executable) -> 
     names = {path.relative_to(ROOT) for path in files if path.suffix != ".pyc"}
     assert names == {it.relative_to(unpacked) for it in (unpacked / "bytelog").rglob("*.*")}
     assert json.loads(server.request("/openapi.json").body)["paths"]
+    assert b'class="k' in server.request("/docs").body  # a keyword that Pygments found
 
 
 def test_every_command_is_there(root: Path) -> None:

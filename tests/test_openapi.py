@@ -50,7 +50,7 @@ STATUSES = {
     ("GET", "/healthz"): {200, 503},
     ("GET", "/openapi.json"): {200},
 }
-NO_API = {"clients"}
+NO_API = {"clients", "docs"}
 """Blueprints of what people fetch from the server, and programs do not call."""
 
 FAILURES: dict[int, Exception] = {
