@@ -267,8 +267,10 @@ def without_whole_fractions(context: Any, body: Any) -> Any:
 
 @schemathesis.serializer("application/x-ndjson")
 def as_lines(_: object, events: Any) -> bytes:
-    lines = events if isinstance(events, list) else [events]
-    return "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+    if isinstance(events, list):
+        return "".join(f"{json.dumps(line)}\n" for line in events).encode()
+    # Not an array, as the schema has it: that must not become one line, which would be right.
+    return json.dumps(events, indent=1).encode()
 
 
 def answered(scenario: ScenarioFinished) -> Iterator[tuple[str, str, int]]:
