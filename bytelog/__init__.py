@@ -18,6 +18,7 @@ from . import (
     embed,
     errors,
     events,
+    explorer,
     health,
     metrics,
     migrations,
@@ -60,6 +61,7 @@ def create_app(
     browsers.init_app(app)
     errors.init_app(app)
     events.init_app(app)
+    explorer.init_app(app)
     health.init_app(app)
     openapi.init_app(app)
     clients.init_app(app)

@@ -19,6 +19,7 @@ SETTINGS: dict[str, str] = {
     " separated by commas; `*` for all, none unless set",
     "BYTELOG_DATA": "the data folder; `instance/` in the current directory unless set",
     "BYTELOG_DATABASE_URL": "an SQLite URL for SQLAlchemy; `bytelog.db` there unless set",
+    "BYTELOG_EXPLORER": "`false` leaves out the explorer, the page at `/`",
     "BYTELOG_KEEP_DAYS": "days that events are kept, by their date; for ever unless set",
     "BYTELOG_METRICS_KEY": "what Prometheus sends as bearer token to read `/metrics`; without it"
     " there is none",
@@ -207,6 +208,8 @@ def init_app(app: Flask, config: Mapping[str, Any]) -> None:
             raise SetupError(f"{name} must be text: put it in quotes.")
     if app.config["BYTELOG_CHECKPOINTS"] not in (None, "off"):
         raise SetupError("BYTELOG_CHECKPOINTS must be `off`, or not be set.")
+    if app.config["BYTELOG_EXPLORER"] not in (None, "false"):
+        raise SetupError("BYTELOG_EXPLORER must be `false`, or not be set.")
     app.config["MAX_CONTENT_LENGTH"] = app.config["BYTELOG_BATCH_BYTES"]
 
 

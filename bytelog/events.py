@@ -76,6 +76,16 @@ def summarize(project_id: int) -> Response:
     return Response(text, mimetype=JSON.media_type)
 
 
+@blueprint.get("/paths")
+@requires("read")
+def count_paths(project_id: int) -> Response:
+    """Count which events of a window follow each other in their traces."""
+    selection = load_selection(parameters.paths, _query(), project_id)
+    with _places().one_to_read():
+        text = json.dumps(store.count_paths(selection), ensure_ascii=False)
+    return Response(text, mimetype=JSON.media_type)
+
+
 def _check_path() -> None:
     # Werkzeug puts U+FFFD for what is not UTF-8, and would look for another trace than was asked.
     try:

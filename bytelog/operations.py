@@ -27,6 +27,15 @@ _SUMMARY = {
     "names": {"paypal_payment": 1},
     "buckets": [{"date": "2021-08-15T00:00:00.000Z", "count": 1, "names": {"paypal_payment": 1}}],
 }
+_PATHS = {
+    "count": 3,
+    "traces": 2,
+    "names": [
+        {"name": "click", "count": 2, "starts": 2, "ends": 1},
+        {"name": "paypal_payment", "count": 1, "starts": 0, "ends": 1},
+    ],
+    "transitions": [{"from": "click", "to": "paypal_payment", "count": 1, "median_seconds": 120.5}],
+}
 _NEXT = {
     "description": 'The next page, relative to this one: `<?…>; rel="next"` (RFC 8288).',
     "schema": _TEXT,
@@ -88,6 +97,18 @@ def described() -> dict[str, dict[str, Any]]:
             "parameters": [{"in": "query", "schema": parameters.SummaryParameters}, _members()],
             "responses": {
                 200: _answer("The counts.", schemas.SummarySchema, _SUMMARY),
+                **_errors(400, 401, 403, 429, 503),
+            },
+        },
+        "events.count_paths": {
+            "summary": "Count what follows what",
+            "description": "Joins the events that are asked for within their traces, by date, and "
+            "counts which name follows which, with which names the traces start, and with which "
+            "they end.",
+            "security": [{"key": ["read"]}],
+            "parameters": [{"in": "query", "schema": parameters.PathsParameters}, _members()],
+            "responses": {
+                200: _answer("The counts.", schemas.PathsSchema, _PATHS),
                 **_errors(400, 401, 403, 429, 503),
             },
         },

@@ -42,7 +42,7 @@ class Number(fields.Field[int]):
 
 
 class Place(fields.Field[Cursor]):
-    """A cursor, as a `Link` header gave it."""
+    """A cursor, as a `Link` header gave it, or `end`."""
 
     json_schema: ClassVar = {"type": "string", "pattern": CURSOR_PATTERN}
 
@@ -100,7 +100,12 @@ class TraceParameters(FilterParameters):
         ),
     )
     limit = Number(1, MAX_LIMIT, metadata=_described("As many events at most; else all."))
-    cursor = Place(metadata=_described("Go on here: `cursor` of the `Link` of the last answer."))
+    cursor = Place(
+        metadata=_described(
+            "Go on here: `cursor` of the `Link` of the last answer. With `order=arrival`, `end` is "
+            "after all that has arrived."
+        )
+    )
     wait = Number(
         0,
         MAX_WAIT_SECONDS,
@@ -109,10 +114,15 @@ class TraceParameters(FilterParameters):
     )
 
 
-class SummaryParameters(FilterParameters):
-    """The parameters of a summary."""
+class PathsParameters(FilterParameters):
+    """The parameters of a question about paths."""
 
     trace_id = Text(metadata=_described("Only events of this trace."))
+
+
+class SummaryParameters(PathsParameters):
+    """The parameters of a summary."""
+
     bucket = Choice(
         Bucket,
         load_default=Bucket.DAY,
@@ -129,6 +139,7 @@ class ListingParameters(TraceParameters):
 listing = ListingParameters()
 trace = TraceParameters()
 summary = SummaryParameters()
+paths = PathsParameters()
 
 
 def load_selection(

@@ -8,12 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from . import timestamps
+from .config import MAX_ID
 
 # Before and after every date that there is, as text, which is how SQLite compares dates.
 BEGINNING, END = "0001-01-01T00:00:00.000Z", "9999-12-31T24"
 
-CURSOR_PATTERN = r"^[0-9]{1,18}(-[0-9]{8}T[0-9]{9})?$"
-"""What a cursor looks like; clients take it as it is."""
+CURSOR_PATTERN = r"^([0-9]{1,18}(-[0-9]{8}T[0-9]{9})?|end)$"
+"""What a cursor looks like; clients take it as it is, or write `end`."""
 
 _PLACE = re.compile(r"(\d{1,18})(?:-(\d{4})(\d\d)(\d\dT\d\d)(\d\d)(\d\d)(\d{3}))?", re.ASCII)
 
@@ -51,7 +52,12 @@ class Cursor:
 
 
 def parse_cursor(text: str) -> Cursor:
-    """Return the place that a text names; raises ValueError for one that bytelog did not make."""
+    """Return the place that a text names; raises ValueError for one that bytelog did not make.
+
+    In the order of arrival `end` is the place after all that has arrived.
+    """
+    if text == "end":
+        return Cursor(MAX_ID)
     match = _PLACE.fullmatch(text)
     if match is None:
         raise ValueError("it is not what a `Link` header gave")

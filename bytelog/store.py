@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from . import listing, summary, timestamps
+from . import listing, paths, summary, timestamps
 from .config import POLL_SECONDS
 from .db import db, fetch
 from .forms import Form
 from .listing import Listing
+from .paths import Paths
 from .schemas import EventFields
 from .selection import Bucket, Selection
 from .statements import highest_key
@@ -50,6 +51,14 @@ def count(selection: Selection, bucket: Bucket) -> Summary:
     return summary.count(db.engine, selection, bucket)
 
 
+def count_paths(selection: Selection) -> Paths:
+    """Count which of the selected events follow each other in their traces; raises StorageError.
+
+    Raises ValidationError for more than MAX_COUNTS pairs of names.
+    """
+    return paths.count(db.engine, selection)
+
+
 def wait_for(selection: Selection, form: Form, is_gone: Callable[[], bool]) -> Listing:
     """List the events that were selected as soon as there is one, or after `wait` seconds.
 
@@ -65,6 +74,12 @@ def wait_for(selection: Selection, form: Form, is_gone: Callable[[], bool]) -> L
         if found.next:  # What has been looked at need not be looked at again.
             selection = replace(selection, cursor=found.next)
         writer.wait_for_more(groups, min(seconds, POLL_SECONDS))
+
+
+def is_empty() -> bool:
+    """Tell whether no project has an event; raises StorageError."""
+    ((last,),) = fetch(db.engine, highest_key)
+    return not last
 
 
 def ping() -> None:

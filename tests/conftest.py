@@ -24,7 +24,7 @@ from werkzeug.test import TestResponse
 
 from bytelog import create_app, keys
 
-pytest_plugins = ["browser"]
+pytest_plugins = ["browser", "explorer"]
 
 EVENTS = "/api/v1/events"
 CLICK: dict[str, Any] = {

@@ -46,11 +46,12 @@ STATUSES = {
     ("POST", EVENTS): {201, 400, 401, 403, 409, 413, 415, 422, 429, 503, 507},
     ("GET", EVENTS): {200, 400, 401, 403, 429, 503},
     ("GET", f"{EVENTS}/summary"): {200, 400, 401, 403, 429, 503},
+    ("GET", f"{EVENTS}/paths"): {200, 400, 401, 403, 429, 503},
     ("GET", TRACE): {200, 400, 401, 403, 404, 429, 503},
     ("GET", "/healthz"): {200, 503},
     ("GET", "/openapi.json"): {200},
 }
-NO_API = {"clients", "docs"}
+NO_API = {"clients", "docs", "explorer"}
 """Blueprints of what people fetch from the server, and programs do not call."""
 
 FAILURES: dict[int, Exception] = {
@@ -190,7 +191,7 @@ def test_every_answer_is_as_described(
         raise FAILURES[status]
 
     if status in FAILURES:
-        for name in ("record", "select", "count", "ping"):
+        for name in ("record", "select", "count", "count_paths", "ping"):
             monkeypatch.setattr(store, name, fail)
     scope = "read" if (method == "GET") != (status == 403) else "write"
     carol = person("carol", "shop", scopes=[scope])

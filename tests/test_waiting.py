@@ -230,3 +230,12 @@ def test_a_client_that_follows_sees_each_event_once_and_in_order(server: Server)
         thread.join()
     whole = json.loads(server.request(ARRIVAL).body)["events"]
     assert seen == [f"{event['trace_id']}.{event['id']}" for event in whole]
+
+
+def test_who_starts_at_the_end_hears_only_of_what_arrives(alice: Person) -> None:
+    alice.post({**CLICK, "id": 1})
+    at_the_end = alice.get("?order=arrival&limit=5&cursor=end")
+    assert at_the_end.json == {"count": 0, "events": []}
+    alice.post({**CLICK, "id": 2})
+    following = at_the_end.headers["Link"].partition("<")[2].partition(">")[0]
+    assert [event["id"] for event in alice.events(following)] == [2]

@@ -8,12 +8,13 @@ from .database import back_up as back_up
 from .database import check as check
 from .database import prune as prune
 from .database import stats as stats
+from .demo import demo as demo
 from .events import export_events as export_events
 from .events import import_events as import_events
 from .keys import keys_group as keys_group
 from .serve import serve as serve
 
-COMMANDS = (serve, keys_group, export_events, import_events, back_up, check, prune, stats)
+COMMANDS = (serve, keys_group, export_events, import_events, back_up, check, prune, stats, demo)
 
 
 def init_app(app: Flask) -> None:

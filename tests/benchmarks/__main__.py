@@ -12,7 +12,20 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from . import batch, busy, listing, memory, page, record, single, size, start, trace, transfer
+from . import (
+    batch,
+    busy,
+    listing,
+    memory,
+    page,
+    paths,
+    record,
+    single,
+    size,
+    start,
+    trace,
+    transfer,
+)
 from .figures import Figure, Run
 
 BENCHMARKS: dict[str, Callable[[Run], Iterator[Figure]]] = {
@@ -25,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[Run], Iterator[Figure]]] = {
     "single": single.measure,
     "transfer": transfer.measure,
     "page": page.measure,
+    "paths": paths.measure,
     "busy": busy.measure,
     "size": size.measure,
 }
