@@ -71,7 +71,8 @@ class JSONErrorTask(ErrorTask):
     def _answer(self, error: HTTPException) -> Response:
         app: Flask = self.channel.server.service
         headers = [(name.replace("_", "-"), it) for name, it in self.request.headers.items()]
-        with app.request_context(create_environ(headers=headers)):
+        # No page of the application is there: nothing of the request was understood.
+        with app.request_context(create_environ("*", headers=headers)):
             return app.process_response(errors.answer(error))
 
 
