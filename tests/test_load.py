@@ -25,7 +25,7 @@ from bytelog import create_app
 from bytelog.config import LOG_BYTES, READING_THREADS
 
 WRITERS, PEAK_SECONDS, SOAK_SECONDS = 8, 5, 1800 if LONG else 60
-SLOW_READERS, ROUND_SECONDS, ROUNDS = 32, 1, 101 if LONG else 11
+SLOW_READERS, ROUND_SECONDS, ROUNDS = 32, 1, 101 if LONG else 7
 
 
 def paced(seconds: float, per_second: float) -> Iterator[int]:

@@ -239,7 +239,7 @@ def explored(server: Server, peers: Path) -> OpenApiSchema:
         # A wrong key beside wrong data hides what is said of the data; `ignored_auth` sends keys.
         "generation": {"database": "none", "with-security-parameters": False},
         "phases": {
-            "fuzzing": {"generation": {"max-examples": CASES // 4}},
+            "fuzzing": {"generation": {"max-examples": CASES // 7}},
             "stateful": {"generation": {"max-examples": CASES // 20}},
         },
     }
