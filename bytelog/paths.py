@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypedDict
 
@@ -50,6 +51,10 @@ def count(engine: Engine, selection: Selection) -> Paths:
     if len(rows) > MAX_COUNTS:
         problem = f"Must leave at most {MAX_COUNTS} pairs of names: take a shorter window."
         raise ValidationError(problem, "start")
+    return _told(rows)
+
+
+def _told(rows: Sequence[Any]) -> Paths:
     events: Counter[str] = Counter()
     followers: Counter[str] = Counter()
     ends: Counter[str] = Counter()

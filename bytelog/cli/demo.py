@@ -22,7 +22,7 @@ def demo(_: Flask) -> None:
     key = keys.create("demo", "default")
     click.echo(
         f"Recorded {number} events: a day of a small shop, until now.\n\n"
-        "  bytelog serve\n\n"
-        "shows them at http://127.0.0.1:8000, to who has this key:\n\n"
+        "`bytelog serve`, with the same data folder, shows them at http://127.0.0.1:8000\n"
+        "to who has this key:\n\n"
         f"  {key}"
     )
