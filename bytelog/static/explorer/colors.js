@@ -1,5 +1,7 @@
 // A colour for each name: the same one for as long as the page is open.
 
+import { element, styled } from "./elements.js";
+
 const HUES = 10;
 const given = new Map();
 
@@ -21,6 +23,8 @@ export const hasColor = (name) => given.has(name);
 const variable = (name) => `--hue-${given.get(name) ?? 0}`;
 
 export const colorOf = (name) => `var(${variable(name)})`;
+
+export const dot = (name) => styled(element("i", { class: "dot" }), { background: colorOf(name) });
 
 // A canvas takes no variables.
 export const painted = (name) =>

@@ -1,6 +1,6 @@
 // One event in full: its JSON, of which every value filters with one click.
 
-import { colorOf } from "./colors.js";
+import { dot } from "./colors.js";
 import { copy, element, styled } from "./elements.js";
 import { format, isContainer, said, written } from "./json.js";
 import { full } from "./time.js";
@@ -17,7 +17,7 @@ export function show(box, event, actions, close) {
     element(
       "header",
       {},
-      styled(element("i", { class: "dot" }), { background: colorOf(event.name) }),
+      dot(event.name),
       element("h2", {}, element("bdi", {}, event.name)),
       ...(close ? [element("button", { class: "quiet", "aria-label": "Close", onclick: close }, "✕")] : []),
     ),

@@ -3,7 +3,7 @@
 import { byId, element } from "./elements.js";
 import { isContainer } from "./json.js";
 import { number } from "./time.js";
-import { filterBy, go, view } from "./view.js";
+import { filterBy, removeFilter, view } from "./view.js";
 
 const MOST = 8;
 const WRITTEN = /^\s*(name|trace_id|id|data\.[^=]+?)\s*=\s*(.+?)\s*$/s;
@@ -59,9 +59,7 @@ export function listen() {
 }
 
 function remove(name) {
-  const filters = new Map(view.filters);
-  filters.delete(name);
-  go({ filters });
+  removeFilter(name);
   input.focus();
 }
 

@@ -1,7 +1,7 @@
 // The window over time: bars of counts, stacked by name, in which dragging selects a window.
 
 import { gathered, stepFor } from "./buckets.js";
-import { colorOf, hasColor, painted, paintOf } from "./colors.js";
+import { dot, hasColor, painted, paintOf } from "./colors.js";
 import { byId, element, styled } from "./elements.js";
 import { DAY, MINUTE, clock, day, number, short, zone } from "./time.js";
 
@@ -110,7 +110,7 @@ function hint(plot, bars, step) {
       element(
         "span",
         {},
-        styled(element("i", { class: "dot" }), { background: name === null ? "var(--hue-0)" : colorOf(name) }),
+        dot(name),
         element("bdi", {}, name ?? "others"),
         element("em", {}, number(value)),
       ),

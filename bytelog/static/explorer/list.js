@@ -1,6 +1,6 @@
 // A list of any length, of which only the rows in sight are made.
 
-import { colorOf } from "./colors.js";
+import { dot } from "./colors.js";
 import { element, styled } from "./elements.js";
 import { preview } from "./json.js";
 import { day, precise } from "./time.js";
@@ -108,7 +108,7 @@ export class EventList {
       element(
         "span",
         { class: "what" },
-        styled(element("i", { class: "dot" }), { background: colorOf(event.name) }),
+        dot(event.name),
         element("bdi", {}, event.name),
       ),
       element("bdi", { class: "trace-id", title: "Show this trace" }, event.trace_id),

@@ -1,9 +1,9 @@
 // The counts of each name, beside the histogram.
 
-import { colorOf } from "./colors.js";
+import { colorOf, dot } from "./colors.js";
 import { byId, element, styled } from "./elements.js";
 import { number } from "./time.js";
-import { filterBy, go, view } from "./view.js";
+import { filterBy, removeFilter, view } from "./view.js";
 
 const MOST = 100;
 
@@ -25,17 +25,11 @@ function row(name, value, share) {
     {
       "aria-pressed": String(isChosen),
       title: isChosen ? "Show all names" : `Show only ${name}`,
-      onclick: () => (isChosen ? without() : filterBy("name", name)),
+      onclick: () => (isChosen ? removeFilter("name") : filterBy("name", name)),
     },
-    styled(element("i", { class: "dot" }), { background: colorOf(name) }),
+    dot(name),
     element("bdi", {}, name),
     element("em", {}, number(value)),
     element("span", { class: "track" }, bar),
   );
-}
-
-function without() {
-  const filters = new Map(view.filters);
-  filters.delete("name");
-  go({ filters });
 }

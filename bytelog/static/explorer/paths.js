@@ -1,8 +1,8 @@
 // How traces flow from one name to the next, as bands and as a table.
 
 import { count } from "./api.js";
-import { assign, colorOf } from "./colors.js";
-import { byId, element, shape, styled } from "./elements.js";
+import { assign, colorOf, dot } from "./colors.js";
+import { byId, element, shape } from "./elements.js";
 import { arranged } from "./flow.js";
 import { SECOND, duration, number, percent } from "./time.js";
 import { go, question } from "./view.js";
@@ -92,7 +92,7 @@ const cut = (name) => (name.length > LETTERS ? `${name.slice(0, LETTERS - 1)}…
 const cell = (text) => element("td", { class: "number" }, text);
 
 function named(name) {
-  return element("span", { class: "what" }, styled(element("i", { class: "dot" }), { background: colorOf(name) }), element("bdi", {}, name));
+  return element("span", { class: "what" }, dot(name), element("bdi", {}, name));
 }
 
 function table(caption, headings, rows) {

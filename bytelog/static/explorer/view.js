@@ -54,6 +54,12 @@ export function filterBy(name, value) {
   go({ tab: view.tab === "trace" ? "events" : view.tab, filters: new Map(view.filters).set(name, value) });
 }
 
+export function removeFilter(name) {
+  const filters = new Map(view.filters);
+  filters.delete(name);
+  go({ filters });
+}
+
 // The window in milliseconds since 1970; without an end it goes on.
 export function bounds() {
   if (isFixed(view)) return { start: view.start, end: view.end };
