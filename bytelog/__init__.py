@@ -29,7 +29,7 @@ from . import (
 )
 from . import config as settings
 from .auth import Access, Authenticate
-from .db import StorageError
+from .backend import StorageError
 from .direct import Bytelog
 
 __all__ = ["Access", "Bytelog", "StorageError", "create_app", "init_app"]

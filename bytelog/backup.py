@@ -16,9 +16,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select
 
 from . import overview, snapshots
+from .backend import StorageBusy, StorageError, StorageFull
 from .config import COPY_PAGES, COPY_RESTS
-from .db import StorageBusy, StorageError, StorageFull, driver
 from .models import Event
+from .sqlite import driver
 
 Report = Callable[[int, int], None]
 """Is told how many pages have been copied, and how many there are."""

@@ -18,7 +18,8 @@ SETTINGS: dict[str, str] = {
     "BYTELOG_CORS_ORIGINS": "origins whose pages may call the API, such as `https://shop.example`,"
     " separated by commas; `*` for all, none unless set",
     "BYTELOG_DATA": "the data folder; `instance/` in the current directory unless set",
-    "BYTELOG_DATABASE_URL": "an SQLite URL for SQLAlchemy; `bytelog.db` there unless set",
+    "BYTELOG_DATABASE_URL": "a URL for SQLAlchemy, of SQLite or PostgreSQL; `bytelog.db` there"
+    " unless set",
     "BYTELOG_EXPLORER": "`false` leaves out the explorer, the page at `/`",
     "BYTELOG_KEEP_DAYS": "days that events are kept, by their date; for ever unless set",
     "BYTELOG_METRICS_KEY": "what Prometheus sends as bearer token to read `/metrics`; without it"
@@ -55,6 +56,24 @@ LOG_BYTES = 16 * 1024 * 1024
 
 BUSY_SECONDS = 2.0
 """How long a commit waits for another program that holds the database's write lock."""
+
+CONNECT_SECONDS = 2
+"""How long connecting to PostgreSQL may take; libpq takes no less."""
+
+SILENCE_SECONDS = 10
+"""How long PostgreSQL's machine may say nothing at all before a connection counts as broken."""
+
+COPY_EVENTS = 50
+"""Events from which on COPY stores them sooner in PostgreSQL than INSERT does."""
+
+PARTITION_DAYS = 7
+"""Days ahead for which PostgreSQL has partitions: time to mend what keeps them from coming."""
+
+PARTITION_SECONDS = 3600
+"""How often a writer looks whether the partitions of the days ahead are there."""
+
+PARTITION_AGAIN_SECONDS = 60
+"""How soon it looks again when somebody reads for long, such as pg_dump, for which they wait."""
 
 LOCK_SECONDS = 0.001
 """How long a commit sleeps before it looks again whether another bytelog has finished its own."""

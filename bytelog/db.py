@@ -1,8 +1,7 @@
-"""The database: where it is, how each connection is set up, and the types it lacks."""
+"""The database: which kind it is, and the types that it lacks."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,14 +12,26 @@ from weakref import WeakKeyDictionary
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import URL, Connection, Dialect, Engine, Executable, String, TypeDecorator, event
+from sqlalchemy import (
+    TIMESTAMP,
+    URL,
+    Dialect,
+    Engine,
+    Executable,
+    LargeBinary,
+    String,
+    Text,
+    TypeDecorator,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.pool import Pool
+from sqlalchemy.types import TypeEngine
 
-from . import timestamps
-from .config import BUSY_SECONDS, LOG_BYTES, PAGE_BYTES, SetupError
+from . import postgresql, sqlite, timestamps
+from .backend import Backend, StorageError, UnusableDatabase
+from .postgresql import PostgreSQL
+from .sqlite import SQLite
 
 
 class Base(DeclarativeBase):
@@ -29,57 +40,61 @@ class Base(DeclarativeBase):
 
 db = SQLAlchemy(metadata=Base.metadata)
 
-PRAGMAS = {
-    # Readers do not block the writer, nor the writer readers.
-    "journal_mode": "WAL",
-    # A commit has reached the disk when it returns; NORMAL would lose the last ones in a power cut.
-    "synchronous": "FULL",
-    # A long transaction, such as an import, does not leave a log of its size behind for good.
-    "journal_size_limit": str(LOG_BYTES),
-    "foreign_keys": "ON",
-    # One connection writes, the writer's: SQLite before 3.51.3 can damage the file when two
-    # connections write or checkpoint at the same moment.
-    "query_only": "ON",
-}
+_backends: WeakKeyDictionary[Engine, Backend] = WeakKeyDictionary()
+
+_DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 
 
-_users: WeakKeyDictionary[Pool, int] = WeakKeyDictionary()
-"""Which process uses the connections of a pool."""
-
-
-class UnusableDatabase(SetupError):
-    """The database cannot be opened; the message says why and what to do."""
-
-
-class StorageError(Exception):
-    """The database did not do what was asked; nothing of it was stored."""
-
-
-class StorageBusy(StorageError):
-    """Another program holds the database."""
-
-
-class StorageFull(StorageError):
-    """There is no room left on the disk."""
-
-
-class TextTooLong(StorageError):
-    """What was asked for exceeds PAGE_BYTES; ask for less at once."""
-
-
-class UTCTimestamp(TypeDecorator[datetime]):
+class _Moment(TypeDecorator[Any]):
     """A moment in UTC, kept by SQLite as text that sorts and reads as a date."""
 
     impl = String(24)
     cache_ok = True
 
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return PostgreSQL's own type, or SQLite's text."""
+        own = TIMESTAMP(timezone=True) if dialect.name == "postgresql" else self.impl
+        return dialect.type_descriptor(cast("TypeEngine[Any]", own))
+
+
+class UTCTimestamp(_Moment):
+    """A moment that Python sees as a datetime."""
+
+    cache_ok = True
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        """Return the text for a moment."""
+        """Return the text for a moment, which PostgreSQL understands too."""
         return None if value is None else timestamps.format_utc(value)
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
-        """Return the moment for a text."""
-        return None if value is None else datetime.fromisoformat(value)
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return the moment."""
+        return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+class DateText(_Moment):
+    """A moment that Python sees as text; a datetime takes longer to make than to read."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        """Return the text."""
+        return timestamps.format_utc(value) if isinstance(value, datetime) else value
+
+
+class UTF8(TypeDecorator[bytes]):
+    """Text that Python sees as bytes; SQLite hands it out so."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return text for PostgreSQL, whose bytes take twice the way."""
+        own = Text() if dialect.name == "postgresql" else LargeBinary()
+        return dialect.type_descriptor(cast("TypeEngine[Any]", own))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
+        """Return the bytes."""
+        return value.encode() if isinstance(value, str) else value
 
 
 def init_app(app: Flask) -> None:
@@ -87,72 +102,24 @@ def init_app(app: Flask) -> None:
     default = f"sqlite:///{Path(app.instance_path) / 'bytelog.db'}"
     url = _parsed(app.config["BYTELOG_DATABASE_URL"] or default)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
-        # No transaction but those that the writer begins: a read that turns into a write fails.
-        "isolation_level": "AUTOCOMMIT",
-        "connect_args": {"timeout": BUSY_SECONDS},
-        **({} if is_in_memory(url) else {"max_overflow": -1, "pool_use_lifo": True}),
-    }
-    if not is_in_memory(url):
-        _create_file(Path(app.instance_path), str(url.database))
+    kind = _prepare(url, Path(app.instance_path))
+    # No transaction but those that the writer begins: in SQLite a read that turns into a write
+    # fails.
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"isolation_level": "AUTOCOMMIT", **kind}
     db.init_app(app)
     with app.app_context():
-        engine = db.engine
-        event.listen(engine, "connect", _set_up)
-        event.listen(engine, "checkout", lambda *_: check_process(engine))
-        if app.config["BYTELOG_CHECKPOINTS"] == "off":
-            event.listen(engine, "connect", _leave_checkpoints)
+        if url.get_backend_name() == "postgresql":
+            postgresql.set_up(db.engine)
+        else:
+            sqlite.set_up(db.engine, checkpoints=app.config["BYTELOG_CHECKPOINTS"] != "off")
 
 
-def path(engine: Engine) -> str:
-    """Return where the database is, for people to read."""
-    return engine.url.database or engine.url.render_as_string(hide_password=True)
-
-
-def is_in_memory(url: URL) -> bool:
-    """Tell whether a database ends with its process."""
-    return url.database in (None, "", ":memory:")
-
-
-def close_pool(engine: Engine) -> None:
-    """Close the connections of readers; a database in memory lives in its one connection."""
-    if not is_in_memory(engine.url):
-        engine.dispose()
-
-
-def check_process(engine: Engine) -> None:
-    """Raise StorageError in a process that inherited open connections.
-
-    Neither they nor SQLite's notes on its locks are good after a fork: two could write at once.
-    """
-    if _users.setdefault(engine.pool, os.getpid()) != os.getpid():
-        raise StorageError("used before the process forked; use bytelog only in its children.")
-
-
-def writable(engine: Engine) -> Connection:
-    """Open a connection that may write; a process has one at a time."""
-    connection = engine.connect()
-    connection.exec_driver_sql("PRAGMA query_only=OFF")
-    return connection
-
-
-def driver(connection: Connection) -> sqlite3.Connection:
-    """Return the driver's own connection."""
-    return cast("sqlite3.Connection", connection.connection.driver_connection)
-
-
-@contextmanager
-def immediate(connection: Connection) -> Iterator[None]:
-    """Run the block in a transaction that holds the write lock from its first statement on."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.exec_driver_sql("COMMIT")
-    except BaseException:
-        # A Ctrl-C in the midst of a statement makes SQLAlchemy close the connection.
-        if not connection.invalidated and driver(connection).in_transaction:
-            connection.exec_driver_sql("ROLLBACK")
-        raise
+def backend(engine: Engine) -> Backend:
+    """Return what does the work of the engine's kind of database."""
+    if engine not in _backends:
+        kind = PostgreSQL if engine.dialect.name == "postgresql" else SQLite
+        _backends[engine] = kind(engine)
+    return _backends[engine]
 
 
 def fetch(
@@ -165,37 +132,27 @@ def fetch(
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Raise StorageError for what SQLite raises in the block."""
+    """Raise StorageError for what a driver raises in the block."""
     try:
         yield
     except DBAPIError as error:
         raise translated(error) from error
     except sqlite3.Error as error:
-        raise translated(DBAPIError(None, None, error)) from error
+        raise sqlite.translated(error) from error
 
 
 def translated(error: DBAPIError) -> StorageError:
     """Return the error that the rest of bytelog knows for one that the driver raised."""
-    code = _code(error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StorageBusy("another program holds the database; try again")
-    kinds = {sqlite3.SQLITE_FULL: StorageFull, sqlite3.SQLITE_TOOBIG: TextTooLong}
-    return kinds.get(code, StorageError)(str(error.orig))
+    cause = cast("BaseException", error.orig)
+    if isinstance(cause, sqlite3.Error):
+        return sqlite.translated(cause)
+    return postgresql.translated(cause)
 
 
 def remedy(error: DBAPIError) -> str:
     """Return what to do about a database that cannot be opened."""
-    failure = translated(error)
-    if isinstance(failure, StorageBusy):
-        return "Another program holds it: end that one, or try again."
-    if isinstance(failure, StorageFull) or _code(error) == sqlite3.SQLITE_IOERR:
-        return "Make room on its disk, and see that it can be written."
-    return "Restore a backup, or name another data folder with BYTELOG_DATA."
-
-
-def _code(error: DBAPIError) -> int:
-    # The lower byte; the others tell where in SQLite it happened.
-    return int(getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
+    cause = cast("BaseException", error.orig)
+    return sqlite.remedy(cause) if isinstance(cause, sqlite3.Error) else postgresql.remedy()
 
 
 def _parsed(text: str) -> URL:
@@ -203,35 +160,18 @@ def _parsed(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:
         raise UnusableDatabase(f"BYTELOG_DATABASE_URL is not a URL: {error}") from error
-    if url.drivername not in ("sqlite", "sqlite+pysqlite") or "uri" in url.query:
+    if url.drivername not in _DRIVERS or "uri" in url.query:
         raise UnusableDatabase(
-            f"BYTELOG_DATABASE_URL names {url.drivername}; write sqlite:////path/to/bytelog.db."
+            f"BYTELOG_DATABASE_URL names {url.drivername}; write sqlite:////path/to/bytelog.db, "
+            "or postgresql+psycopg://user:password@host/database."
         )
     return url
 
 
-def _create_file(folder: Path, name: str) -> None:
-    """Make the data folder and the file before SQLite does, so that only their owner reads them."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise UnusableDatabase(
-            f"the database {error.filename} cannot be written: {error.strerror}. Give its folder "
-            "to the user that runs bytelog, or choose another with BYTELOG_DATA."
-        ) from error
-
-
-def _set_up(connection: Any, _: object) -> None:
-    cursor = connection.cursor()
-    if cursor.execute("PRAGMA page_count").fetchone() == (0,):
-        # Later it takes a VACUUM: a file made without it never gives its space back.
-        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
-    for name, value in PRAGMAS.items():
-        cursor.execute(f"PRAGMA {name}={value}")
-    cursor.close()
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, PAGE_BYTES)
-
-
-def _leave_checkpoints(connection: Any, _: object) -> None:
-    connection.execute("PRAGMA wal_autocheckpoint=0").close()
+def _prepare(url: URL, folder: Path) -> dict[str, Any]:
+    if url.get_backend_name() == "postgresql":
+        postgresql.check_driver()
+        return postgresql.options(url)
+    if not sqlite.is_in_memory(url):
+        sqlite.create_file(folder, str(url.database))
+    return sqlite.options(url)

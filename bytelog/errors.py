@@ -26,8 +26,8 @@ from werkzeug.exceptions import (
 )
 
 from . import idempotency
+from .backend import StorageBusy, StorageError, StorageFull
 from .config import PROBLEMS, RETRY_AFTER_SECONDS
-from .db import StorageBusy, StorageError, StorageFull
 from .writer import KeyReused, UnderWay
 
 PROBLEM = "application/problem+json"

@@ -9,18 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-from sqlalchemy import Engine
-
+from .backend import StorageBusy, StorageError
 from .config import BUSY_SECONDS, LOCK_SECONDS
-from .db import StorageBusy, StorageError, check_process, is_in_memory, path
 
 
 class DatabaseFile:
     """The file as it was when it was opened; one that is removed takes what is written with it."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._path = None if is_in_memory(engine.url) else path(engine)
+    def __init__(self, path: str | None) -> None:
+        self._path = path
         self._identity = self._look()
 
     @contextmanager
@@ -28,7 +25,6 @@ class DatabaseFile:
         """Keep bytelog's other processes from writing; raises StorageBusy and StorageError."""
         if self._look() != self._identity:
             raise StorageError(f"{self._path} was removed or replaced; restart bytelog.")
-        check_process(self._engine)
         if not self._path:
             yield
             return

@@ -1,26 +1,18 @@
-"""What the events that are asked for must have, told to SQLite."""
+"""What the events that are asked for must have, told to the database."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    String,
-    TableValuedAlias,
-    bindparam,
-    case,
-    func,
-    literal,
-    select,
-    type_coerce,
-)
+from sqlalchemy import ColumnElement, String, bindparam, type_coerce
 
+from .db import DateText
+from .expressions import MemberEquals, MemberText
 from .models import Event
 from .selection import Selection
 
-date = type_coerce(Event.date, String)
-"""The date as the text that SQLite keeps; a moment in Python takes longer to make than to read."""
+date = type_coerce(Event.date, DateText)
+"""The date, which Python gives and gets as text."""
 
 
 def filtered(names: tuple[str, ...], depths: tuple[int, ...]) -> tuple[ColumnElement[bool], ...]:
@@ -40,20 +32,6 @@ def values(selection: Selection) -> dict[str, Any]:
 
 
 def _member_equals(number: int, depth: int) -> ColumnElement[bool]:
-    # SQLite's paths find a name as it was written: one with an escape would be missed. Only
-    # `json_each` reads names. A string is compared by what it says, all else as it was written.
-    data: ColumnElement[Any] = type_coerce(Event.data, String)
-    way = []
-    for level in range(depth):
-        way.append(member := _members(data))
-        is_named = member.c.key == bindparam(f"name{number}_{level}", type_=String)
-        data = case((is_named & (member.c.type == "object"), member.c.value))
-    written = member.c.json.op("->")(member.c.fullkey)
-    said = case((member.c.type == "text", member.c.atom), else_=written)
-    is_equal = said == bindparam(f"value{number}", type_=String)
-    return select(literal(1)).select_from(*way).where(case((is_named, is_equal))).exists()
-
-
-def _members(data: ColumnElement[Any]) -> TableValuedAlias:
-    columns = ("key", "value", "type", "atom", "fullkey", "json")
-    return func.json_each(data).table_valued(*columns, joins_implicitly=True)
+    path = (bindparam(f"name{number}_{level}", type_=MemberText) for level in range(depth))
+    data = type_coerce(Event.data, String)
+    return MemberEquals(data, bindparam(f"value{number}", type_=MemberText), *path)

@@ -1,8 +1,9 @@
 """The forms in which events are sent: a JSON document, JSON lines, and CSV.
 
-SQLite builds the text of a page outside Python's lock. In JSON that is `{…,"date":"…Z"}{…data…}`
-for each event, and one replacement joins the halves. JSON has no `Z"}{` anywhere else, since a
-quote within a string is escaped. (Parsing `data` again, by `json()`, takes half as long again.)
+The database builds the text of a page outside Python's lock. In JSON that is, for each event,
+`{…,"date":"…Z"}{…data…}`, and one replacement joins the halves. JSON has no `Z"}{` anywhere else,
+since a quote within a string is escaped. (Parsing `data` again, by SQLite's `json()`, takes half as
+long again.)
 """
 
 from __future__ import annotations
@@ -10,10 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
-from sqlalchemy import ColumnElement, String, case, cast, func, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    case,
+    cast,
+    func,
+    literal,
+    type_coerce,
+)
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from .models import Event
+from .expressions import DateAsText, Head, Position
+
+Columns = ReadOnlyColumnCollection[str, Any]
+"""The columns of events, in the table or out of it."""
 
 COLUMNS = ("id", "name", "trace_id", "date", "data")
 """An event's members, in the order in which they are sent."""
@@ -28,7 +42,7 @@ class Form:
     """How events are written: the text of each, and what goes before, between and after them."""
 
     media_type: str
-    event: ColumnElement[str]
+    event: Callable[[Columns], ColumnElement[str]]
     separator: str
     closing: str
     mend: Callable[[bytes], bytes]
@@ -37,7 +51,7 @@ class Form:
     end: bytes = b""
 
     def text(self, count: int, pages: Iterator[bytes]) -> Iterator[bytes]:
-        """Write a listing of `count` events, whose text SQLite made, in pages of whole events."""
+        """Write a listing of `count` events, made by the database in pages of whole events."""
         before = self.beginning.replace(b"%d", b"%d" % count)
         for page in pages:
             yield before + self.mend(page)
@@ -50,23 +64,25 @@ def _join_halves(page: bytes) -> bytes:
 
 
 def _quoted(column: ColumnElement[str]) -> ColumnElement[str]:
-    is_formula = func.instr(FORMULA_STARTS, func.substr(column, 1, 1)) > 0
+    is_formula = Position(literal(FORMULA_STARTS), func.substr(column, 1, 1)) > 0
     text: ColumnElement[str] = func.replace(column, '"', '""', type_=String)
     return case((is_formula, "\"'"), else_='"') + text + '"'
 
 
-_halves = func.json_object(
-    *("id", Event.id, "name", Event.name, "trace_id", Event.trace_id, "date", Event.date),
-    type_=String,
-).concat(Event.data)
+def _halves(event: Columns) -> ColumnElement[str]:
+    return Head(event.id, event.name, event.trace_id, event.date).concat(event.data)
 
-_cells: tuple[ColumnElement[str], ...] = (
-    cast(Event.id, String),
-    _quoted(type_coerce(Event.name, String)),
-    _quoted(type_coerce(Event.trace_id, String)),
-    type_coerce(Event.date, String),
-    _quoted(type_coerce(Event.data, String)),
-)
+
+def _row(event: Columns) -> ColumnElement[str]:
+    cells: tuple[ColumnElement[str], ...] = (
+        cast(event.id, String),
+        _quoted(type_coerce(event.name, String)),
+        _quoted(type_coerce(event.trace_id, String)),
+        DateAsText(event.date),
+        _quoted(type_coerce(event.data, String)),
+    )
+    return reduce(lambda row, cell: row + "," + cell, cells)
+
 
 JSON = Form(
     media_type="application/json",
@@ -87,7 +103,7 @@ LINES = Form(
 )
 CSV = Form(
     media_type="text/csv",
-    event=reduce(lambda row, cell: row + "," + cell, _cells),
+    event=_row,
     separator="\r\n",
     closing="\r\n",
     mend=bytes,

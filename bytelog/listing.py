@@ -14,11 +14,12 @@ from typing import Any
 from sqlalchemy import Engine
 
 from . import filters
-from .config import MAX_ID, PAGE_EVENTS
-from .db import StorageError, TextTooLong, fetch
+from .backend import StorageError, TextTooLong
+from .config import MAX_ID, PAGE_BYTES, PAGE_EVENTS
+from .db import fetch
 from .forms import Form
 from .selection import BEGINNING, Cursor, Order, Selection
-from .statements import Statements, highest_key, statements
+from .statements import Part, Statements, highest_key, statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +35,22 @@ def is_long(engine: Engine, selection: Selection, form: Form) -> bool:
     """Tell whether a listing has more than a page, without counting it; raises StorageError."""
     if selection.limit and selection.limit <= PAGE_EVENTS:
         return False
-    made, values = _asked(selection, form)
+    made, values = _asked(engine, selection, form)
     beyond = {**values, "last": MAX_ID, "rows": 1, "skipped": PAGE_EVENTS}
     return any(fetch(engine, part.positions, beyond) for part in made.parts)
 
 
 def read(engine: Engine, selection: Selection, form: Form) -> Listing:
     """List the events that were selected, without `limit` all of them; raises StorageError."""
-    made, values = _asked(selection, form)
+    made, values = _asked(engine, selection, form)
     if selection.limit is None:
         return _whole(engine, made, values, selection.order)
     return _limited(engine, made, values, selection.order, selection.limit)
 
 
-def _asked(selection: Selection, form: Form) -> tuple[Statements, dict[str, Any]]:
-    made = statements(form, selection.order, tuple(selection.filters), selection.depths)
+def _asked(engine: Engine, selection: Selection, form: Form) -> tuple[Statements, dict[str, Any]]:
+    kind = form, selection.order, tuple(selection.filters), selection.depths
+    made = statements(engine.dialect.name, *kind)
     return made, filters.values(selection) | _first_position(selection)
 
 
@@ -95,7 +97,7 @@ def _pages(engine: Engine, made: Statements, values: dict[str, Any], count: int)
     while count:
         rows = min(rows, count)
         try:
-            ((found, text),) = fetch(engine, part.page, {**values, "rows": rows})
+            found, text = _page(engine, part, {**values, "rows": rows})
         except TextTooLong:
             rows //= 2
             continue
@@ -113,3 +115,10 @@ def _pages(engine: Engine, made: Statements, values: dict[str, Any], count: int)
         elif count:
             raise StorageError(f"{count} events went away while they were listed")
         rows = min(2 * rows, PAGE_EVENTS)
+
+
+def _page(engine: Engine, part: Part, values: dict[str, Any]) -> tuple[int, bytes]:
+    ((found, text),) = fetch(engine, part.page, values)
+    if found and text is None:
+        raise TextTooLong(f"{found} events have more than {PAGE_BYTES} bytes")
+    return found, text

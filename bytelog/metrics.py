@@ -63,9 +63,10 @@ class Metrics:
             buckets=EVENTS,
             registry=self.registry,
         )
-        Gauge(
-            "bytelog_wal_bytes", "Size of SQLite's write-ahead log.", registry=self.registry
-        ).set_function(lambda: _log_bytes(app))
+        if (log := _log(app)) is not None:
+            Gauge(
+                "bytelog_wal_bytes", "Size of SQLite's write-ahead log.", registry=self.registry
+            ).set_function(lambda: log.stat().st_size if log.exists() else 0)
         Gauge(
             "bytelog_places_taken",
             "Long listings that are being read, and requests that wait for events.",
@@ -118,7 +119,7 @@ def show_metrics() -> Response:
     return Response(encode(metrics.registry), content_type=content_type)
 
 
-def _log_bytes(app: Flask) -> int:
+def _log(app: Flask) -> Path | None:
     with app.app_context():
-        log = Path(f"{db.path(db.db.engine)}-wal")
-    return log.stat().st_size if log.exists() else 0
+        engine = db.db.engine
+    return Path(f"{engine.url.database}-wal") if engine.dialect.name == "sqlite" else None

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, func, select
 
 from . import migrations
-from .db import StorageError, driver
+from .backend import StorageError
 from .filters import date
 from .models import Event, Project
 from .selection import BEGINNING
+from .sqlite import driver
 
 _mine = Event.project_id == bindparam("project_id")
 _next = select(func.min(date)).where(_mine, date >= bindparam("start"))
@@ -42,7 +43,7 @@ class Findings:
     """What a check has found: the schema, damage, and in a sound database its days."""
 
     revision: str
-    damage: str
+    damage: str | None
     days: list[Day]
 
 
@@ -69,8 +70,13 @@ def revision(connection: Connection) -> str:
     return f"{found}, {'that of' if found == migrations.HEAD else 'older than'} this version"
 
 
-def damage(connection: Connection) -> str:
-    """Return what is wrong with a database first of all, nothing if it is sound."""
+def damage(connection: Connection) -> str | None:
+    """Return what is wrong with a database first of all, nothing if it is sound.
+
+    None for PostgreSQL, which has its own tools for that, pg_checksums and pg_amcheck.
+    """
+    if connection.dialect.name == "postgresql":
+        return None
     try:
         # After the first problem SQLite may fail, and then the driver loses what it has said.
         (found,) = driver(connection).execute("PRAGMA integrity_check(1)").fetchone()
@@ -80,6 +86,12 @@ def damage(connection: Connection) -> str:
     if found != "ok":
         return str(found)
     return "row {1} of {0} names no {2}".format(*orphan) if orphan else ""
+
+
+def bytes_of_server(connection: Connection) -> int:
+    """Return how much a database takes on the disk of its PostgreSQL server."""
+    size = "SELECT pg_database_size(current_database())"
+    return int(connection.exec_driver_sql(size).scalar_one())
 
 
 def free_bytes(connection: Connection) -> int:
@@ -108,4 +120,4 @@ def names(connection: Connection, day: Day) -> Counter[str]:
 
 
 def _end(day: str) -> str:
-    return f"{day}T24"
+    return f"{day}T24:00:00.000Z"

@@ -8,10 +8,11 @@ from functools import lru_cache
 from typing import Any, TypedDict
 
 from marshmallow import ValidationError
-from sqlalchemy import Engine, Float, Integer, Select, bindparam, func, select, type_coerce
+from sqlalchemy import Engine, Integer, Select, bindparam, func, select, type_coerce
 
 from .config import MAX_COUNTS
 from .db import fetch
+from .expressions import Milliseconds
 from .filters import date, filtered, values
 from .models import Event
 from .selection import Selection
@@ -59,14 +60,19 @@ def _told(rows: Sequence[Any]) -> Paths:
     followers: Counter[str] = Counter()
     ends: Counter[str] = Counter()
     transitions: list[Transition] = []
-    for name, following, number, seconds in rows:
+    for name, following, number, milliseconds in rows:
         events[name] += number
         if following is None:
             ends[name] = number
             continue
         followers[following] += number
         transitions.append(
-            {"from": name, "to": following, "count": number, "median_seconds": round(seconds, 3)}
+            {
+                "from": name,
+                "to": following,
+                "count": number,
+                "median_seconds": round(float(milliseconds) / 1000, 3),
+            }
         )
     return {
         "count": events.total(),
@@ -86,14 +92,14 @@ def _statement(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]
     pair = steps.c.name, steps.c.following
     ranked = select(
         *pair,
-        steps.c.seconds,
-        func.row_number().over(partition_by=pair, order_by=steps.c.seconds).label("place"),
+        steps.c.milliseconds,
+        func.row_number().over(partition_by=pair, order_by=steps.c.milliseconds).label("place"),
         func.count().over(partition_by=pair).label("number"),
     ).subquery()
     pair, number = (ranked.c.name, ranked.c.following), type_coerce(ranked.c.number, Integer)
     # The one in the middle, or the two.
     is_middle = ranked.c.place.in_([(number + 1) // 2, (number + 2) // 2])
-    counted = select(*pair, func.max(number).label("number"), func.avg(ranked.c.seconds))
+    counted = select(*pair, func.max(number).label("number"), func.avg(ranked.c.milliseconds))
     counted = counted.where(is_middle).group_by(*pair)
     return counted.order_by(func.max(number).desc(), *pair).limit(bindparam("rows"))
 
@@ -103,11 +109,10 @@ def _steps(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]:
         func.lead(column).over(partition_by=Event.trace_id, order_by=(date, Event.key))
         for column in (Event.name, date)
     )
-    days = func.julianday(next_date) - func.julianday(date)
     return select(
         Event.name,
         following.label("following"),
-        type_coerce(days * 86400, Float).label("seconds"),
+        Milliseconds(date, next_date).label("milliseconds"),
     ).where(
         Event.project_id == bindparam("project_id"),
         date >= bindparam("start"),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from flask import Flask, current_app
-from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, insert, literal, select
 
 from .db import db, fetch
 from .models import Project
@@ -42,8 +41,10 @@ def opened(name: str) -> int:
 
 def ensure(connection: Connection, name: str) -> int:
     """Return the key of a project, which comes into being if it is new."""
-    connection.execute(insert(Project).values(name=name).on_conflict_do_nothing())
-    return connection.execute(select(Project.id).where(Project.name == name)).scalar_one()
+    wanted = select(Project.id).where(Project.name == name)
+    missing = select(literal(name)).where(~wanted.exists())
+    connection.execute(insert(Project).from_select(["name"], missing))
+    return connection.execute(wanted).scalar_one()
 
 
 def _made(name: str) -> int:

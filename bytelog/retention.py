@@ -18,7 +18,8 @@ from functools import partial
 from flask import Flask
 from sqlalchemy import Connection, bindparam, delete, func, select, text
 
-from . import timestamps
+from . import partitions, timestamps
+from .backend import StorageError
 from .config import (
     CHECKPOINT_TRIES,
     PRUNE_AGAIN_SECONDS,
@@ -26,7 +27,7 @@ from .config import (
     PRUNE_RESTS,
     PRUNE_SECONDS,
 )
-from .db import StorageError, close_pool, db, fetch, path, storage_errors
+from .db import backend, db, fetch, storage_errors
 from .models import Event, Project
 from .writer import current_writer
 
@@ -38,7 +39,8 @@ Rest = Callable[[float], object]
 _old = (Event.project_id == bindparam("project_id"), Event.date < bindparam("before"))
 _oldest = select(Event.key).where(*_old).order_by(Event.date).limit(PRUNE_EVENTS)
 _count = select(func.count(Event.key)).where(*_old)
-_delete = delete(Event).where(Event.key.in_(_oldest))
+# The date says to PostgreSQL which partitions need not be looked at.
+_delete = delete(Event).where(Event.key.in_(_oldest), Event.date < bindparam("before"))
 
 
 def days_ago(days: int) -> datetime:
@@ -60,6 +62,8 @@ def prune(before: datetime, rest: Rest = time.sleep) -> Iterator[int]:
 
     Yields how many after each transaction.
     """
+    if db.engine.dialect.name == "postgresql":
+        yield from _drop_partitions(before)
     for values in _of_each_project(before):
         yield from _in_turns(partial(_delete_some, values), rest)
 
@@ -96,8 +100,8 @@ def rewrite() -> None:
     StorageBusy when somebody does, StorageError. The application has no database any more.
     """
     current_writer().close()
-    close_pool(db.engine)
-    connection = sqlite3.connect(path(db.engine), timeout=0, isolation_level=None)
+    backend(db.engine).close_readers()
+    connection = sqlite3.connect(backend(db.engine).path(), timeout=0, isolation_level=None)
     with storage_errors(), closing(connection):
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
@@ -140,7 +144,7 @@ def _apply_once(before: datetime, stopping: threading.Event) -> None:
     if not deleted:
         return
     log.info("deleted %d events from before %s", deleted, timestamps.format_utc(before))
-    if can_shrink():
+    if db.engine.dialect.name == "sqlite" and can_shrink():
         for _ in shrink(stopping.wait):
             if stopping.is_set():
                 return
@@ -149,6 +153,15 @@ def _apply_once(before: datetime, stopping: threading.Event) -> None:
 def _of_each_project(before: datetime) -> list[dict[str, object]]:
     projects = fetch(db.engine, select(Project.id))
     return [{"project_id": row.id, "before": before} for row in projects]
+
+
+def _drop_partitions(before: datetime) -> Iterator[int]:
+    is_over = False
+    while not is_over:
+        with current_writer().transaction() as connection:
+            events = partitions.drop(connection, before)
+        is_over = events is None
+        yield events or 0
 
 
 def _in_turns(step: Callable[[Connection], int], rest: Rest) -> Iterator[int]:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from . import timestamps
 from .config import MAX_ID
 
 # Before and after every date that there is, as text, which is how SQLite compares dates.
-BEGINNING, END = "0001-01-01T00:00:00.000Z", "9999-12-31T24"
+BEGINNING, END = "0001-01-01T00:00:00.000Z", "9999-12-31T24:00:00.000Z"
 
-CURSOR_PATTERN = r"^([0-9]{1,18}(-[0-9]{8}T[0-9]{9})?|end)$"
+_YEAR = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
+_DAY = "(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
+_TIME = "(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9][0-9]{3}"
+
+CURSOR_PATTERN = f"^([0-9]{{1,18}}(-{_YEAR}{_DAY}T{_TIME})?|end)$"
 """What a cursor looks like; clients take it as it is, or write `end`."""
 
-_PLACE = re.compile(r"(\d{1,18})(?:-(\d{4})(\d\d)(\d\dT\d\d)(\d\d)(\d\d)(\d{3}))?", re.ASCII)
+_PLACE = re.compile(CURSOR_PATTERN)
 
 
 class Order(StrEnum):
@@ -58,11 +62,16 @@ def parse_cursor(text: str) -> Cursor:
     """
     if text == "end":
         return Cursor(MAX_ID)
-    match = _PLACE.fullmatch(text)
-    if match is None:
+    if not _PLACE.fullmatch(text):
         raise ValueError("it is not what a `Link` header gave")
-    key, *parts = match.groups()
-    return Cursor(int(key), "{}-{}-{}:{}:{}.{}Z".format(*parts) if parts[0] else "")
+    key, _, moment = text.partition("-")
+    return Cursor(int(key), _date(moment) if moment else "")
+
+
+def _date(digits: str) -> str:
+    # A client that made its own may have asked for 30 February, and gets what comes after it.
+    first = datetime.strptime(f"{digits[:6]}01{digits[8:]}000Z", "%Y%m%dT%H%M%S%f%z")
+    return timestamps.format_utc(first + timedelta(days=int(digits[6:8]) - 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class Server:
         while self._is_busy() and time.monotonic() < deadline:
             self._turn(seconds=0.1)
         # The last connection to close empties the write-ahead log into the database.
-        db.close_pool(db.db.engine)
+        db.backend(db.db.engine).close_readers()
         current_writer().close()
         log.info("stopped")
 
@@ -146,7 +146,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _greet(app: Flask, url: str) -> None:
-    click.echo(f"bytelog listens on {url}\nDatabase: {db.path(db.db.engine)}")
+    click.echo(f"bytelog listens on {url}\nDatabase: {db.backend(db.db.engine).path()}")
     if app.config["BYTELOG_API_KEY"] or keys.listed():
         return
     key = keys.create("first", "default")

@@ -14,7 +14,9 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, NullPool, create_engine
 
-from .db import StorageError, db, is_in_memory, path, storage_errors
+from .backend import StorageError
+from .db import backend, db, storage_errors
+from .sqlite import is_in_memory
 from .statements import highest_key
 from .writer import current_writer
 
@@ -26,19 +28,21 @@ SIDE_FILES = ("-journal", "-wal")
 
 def own_file() -> Path:
     """Return where the service's database is; raises StorageError where it has no file."""
+    if db.engine.dialect.name == "postgresql":
+        raise StorageError("PostgreSQL keeps the database: take its own tools, such as pg_dump.")
     if is_in_memory(db.engine.url):
         raise StorageError("the database is in memory, and ends with its process.")
-    return Path(path(db.engine))
+    return Path(backend(db.engine).path())
 
 
 @contextmanager
 def of_service() -> Iterator[Connection]:
     """Give a reader of the service's database; writers go on meanwhile. Raises StorageError."""
     with storage_errors(), db.engine.connect() as connection:
-        with current_writer().turn() as writing:
-            _fill_log(writing)
-            connection.exec_driver_sql("BEGIN")
-            connection.execute(highest_key)
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        else:
+            _begin_beside_writers(connection)
         try:
             yield connection
         finally:
@@ -81,6 +85,13 @@ def interruptible(work: Callable[[], R]) -> R:
 
     threading.Thread(target=run, daemon=True).start()
     return outcome.result()
+
+
+def _begin_beside_writers(connection: Connection) -> None:
+    with current_writer().turn() as writing:
+        _fill_log(writing)
+        connection.exec_driver_sql("BEGIN")
+        connection.execute(highest_key)
 
 
 def _fill_log(writing: Connection) -> None:

@@ -7,16 +7,19 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
-    LargeBinary,
     Select,
-    String,
     bindparam,
+    case,
     cast,
     func,
     select,
+    type_coerce,
     union_all,
 )
 
+from .config import PAGE_BYTES
+from .db import UTF8, DateText
+from .expressions import Joined
 from .filters import date, filtered
 from .forms import Form
 from .models import Event
@@ -42,7 +45,7 @@ class _Way(NamedTuple):
 
 
 _from_start, _before_end = date >= bindparam("start"), date < bindparam("end")
-_place = bindparam("date", type_=String)
+_place = bindparam("date", type_=DateText)
 
 _WAYS = {
     Order.DATE: _Way(
@@ -69,11 +72,8 @@ _WAYS = {
 class Part:
     """One part of what follows a position: a page of it, and the positions of its events."""
 
-    def __init__(self, form: Form, ordered: Select[Any]) -> None:
-        # SQLite keeps the order of a subquery for an aggregate around it (flattening rule 16).
-        texts = ordered.with_only_columns(form.event.label("text")).limit(bindparam("rows"))
-        text = func.group_concat(texts.subquery().c.text, form.separator) + form.closing
-        self.page = select(func.count(), cast(text, LargeBinary))
+    def __init__(self, dialect: str, form: Form, ordered: Select[Any]) -> None:
+        self.page = _PAGES[dialect](form, ordered.limit(bindparam("rows")))
         positions = ordered.with_only_columns(date.label("date"), Event.key)
         self.positions = positions.limit(bindparam("rows")).offset(bindparam("skipped"))
 
@@ -82,17 +82,42 @@ class Statements:
     """What it takes to send a listing: its size, and its parts."""
 
     def __init__(
-        self, form: Form, order: Order, filters: tuple[str, ...], depths: tuple[int, ...]
+        self,
+        dialect: str,
+        form: Form,
+        order: Order,
+        filters: tuple[str, ...],
+        depths: tuple[int, ...],
     ) -> None:
         way = _WAYS[order]
         mine = (_is_of_project(order, filters), *filtered(filters, depths))
         self.covered = _covered(order, [(*mine, *part) for part in way.parts])
         covered = (*mine, Event.key <= bindparam("last"))
         self.parts = [
-            Part(form, select(Event).where(*covered, *part).order_by(*way.order))
+            Part(dialect, form, select(Event).where(*covered, *part).order_by(*way.order))
             for part in way.parts
         ]
 
+
+def _page_of_sqlite(form: Form, ordered: Select[Any]) -> Select[Any, Any]:
+    # SQLite keeps the order of a subquery for an aggregate around it (flattening rule 16), and
+    # stops at PAGE_BYTES by itself.
+    texts = ordered.with_only_columns(form.event(Event.__table__.c).label("text"))
+    text = Joined(texts.subquery().c.text, form.separator) + form.closing
+    return select(func.count(), cast(text, UTF8))
+
+
+def _page_of_postgresql(form: Form, ordered: Select[Any]) -> Select[Any, Any]:
+    # The lengths are known without reading what is long; no text is built if it would be too long.
+    events = ordered.cte()
+    size = select(func.sum(func.octet_length(events.c.data))).scalar_subquery()
+    texts = select(form.event(events.c).label("text")).subquery()
+    text = select(Joined(texts.c.text, form.separator) + form.closing).scalar_subquery()
+    count = select(func.count()).select_from(events).scalar_subquery()
+    return select(count, type_coerce(case((size <= PAGE_BYTES, text)), UTF8))
+
+
+_PAGES = {"sqlite": _page_of_sqlite, "postgresql": _page_of_postgresql}
 
 statements = lru_cache(maxsize=200)(Statements)
 """The statements for a kind of listing; making them takes a millisecond."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from . import listing, paths, summary, timestamps
+from .backend import Row
 from .config import POLL_SECONDS
 from .db import db, fetch
 from .forms import Form
@@ -16,7 +17,7 @@ from .schemas import EventFields
 from .selection import Bucket, Selection
 from .statements import highest_key
 from .summary import Summary
-from .writer import Once, Row, current_writer
+from .writer import Once, current_writer
 
 
 def record(project_id: int, events: Sequence[EventFields], once: Once | None = None) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Engine, Select, String, bindparam, func, s
 
 from .config import MAX_COUNTS
 from .db import fetch
+from .expressions import DateAsText, WeekOf
 from .filters import date, filtered, values
 from .models import Event
 from .selection import Bucket, Selection
@@ -77,12 +78,14 @@ def _statement(
     counted = select(start, Event.name, func.count()).where(
         is_mine, date >= bindparam("start"), date < bindparam("end"), *filtered(filters, depths)
     )
-    return counted.group_by(start, Event.name).order_by(start, Event.name).limit(bindparam("rows"))
+    return (
+        counted.group_by("bucket", Event.name)
+        .order_by("bucket", Event.name)
+        .limit(bindparam("rows"))
+    )
 
 
 def _start(bucket: Bucket) -> ColumnElement[str]:
-    text: ColumnElement[str] = func.substr(date, 1, _TEXT[bucket][0], type_=String)
-    if bucket is not Bucket.WEEK:
-        return text
-    # The Sunday from that day on, less six days.
-    return func.date(text, "weekday 0", "-6 days", type_=String)
+    if bucket is Bucket.WEEK:
+        return WeekOf(date)
+    return func.substr(DateAsText(date), 1, _TEXT[bucket][0], type_=String)

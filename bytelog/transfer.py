@@ -21,13 +21,14 @@ from marshmallow import ValidationError
 from sqlalchemy import Connection, func, insert, select, update
 
 from . import projects, records, schemas, store, timestamps, writer
-from .config import IMPORT_BYTES, IMPORT_CACHE_BYTES, IMPORT_EVENTS, MAX_BODY_BYTES
-from .db import db, fetch
+from .backend import Row
+from .config import IMPORT_BYTES, IMPORT_EVENTS, MAX_BODY_BYTES
+from .db import backend, db, fetch
 from .i_json import InvalidJSON
 from .models import ImportCheckpoint
 from .records import Lines
 from .schemas import EventFields
-from .writer import Row, current_writer
+from .writer import current_writer
 
 
 class WrongLine(Exception):
@@ -69,7 +70,7 @@ class Import:
         self._stored_by_all = 0
         self.bytes = self.events = self.known = 0
         with current_writer().transaction() as connection:
-            connection.exec_driver_sql(f"PRAGMA cache_size=-{IMPORT_CACHE_BYTES // 1024}")
+            backend(connection.engine).prepare_for_many(connection)
             self._project_id = projects.ensure(connection, project)
 
     def batches(self) -> Iterator[int]:

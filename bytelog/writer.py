@@ -31,21 +31,18 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
-from functools import cached_property, lru_cache
-from typing import NamedTuple, cast
+from functools import cached_property
+from typing import Any, NamedTuple, cast
 
 from flask import Flask, current_app
 from greenlet import getcurrent, greenlet
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, CursorResult, Engine
 from sqlalchemy.exc import DBAPIError
 
 from . import timestamps
+from .backend import Row, StorageError
 from .config import GROUP_EVENTS, IDEMPOTENCY_HOURS, MAX_BODY_BYTES
-from .db import StorageError, db, immediate, storage_errors, translated, writable
-from .file_lock import DatabaseFile
-
-Row = tuple[int, int, str, str, str, str]
-"""project_id, id, name, trace_id, date, data"""
+from .db import backend, db, storage_errors, translated
 
 
 class Once(NamedTuple):
@@ -86,8 +83,7 @@ class Writer:
     """The one way into the database; safe to use from any number of threads."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._file = DatabaseFile(engine)
+        self._backend = backend(engine)
         self._queue: deque[_Entry] = deque()
         self._turn = threading.Lock()
         self._arrived = threading.Condition()
@@ -131,13 +127,13 @@ class Writer:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Give the writing connection for a transaction of its own; raises StorageError."""
-        with self.turn() as connection, immediate(connection):
+        with self.turn() as connection, self._backend.transaction(connection):
             yield connection
 
     @contextmanager
     def turn(self) -> Iterator[Connection]:
         """Give the writing connection for what no transaction can hold; raises StorageError."""
-        with self._turn, storage_errors(), self._file.held():
+        with self._turn, storage_errors(), self._mended(), self._backend.held(self._connection):
             yield self._connection
 
     def close(self) -> None:
@@ -145,12 +141,12 @@ class Writer:
         with self._turn:
             self._connection.detach()
             self._connection.close()
-            self._file.close()
+            self._backend.close()
 
     @cached_property
     def _connection(self) -> Connection:
         # Opened at the first write, so that a server may fork after it has made the application.
-        return writable(self._engine)
+        return self._backend.writable()
 
     @contextmanager
     def _claimed(self, entry: _Entry) -> Iterator[None]:
@@ -182,7 +178,7 @@ class Writer:
     def _failure(self, group: list[_Entry]) -> StorageError | None:
         # Whatever goes wrong, each row of the group gets an answer: nobody else has it any more.
         try:
-            with self._file.held():
+            with self._mended(), self._backend.held(self._connection):
                 self._commit(group)
         except DBAPIError as error:
             return translated(error)
@@ -194,22 +190,21 @@ class Writer:
 
     def _commit(self, group: list[_Entry]) -> None:
         rows = _rows(group)
-        if len(rows) <= GROUP_EVENTS and not any(entry.once for entry in group):
-            insert(self._connection, rows)
-        else:
-            with immediate(self._connection):
+        if any(entry.once for entry in group):
+            with self._backend.transaction(self._connection):
                 rows = self._store(group)
+        else:
+            self._backend.store(self._connection, rows)
         self.on_commit(len(rows))
 
     def _store(self, group: list[_Entry]) -> list[Row]:
-        if any(entry.once for entry in group):
-            self._forget_expired()
+        self._forget_expired()
         fresh = [entry for entry in group if not self._is_repeated(entry)]
         rows = _rows(fresh)
         insert(self._connection, rows)
         now = timestamps.format_utc(timestamps.now())
         for once in [entry.once for entry in fresh if entry.once]:
-            self._connection.exec_driver_sql(
+            self._execute(
                 "INSERT INTO idempotency_key (project_id, key, fingerprint, created)"
                 " VALUES (?, ?, ?, ?)",
                 (*once, now),
@@ -218,14 +213,14 @@ class Writer:
 
     def _forget_expired(self) -> None:
         expired = timestamps.now() - timedelta(hours=IDEMPOTENCY_HOURS)
-        self._connection.exec_driver_sql(
+        self._execute(
             "DELETE FROM idempotency_key WHERE created <= ?", (timestamps.format_utc(expired),)
         )
 
     def _is_repeated(self, entry: _Entry) -> bool:
         if entry.once is None:
             return False
-        found = self._connection.exec_driver_sql(
+        found = self._execute(
             "SELECT fingerprint FROM idempotency_key WHERE project_id = ? AND key = ?",
             entry.once[:2],
         ).scalar()
@@ -233,13 +228,26 @@ class Writer:
             entry.error = KeyReused()
         return found is not None
 
+    def _execute(self, sql: str, values: tuple[object, ...]) -> CursorResult[Any]:
+        return self._backend.execute(self._connection, sql, values)
+
+    @contextmanager
+    def _mended(self) -> Iterator[None]:
+        """Give up a connection that broke in the block, so that the next group opens another."""
+        try:
+            yield
+        except DBAPIError as error:
+            connection = vars(self).get("_connection")
+            if connection and not self._backend.survives(connection, error):
+                del self._connection
+                connection.invalidate()
+                connection.close()
+            raise
+
 
 def insert(connection: Connection, rows: list[Row]) -> None:
     """Add events to a transaction of the writing connection."""
-    for start in range(0, len(rows), GROUP_EVENTS):
-        group = rows[start : start + GROUP_EVENTS]
-        values = tuple(value for row in group for value in row)
-        connection.exec_driver_sql(_insert_statement(len(group)), values)
+    backend(connection.engine).insert(connection, rows)
 
 
 def pause() -> None:
@@ -266,9 +274,3 @@ def _ignore(_: int) -> None:
 
 def _rows(group: list[_Entry]) -> list[Row]:
     return [row for entry in group for row in entry.rows]
-
-
-@lru_cache(GROUP_EVENTS)
-def _insert_statement(rows: int) -> str:
-    values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * rows)
-    return f"INSERT INTO event (project_id, id, name, trace_id, date, data) VALUES {values}"  # noqa: S608

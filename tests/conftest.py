@@ -24,7 +24,7 @@ from werkzeug.test import TestResponse
 
 from bytelog import create_app, keys
 
-pytest_plugins = ["browser", "explorer"]
+pytest_plugins = ["browser", "explorer", "postgresql"]
 
 EVENTS = "/api/v1/events"
 CLICK: dict[str, Any] = {
@@ -101,7 +101,7 @@ def close(application: Flask) -> None:
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Flask:
+def app(tmp_path: Path, database: str) -> Flask:
     return create_app({"TESTING": True}, tmp_path / "instance")
 
 
@@ -192,7 +192,7 @@ def executable(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Pa
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def serve(tmp_path: Path, database: str) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def start(*arguments: str, **environment: str) -> Server:

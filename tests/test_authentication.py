@@ -14,6 +14,8 @@ from flask import Flask
 
 from bytelog import create_app, keys
 
+pytestmark = pytest.mark.each_database
+
 PATHS = [EVENTS, f"{EVENTS}/trace/03775690"]
 
 

@@ -23,6 +23,8 @@ from werkzeug.test import TestResponse
 from bytelog import create_app
 from bytelog.config import MAX_BODY_BYTES, PROBLEMS, SetupError
 
+pytestmark = pytest.mark.each_database
+
 JSON, LINES = "application/json", "application/x-ndjson"
 
 

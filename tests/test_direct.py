@@ -15,6 +15,8 @@ from marshmallow import ValidationError
 
 from bytelog import Bytelog, StorageError, create_app, init_app, projects
 
+pytestmark = pytest.mark.each_database
+
 EVENT: dict[str, Any] = {"id": 1, "name": "click", "trace_id": "03775690"}
 
 
@@ -156,6 +158,7 @@ def test_what_was_recorded_survives_a_kill(tmp_path: Path) -> None:
     assert kept[:recorded] == list(range(1, recorded + 1))
 
 
+@pytest.mark.sqlite_file
 def test_a_database_that_is_gone_is_a_storage_error(log: Bytelog, app: Flask) -> None:
     log.record(**EVENT)
     (Path(app.instance_path) / "bytelog.db").unlink()

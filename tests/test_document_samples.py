@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import CLICK, EVENTS, Server
 
+pytestmark = pytest.mark.each_database
+
 SAMPLES = Path(__file__).parent / "samples"
 PAYMENT = {
     "id": 5,

@@ -5,7 +5,9 @@ from conftest import CLICK, EVENTS, Person, Server
 from flask import Flask
 
 from bytelog import store
-from bytelog.db import StorageBusy, StorageError, StorageFull
+from bytelog.backend import StorageBusy, StorageError, StorageFull
+
+pytestmark = pytest.mark.each_database
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from werkzeug.test import TestResponse
 from bytelog import create_app, keys
 from bytelog.config import MAX_HEADER_BYTES, MAX_ID, MAX_MEMBER_DEPTH, MAX_MEMBERS, MIN_ID
 
+pytestmark = pytest.mark.each_database
+
 numbers = count()
 
 BIG = "123456789012345678901234567890"

@@ -6,6 +6,8 @@ from urllib.parse import quote
 import pytest
 from conftest import CLICK, EVENTS, Person, Server
 
+pytestmark = pytest.mark.each_database
+
 
 def trace(person: Person, trace_id: str) -> list[int]:
     path = f"{EVENTS}/trace/{quote(trace_id, safe='')}"

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from conftest import Server
 from flask import Flask
+
+pytestmark = pytest.mark.each_database
 
 
 def test_a_healthy_server_says_ok_without_a_key(app: Flask) -> None:
@@ -9,6 +12,7 @@ def test_a_healthy_server_says_ok_without_a_key(app: Flask) -> None:
     assert (answer.status_code, answer.data) == (200, b'{"status": "ok"}')
 
 
+@pytest.mark.sqlite_file
 def test_a_database_that_does_not_answer_makes_it_503(server: Server) -> None:
     database = server.folder / "data" / "bytelog.db"
     database.write_bytes(b"not a database" * 1000)

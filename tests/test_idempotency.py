@@ -18,6 +18,8 @@ from werkzeug.test import TestResponse
 from bytelog import timestamps
 from bytelog.writer import Gathered, KeyReused, Once, current_writer
 
+pytestmark = pytest.mark.each_database
+
 DIES_BEFORE_THE_ANSWER = """
 import os, signal
 from bytelog import __main__, store

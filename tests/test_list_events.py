@@ -5,6 +5,8 @@ from conftest import CLICK, Person
 
 from bytelog.config import PAGE_EVENTS
 
+pytestmark = pytest.mark.each_database
+
 
 def post_days(person: Person, *dates: str) -> None:
     for number, date in enumerate(dates):

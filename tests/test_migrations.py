@@ -13,7 +13,8 @@ from flask import Flask
 from sqlalchemy import NullPool, create_engine, inspect
 
 from bytelog import create_app, migrations
-from bytelog.db import Base, UnusableDatabase, db
+from bytelog.backend import UnusableDatabase
+from bytelog.db import Base, db
 
 
 def columns(path: Path) -> dict[str, object]:

@@ -33,8 +33,8 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
 from bytelog import schemas, store, timestamps
+from bytelog.backend import StorageBusy, StorageFull
 from bytelog.config import MAX_BODY_BYTES, MAX_ID, MAX_TEXT_LENGTH
-from bytelog.db import StorageBusy, StorageFull
 from bytelog.openapi import document
 from bytelog.parameters import ListingParameters
 from bytelog.writer import KeyReused, UnderWay

@@ -9,6 +9,8 @@ from flask import Flask
 
 from bytelog import Access, Bytelog, create_app, init_app, keys
 
+pytestmark = pytest.mark.each_database
+
 SERVICES = {
     "alice's": Access("shop", {"read", "write"}, "alice"),
     "anne's": Access("shop", {"read", "write"}, "anne"),

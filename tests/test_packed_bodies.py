@@ -10,6 +10,8 @@ import pytest
 from conftest import CLICK, EVENTS, Person, Server
 from test_batches import JSON, LINES, clicks, problems, send, written
 
+pytestmark = pytest.mark.each_database
+
 MEBIBYTE = 1024 * 1024
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import pytest
 from conftest import CLICK, EVENTS, Person
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -25,6 +26,8 @@ from test_properties import (
     thorough,
     values,
 )
+
+pytestmark = pytest.mark.each_database
 
 __all__ = ["newcomer", "pages_of_three_events", "resident"]
 

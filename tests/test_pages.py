@@ -18,6 +18,8 @@ from bytelog.models import Project
 from bytelog.selection import CURSOR_PATTERN
 from bytelog.writer import current_writer
 
+pytestmark = pytest.mark.each_database
+
 ORDERS = ("date", "newest", "arrival")
 DATES = [3, 1, 2, 2, 5, 1, 1, 2, 4, 1, 2, 5]  # days, in the order of arrival
 TRACE = f"{EVENTS}/trace/a%2Fb"

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from conftest import CLICK, EVENTS, Person
 
+pytestmark = pytest.mark.each_database
+
 VISITS = {
     "anna": [("visit", 0), ("sign_up", 10), ("payment", 70)],
     "ben": [("visit", 5), ("sign_up", 25)],

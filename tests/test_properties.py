@@ -16,6 +16,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_m
 from bytelog import create_app, keys
 from bytelog.config import MAX_ID, MAX_TEXT_LENGTH, MIN_ID
 
+pytestmark = pytest.mark.each_database
+
 Event = dict[str, Any]
 
 SUSPICIOUS = [

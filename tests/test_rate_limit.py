@@ -10,6 +10,8 @@ from flask import Flask
 from bytelog import create_app
 from bytelog.config import SetupError
 
+pytestmark = pytest.mark.each_database
+
 
 @pytest.fixture
 def app(tmp_path: Path) -> Flask:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from conftest import CLICK, EVENTS, Person, Server
 
+pytestmark = pytest.mark.each_database
+
 
 def test_a_new_event_is_answered_with_201_and_an_empty_body(alice: Person) -> None:
     answer = alice.post(CLICK)

@@ -10,7 +10,7 @@ from bytelog import create_app, db
 
 def database(app: Flask) -> str:
     with app.app_context():
-        return db.path(db.db.engine)
+        return db.backend(db.db.engine).path()
 
 
 def test_the_mapping_wins_over_the_file_and_the_file_over_the_environment(

@@ -10,19 +10,22 @@ from conftest import CLICK, EVENTS, Server, wait_for
 from flask import Flask
 
 from bytelog import create_app
+from bytelog.backend import Row, StorageError
 from bytelog.config import PAGE_EVENTS
-from bytelog.db import StorageError
-from bytelog.writer import current_writer
+from bytelog.writer import current_writer, insert
+
+pytestmark = pytest.mark.each_database
 
 MANY = 100_000
 
 
 def fill(app: Flask, number: int) -> None:
     text = json.dumps({"text": "x" * 100})
-    row = "INSERT INTO event (project_id, id, name, trace_id, date, data) VALUES (1,?,'n','t',?,?)"
-    events = [(i, f"2021-08-15T00:00:{i % 60:02}.000Z", text) for i in range(number)]
+    rows: list[Row] = [
+        (1, i, "n", "t", f"2021-08-15T00:00:{i % 60:02}.000Z", text) for i in range(number)
+    ]
     with app.app_context(), current_writer().transaction() as connection:
-        connection.exec_driver_sql(row, events)
+        insert(connection, rows)
     with app.app_context():
         current_writer().close()
 
@@ -60,6 +63,7 @@ def test_a_long_listing_takes_no_more_memory_than_a_short_one(full_server: Serve
     assert memory(full_server) - before < 16 * 1024
 
 
+@pytest.mark.sqlite_file
 def test_a_slow_reader_stops_neither_writers_nor_the_checkpoint(full_server: Server) -> None:
     log = full_server.folder / "data" / "bytelog.db-wal"
     body = json.dumps({**CLICK, "data": {"text": "x" * 100_000}}).encode()

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from conftest import CLICK, EVENTS, Person
 
+pytestmark = pytest.mark.each_database
+
 DATES = [
     "2021-08-14T23:59:59.999Z",
     "2021-08-15T00:00:00Z",

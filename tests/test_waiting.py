@@ -21,6 +21,8 @@ from bytelog import create_app
 from bytelog.config import POLL_SECONDS
 from bytelog.writer import current_writer
 
+pytestmark = pytest.mark.each_database
+
 ARRIVAL = f"{EVENTS}?order=arrival"
 
 

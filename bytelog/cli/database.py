@@ -16,8 +16,9 @@ from flask import Flask
 from sqlalchemy import Connection
 
 from .. import backup, overview, retention, snapshots, timestamps
+from ..backend import StorageBusy, StorageError
 from ..config import NICENESS
-from ..db import StorageBusy, StorageError
+from ..db import backend, db
 from . import chart
 from .options import Date, progress, with_service
 
@@ -54,17 +55,19 @@ def check(file: Path | None) -> None:
     """
     os.nice(NICENESS)
     if file:
-        found = _look_into(file, snapshots.of_file(file))
+        name, found = str(file), _look_into(file, snapshots.of_file(file))
     else:
-        file, found = _look_into_own()
-    click.echo(f"Database: {file}\nSchema: {found.revision}")
+        name, found = _look_into_own()
+    click.echo(f"Database: {name}\nSchema: {found.revision}")
     if found.damage:
         raise click.ClickException(
-            f"{file} is damaged: {found.damage}\nRestore a backup, or save what can be read with "
-            f"`sqlite3 {file} .recover`."
+            f"{name} is damaged: {found.damage}\nRestore a backup, or save what can be read with "
+            f"`sqlite3 {name} .recover`."
         )
     row = "{:<20}  {:<10}  {:>12}".format
-    click.echo(f"No damage was found.\n\n{row('PROJECT', 'DAY', 'EVENTS')}")
+    if found.damage is not None:
+        click.echo("No damage was found.")
+    click.echo(f"\n{row('PROJECT', 'DAY', 'EVENTS')}")
     for day in found.days:
         click.echo(row(day.project, day.day, day.events))
 
@@ -86,10 +89,12 @@ def prune(_: Flask, before: datetime | None, keep_days: int | None, dry_run: boo
     if dry_run:
         click.echo(f"{events} events are from before {text}.")
         return
-    file = snapshots.own_file()
-    size = file.stat().st_size
     deleted = _advance(retention.prune(moment), events, "Deleting")
     click.echo(f"Deleted {deleted} events from before {text}.")
+    if db.engine.dialect.name == "postgresql":
+        return
+    file = snapshots.own_file()
+    size = file.stat().st_size
     _shrink()
     click.echo(f"The file had {_megabytes(size)} and has {_megabytes(file.stat().st_size)} now.")
 
@@ -99,15 +104,11 @@ def prune(_: Flask, before: datetime | None, keep_days: int | None, dry_run: boo
 def stats(_: Flask) -> None:
     """Show how many events there are, by project, name and day, and the size on disk."""
     os.nice(NICENESS)
-    file = snapshots.own_file()
     with snapshots.of_service() as connection:
         days = list(overview.days(connection))
-        free = overview.free_bytes(connection)
         projects = _names_by_day(connection, days)
-        log = file.with_name(f"{file.name}-wal").stat().st_size
-    click.echo(f"Database: {file}")
-    click.echo(f"Size: {_megabytes(file.stat().st_size)}, of which {_megabytes(free)} are free")
-    click.echo(f"Log: {_megabytes(log)}")
+        sizes = _sizes(connection)
+    click.echo(f"Database: {_own_name()}\n{sizes}")
     click.echo(f"Events: {sum(day.events for day in days):,}")
     on_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if on_terminal else _COLUMNS
@@ -118,12 +119,24 @@ def stats(_: Flask) -> None:
 
 
 @with_service
-def _look_into_own(_: Flask) -> tuple[Path, overview.Findings]:
+def _look_into_own(_: Flask) -> tuple[str, overview.Findings]:
+    return _own_name(), _look_into(_own_name(), snapshots.of_service())
+
+
+def _own_name() -> str:
+    return backend(db.engine).path()
+
+
+def _sizes(connection: Connection) -> str:
+    if connection.dialect.name == "postgresql":
+        return f"Size: {_megabytes(overview.bytes_of_server(connection))}"
     file = snapshots.own_file()
-    return file, _look_into(file, snapshots.of_service())
+    size, free = _megabytes(file.stat().st_size), _megabytes(overview.free_bytes(connection))
+    log = _megabytes(file.with_name(f"{file.name}-wal").stat().st_size)
+    return f"Size: {size}, of which {free} are free\nLog: {log}"
 
 
-def _look_into(file: Path, snapshot: AbstractContextManager[Connection]) -> overview.Findings:
+def _look_into(file: Path | str, snapshot: AbstractContextManager[Connection]) -> overview.Findings:
     def look() -> overview.Findings:
         with snapshot as connection:
             return overview.findings(connection)

@@ -6,7 +6,8 @@ from flask import Flask
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
-from ..db import Base, UnusableDatabase, close_pool, db, immediate, path, remedy, writable
+from ..backend import UnusableDatabase
+from ..db import Base, backend, db, remedy
 from ..models import DEFAULT_PROJECT_ID, Project
 
 HEAD = "0003"
@@ -34,10 +35,10 @@ def upgrade(engine: Engine) -> None:
             _take_steps(engine)
     except DBAPIError as error:
         raise UnusableDatabase(
-            f"the database {path(engine)} cannot be used: {error.orig}. {remedy(error)}"
+            f"the database {backend(engine).path()} cannot be used: {error.orig}. {remedy(error)}"
         ) from error
     finally:
-        close_pool(engine)  # No connection must cross a fork.
+        backend(engine).close_readers()  # No connection must cross a fork.
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -48,23 +49,25 @@ def revision_of(connection: Connection) -> str | None:
 
 
 def _take_steps(engine: Engine) -> None:
-    with writable(engine) as connection:
+    with backend(engine).writable() as connection:
         while _take_step(connection) != HEAD:
             pass
 
 
 def _take_step(connection: Connection) -> str:
-    with immediate(connection):
+    with backend(connection.engine).transaction(connection):
         revision = revision_of(connection)
-        if revision is None:
+        if revision is None and connection.dialect.name == "sqlite":
             _create(connection)
+        elif revision is None:
+            _version.create(connection)
         elif revision != HEAD:
             _migrate(connection, revision)
         return revision_of(connection) or ""
 
 
 def _create(connection: Connection) -> None:
-    # A new database needs no history: this spares every first start the import of Alembic.
+    # A new file needs no history: this spares every first start the import of Alembic.
     Base.metadata.create_all(connection, checkfirst=False)
     connection.execute(insert(Project).values(id=DEFAULT_PROJECT_ID, name="default"))
     _version.create(connection)
@@ -83,7 +86,8 @@ def _migrate(connection: Connection, revision: str) -> None:
     known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
     if revision not in {"base", *known}:
         raise UnusableDatabase(
-            f"the database {path(connection.engine)} was written by a newer bytelog (its schema is "
-            f"{revision}, this one knows {HEAD}). Install that version, or restore a backup."
+            f"the database {backend(connection.engine).path()} was written by a newer bytelog (its "
+            f"schema is {revision}, this one knows {HEAD}). Install that version, or restore a "
+            "backup."
         )
     command.upgrade(config, "+1")

@@ -15,9 +15,10 @@ from typing import cast
 import click
 
 from bytelog import create_app
+from bytelog.backend import Row
 from bytelog.db import db
 from bytelog.timestamps import format_utc
-from bytelog.writer import Row, current_writer
+from bytelog.writer import current_writer
 
 from .figures import Run
 

@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
+from bytelog.backend import Row
 from bytelog.timestamps import format_utc
-from bytelog.writer import Row
 
 from . import database
 from .commands import bytelog, seconds

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 revision = "0003"
 down_revision = "0002"
+
+MOMENT = sa.String(24).with_variant(TIMESTAMP(timezone=True), "postgresql")
 
 
 def upgrade() -> None:
@@ -17,5 +20,5 @@ def upgrade() -> None:
         sa.Column("project_id", sa.Integer, sa.ForeignKey("project.id"), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
-        sa.Column("created", sa.String(24), nullable=False),
+        sa.Column("created", MOMENT, nullable=False),
     )
