@@ -24,6 +24,8 @@ SETTINGS: dict[str, str] = {
     "BYTELOG_KEEP_DAYS": "days that events are kept, by their date; for ever unless set",
     "BYTELOG_METRICS_KEY": "what Prometheus sends as bearer token to read `/metrics`; without it"
     " there is none",
+    "BYTELOG_READ_DATABASE_URL": "where events are read, a replica of a PostgreSQL database;"
+    " where they are written unless set",
     "BYTELOG_RATE_LIMIT": "how often a key may ask, such as `100 per minute`; no limit unless set",
 }
 """Every setting and what it means; `config.py`, in the data folder, cannot name that folder."""

@@ -42,6 +42,7 @@ db = SQLAlchemy(metadata=Base.metadata)
 
 _backends: WeakKeyDictionary[Engine, Backend] = WeakKeyDictionary()
 
+_REPLICA = "replica"
 _DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 
 
@@ -100,18 +101,31 @@ class UTF8(TypeDecorator[bytes]):
 def init_app(app: Flask) -> None:
     """Connect the application to its database; raises UnusableDatabase."""
     default = f"sqlite:///{Path(app.instance_path) / 'bytelog.db'}"
-    url = _parsed(app.config["BYTELOG_DATABASE_URL"] or default)
+    url = _parsed(app, "BYTELOG_DATABASE_URL") or make_url(default)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
-    kind = _prepare(url, Path(app.instance_path))
     # No transaction but those that the writer begins: in SQLite a read that turns into a write
     # fails.
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"isolation_level": "AUTOCOMMIT", **kind}
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"isolation_level": "AUTOCOMMIT"}
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] |= _prepare(url, Path(app.instance_path))
+    app.config["SQLALCHEMY_BINDS"] = _replica(app, url)
     db.init_app(app)
     with app.app_context():
-        if url.get_backend_name() == "postgresql":
-            postgresql.set_up(db.engine)
-        else:
-            sqlite.set_up(db.engine, checkpoints=app.config["BYTELOG_CHECKPOINTS"] != "off")
+        for engine in db.engines.values():
+            if engine.dialect.name == "postgresql":
+                postgresql.set_up(engine)
+            else:
+                sqlite.set_up(engine, checkpoints=app.config["BYTELOG_CHECKPOINTS"] != "off")
+
+
+def reader() -> Engine:
+    """Return where events are read: a replica, if there is one."""
+    return db.engines.get(_REPLICA, db.engine)
+
+
+def close_readers() -> None:
+    """Close the application's connections for reading."""
+    for engine in db.engines.values():
+        backend(engine).close_readers()
 
 
 def backend(engine: Engine) -> Backend:
@@ -155,14 +169,26 @@ def remedy(error: DBAPIError) -> str:
     return sqlite.remedy(cause) if isinstance(cause, sqlite3.Error) else postgresql.remedy()
 
 
-def _parsed(text: str) -> URL:
+def _replica(app: Flask, primary: URL) -> dict[str | None, dict[str, Any]]:
+    url = _parsed(app, "BYTELOG_READ_DATABASE_URL")
+    if url is None:
+        return {}
+    if "sqlite" in (primary.get_backend_name(), url.get_backend_name()):
+        raise UnusableDatabase("BYTELOG_READ_DATABASE_URL is for replicas of PostgreSQL only.")
+    return {_REPLICA: {"url": url, **postgresql.options(url)}}
+
+
+def _parsed(app: Flask, setting: str) -> URL | None:
+    text = app.config[setting]
+    if not text:
+        return None
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:
-        raise UnusableDatabase(f"BYTELOG_DATABASE_URL is not a URL: {error}") from error
+        raise UnusableDatabase(f"{setting} is not a URL: {error}") from error
     if url.drivername not in _DRIVERS or "uri" in url.query:
         raise UnusableDatabase(
-            f"BYTELOG_DATABASE_URL names {url.drivername}; write sqlite:////path/to/bytelog.db, "
+            f"{setting} names {url.drivername}; write sqlite:////path/to/bytelog.db, "
             "or postgresql+psycopg://user:password@host/database."
         )
     return url

@@ -13,7 +13,7 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from . import bodies, projects, store
-from .db import backend, db
+from .db import close_readers
 from .forms import LINES
 from .i_json import decode_object
 from .parameters import listing as listing_parameters
@@ -67,7 +67,7 @@ class Bytelog:
         """Close the database once the last commit is through; nothing works from then on."""
         with self._service.app_context():
             current_writer().stop()
-            backend(db.engine).close_readers()
+            close_readers()
             current_writer().close()
 
 

@@ -17,10 +17,11 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Executable, Row, insert, select, update
 
 from . import projects, timestamps
-from .db import db, fetch
+from .backend import StorageError
+from .db import db, fetch, reader
 from .models import ApiKey, Project
 from .writer import current_writer
 
@@ -72,12 +73,22 @@ def find(key: str) -> Grant | None:
     statement = select(*ApiKey.__table__.columns).where(
         ApiKey.digest == wanted, ApiKey.revoked.is_(None)
     )
-    row = next(iter(fetch(db.engine, statement)), None)
+    row = next(iter(_looked_up(statement)), None)
     if row is None or not hmac.compare_digest(row.digest, wanted):
         return None
     if row.expires and row.expires <= timestamps.now():
         return None
     return Grant(row.id, row.project_id, frozenset(row.scopes.split()))
+
+
+def _looked_up(statement: Executable) -> Sequence[Row[Any]]:
+    try:
+        return fetch(db.engine, statement)
+    except StorageError:
+        # Readers go on at a replica while there is no primary.
+        if reader() is db.engine:
+            raise
+        return fetch(reader(), statement)
 
 
 def listed() -> Sequence[Row[Any]]:

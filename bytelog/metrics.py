@@ -7,6 +7,7 @@ all projects. `/openapi.json` leaves it out, because it is no part of the API.
 from __future__ import annotations
 
 import hmac
+import math
 import time
 from http import HTTPStatus
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import cast
 from flask import Blueprint, Flask, current_app, g, request
 from werkzeug.wrappers import Response
 
-from . import db, keys
+from . import db, keys, store
 from .auth import Denied
+from .backend import StorageError
 from .places import Places
 from .writer import Writer
 
@@ -67,6 +69,12 @@ class Metrics:
             Gauge(
                 "bytelog_wal_bytes", "Size of SQLite's write-ahead log.", registry=self.registry
             ).set_function(lambda: log.stat().st_size if log.exists() else 0)
+        if app.config["BYTELOG_READ_DATABASE_URL"]:
+            Gauge(
+                "bytelog_replica_lag_events",
+                "Events that were recorded and cannot be read yet.",
+                registry=self.registry,
+            ).set_function(lambda: _lag(app))
         Gauge(
             "bytelog_places_taken",
             "Long listings that are being read, and requests that wait for events.",
@@ -117,6 +125,14 @@ def show_metrics() -> Response:
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     metrics = cast("Metrics", current_app.extensions["bytelog.metrics"])
     return Response(encode(metrics.registry), content_type=content_type)
+
+
+def _lag(app: Flask) -> float:
+    try:
+        with app.app_context():
+            return store.lag()
+    except StorageError:
+        return math.nan
 
 
 def _log(app: Flask) -> Path | None:

@@ -43,7 +43,7 @@ _SET_UP = f"""
 """
 
 # SQLSTATE, PostgreSQL's appendix A
-_BUSY = {"40P01", "55P03", "57014"}
+_BUSY = {"40001", "40P01", "55P03", "57014"}
 _FULL = {"53100"}
 _READ_ONLY = "25006"
 

@@ -87,7 +87,7 @@ class Server:
         while self._is_busy() and time.monotonic() < deadline:
             self._turn(seconds=0.1)
         # The last connection to close empties the write-ahead log into the database.
-        db.backend(db.db.engine).close_readers()
+        db.close_readers()
         current_writer().close()
         log.info("stopped")
 

@@ -6,15 +6,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from sqlalchemy import Engine
+
 from . import listing, paths, summary, timestamps
 from .backend import Row
 from .config import POLL_SECONDS
-from .db import db, fetch
+from .db import db, fetch, reader
 from .forms import Form
 from .listing import Listing
 from .paths import Paths
 from .schemas import EventFields
-from .selection import Bucket, Selection
+from .selection import Bucket, Order, Selection
 from .statements import highest_key
 from .summary import Summary
 from .writer import Once, current_writer
@@ -36,12 +38,28 @@ def row(project_id: int, event: EventFields) -> Row:
 
 def select(selection: Selection, form: Form) -> Listing:
     """List the events that were selected; raises StorageError."""
-    return listing.read(db.engine, selection, form)
+    return listing.read(_source(selection), selection, form)
 
 
 def is_long(selection: Selection, form: Form) -> bool:
     """Tell whether a listing has more than a page, without counting it; raises StorageError."""
-    return listing.is_long(db.engine, selection, form)
+    return listing.is_long(reader(), selection, form)
+
+
+def lag() -> int:
+    """Return how many events a replica has yet to hear of; raises StorageError."""
+    ((arrived,),) = fetch(db.engine, highest_key)
+    ((heard,),) = fetch(reader(), highest_key)
+    return int(arrived - heard)
+
+
+def _source(selection: Selection) -> Engine:
+    # A replica that is not as far as the cursor would send its reader back to what it has had.
+    replica = reader()
+    if replica is db.engine or selection.order is not Order.ARRIVAL or not selection.cursor:
+        return replica
+    ((heard,),) = fetch(replica, highest_key)
+    return replica if heard >= selection.cursor.key else db.engine
 
 
 def count(selection: Selection, bucket: Bucket) -> Summary:
@@ -49,7 +67,7 @@ def count(selection: Selection, bucket: Bucket) -> Summary:
 
     Raises ValidationError for more than MAX_COUNTS counts.
     """
-    return summary.count(db.engine, selection, bucket)
+    return summary.count(reader(), selection, bucket)
 
 
 def count_paths(selection: Selection) -> Paths:
@@ -57,7 +75,7 @@ def count_paths(selection: Selection) -> Paths:
 
     Raises ValidationError for more than MAX_COUNTS pairs of names.
     """
-    return paths.count(db.engine, selection)
+    return paths.count(reader(), selection)
 
 
 def wait_for(selection: Selection, form: Form, is_gone: Callable[[], bool]) -> Listing:

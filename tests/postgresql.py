@@ -45,7 +45,8 @@ class Cluster:
 
     def copy(self, folder: Path, name: str) -> Cluster:
         """Make a replica, which streams from this server under a name."""
-        replica = Cluster(folder, **self.settings | {"unix_socket_directories": str(folder)})
+        own = {"unix_socket_directories": str(folder), "synchronous_standby_names": ""}
+        replica = Cluster(folder, **self.settings | own)
         source = f"host=127.0.0.1 port={self.port} user=postgres application_name={name}"
         self.run("pg_basebackup", "-D", str(folder / "data"), "-d", source, "-R", "-c", "fast")
         return replica
