@@ -68,6 +68,12 @@ SILENCE_SECONDS = 10
 COPY_EVENTS = 50
 """Events from which on COPY stores them sooner in PostgreSQL than INSERT does."""
 
+PARTITION_EVENTS = 1000
+"""Events from which on `bytelog migrate` gives a day of the past a partition of its own."""
+
+MIGRATE_EVENTS = 5000
+"""Events that `bytelog migrate` copies in one transaction, or compares at once."""
+
 PARTITION_DAYS = 7
 """Days ahead for which PostgreSQL has partitions: time to mend what keeps them from coming."""
 

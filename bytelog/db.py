@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    create_engine,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -136,6 +137,19 @@ def backend(engine: Engine) -> Backend:
     return _backends[engine]
 
 
+def other(url: str) -> Engine:
+    """Return an engine for a PostgreSQL database beside the application's own.
+
+    Raises UnusableDatabase.
+    """
+    parsed = _url(url, "--to")
+    if parsed.get_backend_name() != "postgresql":
+        raise UnusableDatabase("--to names no PostgreSQL database.")
+    engine = create_engine(parsed, isolation_level="AUTOCOMMIT", **_prepare(parsed, Path()))
+    postgresql.set_up(engine)
+    return engine
+
+
 def fetch(
     engine: Engine, statement: Executable, parameters: dict[str, Any] | None = None
 ) -> Sequence[Any]:
@@ -180,8 +194,10 @@ def _replica(app: Flask, primary: URL) -> dict[str | None, dict[str, Any]]:
 
 def _parsed(app: Flask, setting: str) -> URL | None:
     text = app.config[setting]
-    if not text:
-        return None
+    return _url(text, setting) if text else None
+
+
+def _url(text: str, setting: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:

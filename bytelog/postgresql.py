@@ -6,7 +6,7 @@ on a replica too, are always all those up to some key: what listings and cursors
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import psycopg
 
 _LOCK = "SELECT pg_advisory_xact_lock(6453612)"
-_COPY = "COPY event (project_id, id, name, trace_id, date, data) FROM STDIN"
+_COLUMNS = ("project_id", "id", "name", "trace_id", "date", "data")
 _INSERT = (
     "INSERT INTO event (project_id, id, name, trace_id, date, data) SELECT * FROM unnest"
     "(%b::int[], %b::bigint[], %b::text[], %b::text[], %b::text[]::timestamptz[], %b::text[])"
@@ -100,9 +100,7 @@ class PostgreSQL(Backend):
             if 0 < len(rows) < COPY_EVENTS:
                 driver(connection).execute(_INSERT, _columns(rows), prepare=True)
                 return
-            with driver(connection).cursor().copy(_COPY) as copy:
-                for row in rows:
-                    copy.write_row(row)
+        copy(connection, _COLUMNS, rows)
 
     def prepare_for_many(self, connection: Connection) -> None:
         """Do nothing: its memory is its server's business."""
@@ -152,6 +150,14 @@ def options(url: URL) -> dict[str, Any]:
         "max_overflow": -1,
         "pool_use_lifo": True,
     }
+
+
+def copy(connection: Connection, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Add events to a transaction by COPY, with the columns that are named."""
+    statement = f"COPY event ({', '.join(columns)}) FROM STDIN".encode()
+    with _errors(), driver(connection).cursor().copy(statement) as target:
+        for row in rows:
+            target.write_row(row)
 
 
 def check_driver() -> None:

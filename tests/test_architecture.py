@@ -23,7 +23,7 @@ LAYERS = [
     {"operations", "auth", "errors", "lanes", "bodies"},
     {"rate_limit", "browsers", "places"},
     {"idempotency", "transfer", "demo"},
-    {"keys", "store", "backup", "retention"},
+    {"keys", "store", "backup", "retention", "migrate"},
     {"snapshots", "overview", "listing", "paths", "summary", "parameters", "projects", "records"},
     {"schemas", "statements", "writer", "migrations"},
     {"forms", "filters", "sources"},

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from conftest import CLICK, EVENTS, Person, Server, wait_for
 from flask import Flask
 from postgresql import Cluster
 from sqlalchemy import inspect
+from test_proxies import Proxy
 
 from bytelog import create_app
 from bytelog.backend import UnusableDatabase
@@ -239,6 +243,45 @@ def test_two_servers_on_one_database_lose_and_double_nothing(
         thread.join()
     assert seen[0] == seen[1]
     assert sorted(seen[0]) == sorted(acknowledged) == list(range(len(acknowledged)))
+
+
+def send_all(proxy: Proxy, numbers: range, unsure: list[int]) -> None:
+    for number in numbers:
+        body = json.dumps({**CLICK, "id": number}).encode()
+        while True:
+            with suppress(OSError, HTTPException):
+                answer = proxy.open("POST", EVENTS, body, Idempotency_Key=f"event-{number}")
+                answer.read()
+                if answer.status == 201:
+                    break
+            unsure.append(number)
+
+
+def test_behind_nginx_servers_die_and_come_back_and_no_event_is_lost_or_doubled(
+    serve: Callable[..., Server], name: str, tmp_path: Path
+) -> None:
+    servers = [serve(BYTELOG_API_KEY=Server.key) for _ in range(2)]
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    proxy = Proxy("nginx", folder, servers[0], "", servers[1])
+    unsure: list[int] = []
+    writers = [
+        threading.Thread(target=send_all, args=(proxy, range(start, start + 150), unsure))
+        for start in range(0, 600, 150)
+    ]
+    for thread in writers:
+        thread.start()
+    for number, server in enumerate(servers):
+        wait_for(lambda: (folder / "access.log").read_text().count("\n") > 100 * (number + 1))  # noqa: B023
+        server.stop(signal.SIGKILL)
+        server.arguments = ("--port", server.url.rpartition(":")[2])
+        server.start()
+    for thread in writers:
+        thread.join()
+    proxy.process.terminate()
+    proxy.process.wait(20)
+    found = json.loads(servers[0].request(EVENTS).body)["events"]
+    assert sorted(it["id"] for it in found) == list(range(600))
 
 
 def test_an_idempotency_key_is_known_to_every_server(

@@ -46,11 +46,14 @@ http {
 class Proxy:
     """A real nginx or Caddy with the configuration that is shipped, but for ports and names."""
 
-    def __init__(self, name: str, folder: Path, server: Server, prefix: str) -> None:
+    def __init__(
+        self, name: str, folder: Path, server: Server, prefix: str = "", *others: Server
+    ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = int(free.getsockname()[1])
         self.name, self.prefix = name, prefix
-        upstream = server.url.removeprefix("http://")
+        servers = [it.url.removeprefix("http://") for it in (server, *others)]
+        upstream = ";\n    server ".join(servers)
         command = (
             self._nginx(folder, upstream) if name == "nginx" else self._caddy(folder, upstream)
         )

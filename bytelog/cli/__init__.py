@@ -12,9 +12,13 @@ from .demo import demo as demo
 from .events import export_events as export_events
 from .events import import_events as import_events
 from .keys import keys_group as keys_group
+from .migrate import migrate as migrate
 from .serve import serve as serve
 
-COMMANDS = (serve, keys_group, export_events, import_events, back_up, check, prune, stats, demo)
+COMMANDS = (
+    *(serve, keys_group, export_events, import_events, back_up, check, prune, stats),
+    *(migrate, demo),
+)
 
 
 def init_app(app: Flask) -> None:
