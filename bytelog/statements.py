@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Select,
     bindparam,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     cast,
     func,
     select,
+    tuple_,
     type_coerce,
     union_all,
 )
@@ -34,10 +36,10 @@ _Conditions = tuple[ColumnElement[bool], ...]
 class _Way(NamedTuple):
     """An order, and the parts of what follows a position in it.
 
-    There are two parts, because SQLite's indexes serve no `(date, key) > …`. Each has the bounds
-    that it does not imply: SQLite would seek to the others in every page. Where the date is that
-    of the position, the bound is asked of the position: asked of the event, SQLite may search for
-    the bound instead of the date, and read a whole project for a page.
+    PostgreSQL's indexes serve `(date, key) > …`. SQLite's do not, so that there are two parts; each
+    has the bounds that it does not imply: SQLite would seek to the others in every page. Where the
+    date is that of the position, the bound is asked of the position: asked of the event, SQLite may
+    search for the bound instead of the date, and read a whole project for a page.
     """
 
     order: tuple[Any, ...]
@@ -47,7 +49,9 @@ class _Way(NamedTuple):
 _from_start, _before_end = date >= bindparam("start"), date < bindparam("end")
 _place = bindparam("date", type_=DateText)
 
-_WAYS = {
+_position, _given = tuple_(date, Event.key), tuple_(_place, bindparam("key", type_=BigInteger))
+
+_WAYS_OF_SQLITE = {
     Order.DATE: _Way(
         order=(date, Event.key),
         parts=(
@@ -66,6 +70,22 @@ _WAYS = {
         order=(Event.key,),
         parts=((Event.key > bindparam("key"), _from_start, _before_end),),
     ),
+}
+
+_WAYS = {
+    "sqlite": _WAYS_OF_SQLITE,
+    "postgresql": {
+        # The bounds that a position implies tell which partitions need not be looked at.
+        Order.DATE: _Way(
+            order=(date, Event.key),
+            parts=((_position > _given, date >= _place, _before_end),),
+        ),
+        Order.NEWEST: _Way(
+            order=(date.desc(), Event.key.desc()),
+            parts=((_position < _given, date <= _place, _from_start),),
+        ),
+        Order.ARRIVAL: _WAYS_OF_SQLITE[Order.ARRIVAL],
+    },
 }
 
 
@@ -89,7 +109,7 @@ class Statements:
         filters: tuple[str, ...],
         depths: tuple[int, ...],
     ) -> None:
-        way = _WAYS[order]
+        way = _WAYS[dialect][order]
         mine = (_is_of_project(order, filters), *filtered(filters, depths))
         self.covered = _covered(order, [(*mine, *part) for part in way.parts])
         covered = (*mine, Event.key <= bindparam("last"))

@@ -11,11 +11,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from benchmarks.cluster import Cluster
 from command import Bytelog, interrupt
 from conftest import CLICK, EVENTS, Person, Server
 from flask import Flask
 from live import make_history
-from postgresql import Cluster
 
 from bytelog import create_app
 from bytelog.config import MIGRATE_EVENTS, PARTITION_EVENTS

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.cluster import Cluster
 from command import Bytelog
 from conftest import CLICK, EVENTS, Person, Server, wait_for
 from flask import Flask
-from postgresql import Cluster
 from sqlalchemy import inspect
 from test_proxies import Proxy
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.cluster import Cluster
 from conftest import CLICK, EVENTS, Server, wait_for
-from postgresql import Cluster
 
 from bytelog import create_app
 from bytelog.backend import UnusableDatabase

@@ -19,6 +19,7 @@ from . import (
     memory,
     page,
     paths,
+    postgres,
     record,
     single,
     size,
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Callable[[Run], Iterator[Figure]]] = {
     "paths": paths.measure,
     "busy": busy.measure,
     "size": size.measure,
+    "postgres": postgres.measure,
 }
 
 

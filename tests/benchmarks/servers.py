@@ -53,9 +53,9 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def bytelog(folder: Path) -> Iterator[Server]:
+def bytelog(folder: Path, **settings: str) -> Iterator[Server]:
     """Run `bytelog serve` on a data folder."""
-    settings = {"BYTELOG_API_KEY": API_KEY, "BYTELOG_DATA": str(folder)}
+    settings = {"BYTELOG_API_KEY": API_KEY, "BYTELOG_DATA": str(folder), **settings}
     port = free_port()
     command = [sys.executable, "-m", "bytelog", "serve", "--port", str(port)]
     with running(command, port, settings) as server:
