@@ -14,7 +14,6 @@ from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, select
-from sqlalchemy.dialects.postgresql import insert
 
 from . import migrations, overview, partitions, postgresql
 from .backend import StorageError
@@ -122,6 +121,9 @@ class Migration:
 
 
 def _copy_rows(connection: Connection, table: Table) -> None:
+    # Not at the top: who has SQLite does not wait for PostgreSQL's dialect at every start.
+    from sqlalchemy.dialects.postgresql import insert
+
     rows = [row._asdict() for row in fetch(db.engine, select(table))]
     if not rows:
         return

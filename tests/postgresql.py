@@ -43,9 +43,9 @@ def new_database(shared_cluster: Cluster) -> Callable[[], str]:
     from bytelog import create_app
     from bytelog.db import db
 
-    shared_cluster.sql("CREATE DATABASE bytelog")
+    shared_cluster.sql("CREATE DATABASE empty")
     with tempfile.TemporaryDirectory() as folder:
-        url = shared_cluster.url("bytelog")
+        url = shared_cluster.url("empty")
         app = create_app({"BYTELOG_DATABASE_URL": url}, folder)
         with app.app_context():
             db.engine.dispose()
@@ -53,7 +53,7 @@ def new_database(shared_cluster: Cluster) -> Callable[[], str]:
 
     def make() -> str:
         name = f"test{next(numbers)}"
-        shared_cluster.sql(f"CREATE DATABASE {name} TEMPLATE bytelog STRATEGY file_copy")
+        shared_cluster.sql(f"CREATE DATABASE {name} TEMPLATE empty STRATEGY file_copy")
         return name
 
     return make

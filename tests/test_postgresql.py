@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.cluster import Cluster
+from benchmarks.cluster import BIN, Cluster
 from command import Bytelog
 from conftest import CLICK, EVENTS, Person, Server, wait_for
 from flask import Flask
@@ -49,6 +51,9 @@ def sql(shared_cluster: Cluster, name: str) -> Callable[[str], list[tuple[Any, .
 def app(name: str, tmp_path: Path) -> Flask:
     return create_app({"TESTING": True}, tmp_path / "instance")
 
+
+GUIDE = (Path(__file__).parent.parent / "docs" / "postgresql.md").read_text()
+GUIDE_COMMANDS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
 
 Sql = Callable[[str], list[tuple[Any, ...]]]
 
@@ -318,3 +323,29 @@ def test_a_key_that_was_revoked_beside_one_server_stops_at_the_other(
     assert server.request(EVENTS).status == 200
     command.run("keys", "revoke", "shop")
     wait_for(lambda: server.request(EVENTS).status == 401, seconds=1.5)
+
+
+def test_the_guide_moves_a_service_sets_one_up_and_names_its_replicas_as_printed(
+    shared_cluster: Cluster, tmp_path: Path
+) -> None:
+    make, run, move, replica, failover = GUIDE_COMMANDS
+    commands = f"set -e\nbytelog keys create alice\n{make}{move}{run}{replica}{failover}"
+    commands = commands.replace("bytelog serve", "").replace("pip install 'bytelog[postgres]'", "")
+    for host in ("@127.0.0.1", "@10.0.0.3"):
+        commands = commands.replace(f"{host}/", f"@127.0.0.1:{shared_cluster.port}/")
+    commands = commands.replace("10.0.0.2:5432", "127.0.0.1:1")
+    commands = commands.replace("10.0.0.3:5432", f"127.0.0.1:{shared_cluster.port}")
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{BIN}:{os.environ['PATH']}",
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(shared_cluster.port),
+        "PGUSER": "postgres",
+        "BYTELOG_DATA": str(tmp_path),
+    }
+    script = ["bash", "-c", f"{commands}bytelog keys list\n"]
+    done = subprocess.run(script, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    shared_cluster.sql("DROP DATABASE bytelog")
+    shared_cluster.sql("DROP USER bytelog")
+    assert done.returncode == 0, done.stderr
+    assert "All 0 are the same" in done.stdout
+    assert done.stdout.splitlines()[-1].split()[1] == "alice"

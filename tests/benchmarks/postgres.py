@@ -82,9 +82,9 @@ def _batches(run: Run, cluster: Cluster) -> Iterator[Figure]:
                 rounds.append((rate, straight, *(1e6 * seconds / events for seconds in used)))
         _check_stored(cluster, "served", ours.requests * BATCH_EVENTS)
     mine, straights, ours_used, theirs_used = zip(*rounds[1:], strict=True)
-    for name, used in (("bytelog", ours_used), ("PostgreSQL's backends", theirs_used)):
+    for name, times in (("bytelog", ours_used), ("PostgreSQL's backends", theirs_used)):
         measured_as = f"processor time of {name}, in µs an event"
-        yield Figure("PostgreSQL: batches of 1,000", measured_as, spread(used, ".1f"))
+        yield Figure("PostgreSQL: batches of 1,000", measured_as, spread(times, ".1f"))
     yield Figure(
         "PostgreSQL: batches of 1,000, durable",
         "events/s ÷ those of psycopg's COPY of the same rows straight into the same table",
