@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from conftest import CLICK, EVENTS, Server
 
@@ -29,6 +32,21 @@ def day(number: int) -> str:
 
 def make_history(folder: Path, days: int, project_id: int = 1) -> None:
     """Fill a data folder with 1000 events a day, whose ids count them in the order of dates."""
+    if folder.exists() or project_id != 1:
+        _record(folder, days, project_id)
+        return
+    folder.mkdir(parents=True)
+    shutil.copy(Path(_made(days).name) / "bytelog.db", folder)
+
+
+@cache
+def _made(days: int) -> TemporaryDirectory[str]:
+    made = TemporaryDirectory(prefix="bytelog-history-")
+    _record(Path(made.name), days, 1)
+    return made
+
+
+def _record(folder: Path, days: int, project_id: int) -> None:
     app = create_app({}, folder)
     with app.app_context():
         for number in range(days):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,20 +15,28 @@ from live import day, make_history, posting
 DAYS = 3
 
 
-@pytest.fixture
-def bytelog(tmp_path: Path) -> Bytelog:
-    make_history(tmp_path / "data", DAYS)
-    bytelog = Bytelog(tmp_path / "data")
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two projects in `data`, and a backup of them beside it."""
+    folder = tmp_path_factory.mktemp("original")
+    make_history(folder / "data", DAYS)
+    bytelog = Bytelog(folder / "data")
     bytelog.run("keys", "create", "alice", "--project", "shop")
-    make_history(tmp_path / "data", 1, project_id=2)
-    return bytelog
+    make_history(folder / "data", 1, project_id=2)
+    bytelog.run("backup", folder / "copy.db")
+    return folder
 
 
 @pytest.fixture
-def file(bytelog: Bytelog, tmp_path: Path) -> Path:
+def bytelog(original: Path, tmp_path: Path) -> Bytelog:
+    shutil.copytree(original / "data", tmp_path / "data")
+    return Bytelog(tmp_path / "data")
+
+
+@pytest.fixture
+def file(original: Path, tmp_path: Path) -> Path:
     (tmp_path / "backups").mkdir()
-    bytelog.run("backup", tmp_path / "backups" / "copy.db")
-    return tmp_path / "backups" / "copy.db"
+    return Path(shutil.copy(original / "copy.db", tmp_path / "backups"))
 
 
 @pytest.fixture

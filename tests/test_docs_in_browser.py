@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from browser import barriers
+from command import Bytelog
 from conftest import Server
 from docs_page import Sample
 from playwright.sync_api import Page, expect
 
 LANGUAGES = ["Shell", "Ruby", "Python", "JavaScript"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("docs"), BYTELOG_API_KEY=Server.key)
+    yield server
+    server.stop()
 
 
 @pytest.fixture
@@ -41,7 +50,9 @@ def test_a_reader_copies_the_first_sample_runs_it_and_gets_what_is_documented(
     sample = Sample("quick-start", language.lower(), "", copied(docs), shown)
     folder = tmp_path / "reader"
     folder.mkdir()
-    assert sample.documents(sample.run(folder, server.key))
+    command = Bytelog(server.folder / "data")
+    key = command.run("keys", "create", "reader", "--project", language).decode().strip()
+    assert sample.documents(sample.run(folder, key))
     assert len(list(folder.glob("bytelog.*"))) == 1
 
 
