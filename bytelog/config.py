@@ -24,9 +24,9 @@ SETTINGS: dict[str, str] = {
     "BYTELOG_KEEP_DAYS": "days that events are kept, by their date; for ever unless set",
     "BYTELOG_METRICS_KEY": "what Prometheus sends as bearer token to read `/metrics`; without it"
     " there is none",
+    "BYTELOG_RATE_LIMIT": "how often a key may ask, such as `100 per minute`; no limit unless set",
     "BYTELOG_READ_DATABASE_URL": "where events are read, a replica of a PostgreSQL database;"
     " where they are written unless set",
-    "BYTELOG_RATE_LIMIT": "how often a key may ask, such as `100 per minute`; no limit unless set",
 }
 """Every setting and what it means; `config.py`, in the data folder, cannot name that folder."""
 
@@ -79,6 +79,9 @@ PARTITION_DAYS = 7
 
 PARTITION_SECONDS = 3600
 """How often a writer looks whether the partitions of the days ahead are there."""
+
+PARTITION_LOCK_SECONDS = 0.05
+"""How long making or dropping a partition waits for readers: others wait behind it."""
 
 PARTITION_AGAIN_SECONDS = 60
 """How soon it looks again when somebody reads for long, such as pg_dump, for which they wait."""

@@ -30,11 +30,25 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from .config import MAX_TEXT_LENGTH
+
 Written = Callable[..., ColumnElement[Any]]
 
 # PostgreSQL reads no JSON with the escape of NUL. I-JSON should have no noncharacters (RFC 7493
 # section 2.1), so one of them stands for it where members are compared.
 _NUL, _STAND_IN = r"(?<!\\)((?:\\\\)*)\\u0000", r"\1\\ufdd0"
+
+
+class ColumnText(TypeDecorator[str]):
+    """What a column of text may be asked for."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the text; for one with NUL, which PostgreSQL does not take, one that none has."""
+        has_nul = dialect.name == "postgresql" and "\0" in (value or "")
+        return "x" * (MAX_TEXT_LENGTH + 1) if has_nul else value
 
 
 class MemberText(TypeDecorator[str]):

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, bindparam, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, String, bindparam, type_coerce
 
 from .db import DateText
-from .expressions import MemberEquals, MemberText
+from .expressions import ColumnText, MemberEquals, MemberText
 from .models import Event
 from .selection import Selection
 
 date = type_coerce(Event.date, DateText)
 """The date, which Python gives and gets as text."""
 
+_TYPES = {"id": BigInteger, "name": ColumnText, "trace_id": ColumnText}
+
 
 def filtered(names: tuple[str, ...], depths: tuple[int, ...]) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions for members with these names, and for members of `data` at depths."""
-    columns = tuple(Event.__table__.c[name] == bindparam(name) for name in names)
+    columns = tuple(
+        Event.__table__.c[name] == bindparam(name, type_=_TYPES[name]) for name in names
+    )
     return columns + tuple(_member_equals(number, depth) for number, depth in enumerate(depths))
 
 

@@ -55,7 +55,8 @@ def _asked(engine: Engine, selection: Selection, form: Form) -> tuple[Statements
 
 
 def _whole(engine: Engine, made: Statements, values: dict[str, Any], order: Order) -> Listing:
-    ((count, last),) = fetch(engine, made.covered, values)
+    ((total, last),) = fetch(engine, made.covered, values)
+    count = int(total)  # In PostgreSQL a sum is a Decimal.
     following = Cursor(last) if order is Order.ARRIVAL else None
     return Listing(count, _pages(engine, made, {**values, "last": last}, count), following)
 

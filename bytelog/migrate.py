@@ -103,13 +103,14 @@ class Migration:
     def _make_partitions(self, connection: Connection) -> None:
         events: Counter[date] = Counter()
         with db.engine.connect() as source:
-            for day in overview.days(source):
-                events[date.fromisoformat(day.day)] += day.events
+            for found in overview.days(source):
+                events[date.fromisoformat(found.day)] += found.events
         days = {
             day for day, number in events.items() if number >= PARTITION_EVENTS and day < date.max
         }
-        with backend(self._target).transaction(connection):
-            partitions.make(connection, days)
+        for day in sorted(days):
+            with backend(self._target).transaction(connection):
+                partitions.make(connection, [day])
 
     def _delete_what_is_gone(
         self, connection: Connection, bounds: dict[str, Any], rows: Sequence[Any]

@@ -16,7 +16,12 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from .config import PARTITION_AGAIN_SECONDS, PARTITION_DAYS, PARTITION_SECONDS
+from .config import (
+    PARTITION_AGAIN_SECONDS,
+    PARTITION_DAYS,
+    PARTITION_LOCK_SECONDS,
+    PARTITION_SECONDS,
+)
 
 log = logging.getLogger("bytelog")
 
@@ -76,15 +81,23 @@ def make(connection: Connection, days: Iterable[date]) -> None:
     """Give days a partition each, in a transaction in which nobody else writes."""
     for day in sorted(set(days) - made(connection).keys()):
         name = day.strftime(_FORM)
+        _wait_shortly(connection)
         connection.exec_driver_sql(_MAKE.format(name=name, start=day, end=day + _DAY))
 
 
-def drop(connection: Connection, before: datetime) -> int | None:
-    """Drop the oldest partition, if its day ended by then; returns how many events it had."""
-    ended = {day: name for day, name in made(connection).items() if day + _DAY <= before.date()}
-    if not ended:
-        return None
-    name = ended[min(ended)]
-    events = connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one()  # noqa: S608
-    connection.exec_driver_sql(f"DROP TABLE {name}")
-    return int(events)
+def ended(connection: Connection, before: datetime) -> list[str]:
+    """Return the partitions of days that are over by then, the oldest first."""
+    days = made(connection)
+    return [days[day] for day in sorted(days) if day + _DAY <= before.date()]
+
+
+def drop(connection: Connection, name: str) -> None:
+    """Drop a partition, in a transaction in which nobody else writes."""
+    _wait_shortly(connection)
+    connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
+
+
+def _wait_shortly(connection: Connection) -> None:
+    # Whoever comes later waits behind one who waits to change the table.
+    milliseconds = round(1000 * PARTITION_LOCK_SECONDS)
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{milliseconds}ms'")

@@ -29,7 +29,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, NamedTuple, cast
@@ -138,10 +138,10 @@ class Writer:
 
     def close(self) -> None:
         """Close the connection once the last commit is through; the writer is of no use then."""
-        with self._turn:
+        with self._turn, suppress(DBAPIError):  # A server that is away keeps nothing open.
             self._connection.detach()
             self._connection.close()
-            self._backend.close()
+        self._backend.close()
 
     @cached_property
     def _connection(self) -> Connection:

@@ -135,6 +135,18 @@ def test_commands_tell_what_postgresql_has(alice: Person, name: str, tmp_path: P
     assert "pg_dump" in command.refuse("backup", tmp_path / "copy.db")
 
 
+def test_what_is_exported_is_imported_and_exported_again_the_same(
+    alice: Person, name: str, tmp_path: Path
+) -> None:
+    alice.post([event(days, id=days, data={"é\n": [days, "\0"]}) for days in range(-3, 3)])
+    command = Bytelog(tmp_path)
+    exported = command.run("export", "--project", "shop")
+    assert exported.count(b"\n") == 6
+    for turn in ("6 events into copy", "0 events into copy"):
+        assert turn in command.run("import", "--project", "copy", text=exported).decode()
+    assert command.run("export", "--project", "copy") == exported
+
+
 def test_every_step_of_the_history_is_taken(app: Flask, sql: Sql) -> None:
     assert sql("SELECT version_num FROM bytelog_version") == [(HEAD,)]
     with app.app_context():
@@ -160,6 +172,15 @@ def test_many_that_start_at_once_make_one_schema(
         assert process.returncode == 0, errors
     assert shared_cluster.sql("SELECT name FROM project", "fresh") == [("default",)]
     shared_cluster.sql("DROP DATABASE fresh WITH (FORCE)")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["/trace/a%00b", "?name=%00", "?trace_id=%00", "?data.a%00=1", "?data.a=%00"],
+)
+def test_nul_in_a_question_is_refused_or_finds_nothing(alice: Person, query: str) -> None:
+    answer = alice.get(query)
+    assert answer.status_code == 400 or (answer.json or {})["count"] == 0
 
 
 def test_what_another_writer_holds_for_long_is_busy(alice: Person, app: Flask) -> None:
@@ -342,7 +363,10 @@ def test_the_guide_moves_a_service_sets_one_up_and_names_its_replicas_as_printed
         "PGUSER": "postgres",
         "BYTELOG_DATA": str(tmp_path),
     }
-    script = ["bash", "-c", f"{commands}bytelog keys list\n"]
+    (indexes,) = re.findall(r"```sql\n(.*?)```", GUIDE, re.DOTALL)
+    (tmp_path / "indexes.sql").write_text(indexes)
+    commands += "psql -q -v ON_ERROR_STOP=1 -f indexes.sql postgres > plans\nbytelog keys list\n"
+    script = ["bash", "-c", commands]
     done = subprocess.run(script, env=environment, cwd=tmp_path, capture_output=True, text=True)
     shared_cluster.sql("DROP DATABASE bytelog")
     shared_cluster.sql("DROP USER bytelog")

@@ -16,6 +16,8 @@ from bytelog.backend import UnusableDatabase
 
 WRITERS = 4
 METRICS_KEY = "prometheus"
+LAG = "bytelog_replica_lag_events"
+GUIDE = (Path(__file__).parent.parent / "docs" / "postgresql.md").read_text()
 
 
 class Pair:
@@ -55,8 +57,9 @@ def ids(server: Server, query: str = "") -> list[int]:
 
 
 def lag(server: Server) -> float:
+    assert LAG in GUIDE
     numbers = server.request("/metrics", Authorization=f"Bearer {METRICS_KEY}").body.decode()
-    return float(numbers.split("\nbytelog_replica_lag_events ")[1].split()[0])
+    return float(numbers.split(f"\n{LAG} ")[1].split()[0])
 
 
 def test_events_are_read_at_the_replica_and_the_lag_is_told(pair: Pair, server: Server) -> None:
