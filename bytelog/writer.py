@@ -6,12 +6,14 @@ SQLite has one writer at a time and a commit costs an fsync, so requests share b
    beside the file, which bytelog's commands take too: SQLite's busy loop sleeps ever longer, and
    before 3.51.3 two connections that write or checkpoint at once can damage the file. The
    connections of readers are `query_only`. Only another program can make a commit wait in SQLite,
-   for BUSY_SECONDS, and then the request fails with StorageBusy.
+   for BUSY_SECONDS, and then the request fails with StorageBusy. In PostgreSQL the lock is an
+   advisory one, which each transaction takes first and holds until its commit is done.
 2. A request puts its row into `_queue` *before* it waits for its turn. Whoever has the turn takes
    all that is queued and commits it together. So once a request has its turn, its row has either
    been committed, or failed, with somebody else's group, or is still queued and goes with its own.
 3. `append` returns only after the COMMIT that holds the row has returned, and COMMIT returns after
-   the fsync (`synchronous=FULL`). Everything a client is told follows from that return.
+   the fsync (`synchronous=FULL`). Everything a client is told follows from that return. When the
+   connection breaks before it, nobody knows what became of the rows, and the requests fail.
 4. A group is one transaction: it is stored whole or not at all, and so is each batch in it. Rows
    keep the order in which they were queued, so a higher key always means a later arrival.
 5. A request that carries an Idempotency-Key has it looked up, and noted, in the transaction of its
