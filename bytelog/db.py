@@ -137,14 +137,14 @@ def backend(engine: Engine) -> Backend:
     return _backends[engine]
 
 
-def other(url: str) -> Engine:
+def other(url: str, setting: str) -> Engine:
     """Return an engine for a PostgreSQL database beside the application's own.
 
-    Raises UnusableDatabase.
+    Raises UnusableDatabase, which says of the setting what is wrong with the URL.
     """
-    parsed = _url(url, "--to")
+    parsed = _url(url, setting)
     if parsed.get_backend_name() != "postgresql":
-        raise UnusableDatabase("--to names no PostgreSQL database.")
+        raise UnusableDatabase(f"{setting} names no PostgreSQL database.")
     engine = create_engine(parsed, isolation_level="AUTOCOMMIT", **_prepare(parsed, Path()))
     postgresql.set_up(engine)
     return engine

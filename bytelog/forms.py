@@ -13,15 +13,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    String,
-    case,
-    cast,
-    func,
-    literal,
-    type_coerce,
-)
+from sqlalchemy import ColumnElement, String, case, cast, func, literal, type_coerce
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from .expressions import DateAsText, Head, Position

@@ -48,6 +48,12 @@ def read(engine: Engine, selection: Selection, form: Form) -> Listing:
     return _limited(engine, made, values, selection.order, selection.limit)
 
 
+def last_key(engine: Engine) -> int:
+    """Return the key of the last event that arrived, 0 if there is none; raises StorageError."""
+    ((last,),) = fetch(engine, highest_key)
+    return int(last)
+
+
 def _asked(engine: Engine, selection: Selection, form: Form) -> tuple[Statements, dict[str, Any]]:
     kind = form, selection.order, tuple(selection.filters), selection.depths
     made = statements(engine.dialect.name, *kind)
@@ -64,7 +70,7 @@ def _whole(engine: Engine, made: Statements, values: dict[str, Any], order: Orde
 def _limited(
     engine: Engine, made: Statements, values: dict[str, Any], order: Order, limit: int
 ) -> Listing:
-    ((last,),) = fetch(engine, highest_key)
+    last = last_key(engine)
     values = {**values, "last": last}
     positions: list[Any] = []
     for part in made.parts:

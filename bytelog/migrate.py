@@ -15,13 +15,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, select
 
-from . import migrations, overview, partitions, postgresql
+from . import listing, migrations, overview, partitions, postgresql
 from .backend import StorageError
 from .config import MIGRATE_EVENTS, PARTITION_EVENTS
 from .db import Base, backend, db, fetch, storage_errors
 from .expressions import DateAsText
 from .models import Event
-from .statements import highest_key
 
 _COLUMNS = ("key", "project_id", "id", "name", "trace_id", "date", "data")
 _NOTE = "copied by bytelog migrate"
@@ -47,7 +46,7 @@ class Migration:
         self.checksum = sha256()
         self.copied = self.verified = 0
         migrations.upgrade(target)
-        self.last, self.position = _last_given(), _highest(target)
+        self.last, self.position = _last_given(), listing.last_key(target)
         with storage_errors(), backend(target).writable() as connection:
             self._claim(connection)
             self._copy_tables(connection)
@@ -78,9 +77,10 @@ class Migration:
                 end = rows[-1].key if len(rows) == MIGRATE_EVENTS else self.last
                 bounds = {"key": key, "last": end}
                 self._delete_what_is_gone(connection, bounds, rows)
-                if _digest(fetch(self._target, _batch, bounds)) != _digest(rows):
+                digest = _digest(rows)
+                if _digest(fetch(self._target, _batch, bounds)) != digest:
                     raise NotTheSame(f"the events with the keys {key + 1} to {end} differ.")
-                self.checksum.update(_digest(rows))
+                self.checksum.update(digest)
                 self.verified += len(rows)
                 key = end
                 yield len(rows)
@@ -142,11 +142,6 @@ def _last_given() -> int:
     given = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'"
     with storage_errors(), db.engine.connect() as connection:
         return int(connection.exec_driver_sql(given).scalar_one())
-
-
-def _highest(engine: Engine) -> int:
-    ((key,),) = fetch(engine, highest_key)
-    return int(key)
 
 
 def _counted(engine: Engine, key: int, last: int) -> int:

@@ -11,13 +11,12 @@ from sqlalchemy import Engine
 from . import listing, paths, summary, timestamps
 from .backend import Row
 from .config import POLL_SECONDS
-from .db import db, fetch, reader
+from .db import db, reader
 from .forms import Form
 from .listing import Listing
 from .paths import Paths
 from .schemas import EventFields
 from .selection import Bucket, Order, Selection
-from .statements import highest_key
 from .summary import Summary
 from .writer import Once, current_writer
 
@@ -48,9 +47,7 @@ def is_long(selection: Selection, form: Form) -> bool:
 
 def lag() -> int:
     """Return how many events a replica has yet to hear of; raises StorageError."""
-    ((arrived,),) = fetch(db.engine, highest_key)
-    ((heard,),) = fetch(reader(), highest_key)
-    return int(arrived - heard)
+    return listing.last_key(db.engine) - listing.last_key(reader())
 
 
 def _source(selection: Selection) -> Engine:
@@ -58,8 +55,7 @@ def _source(selection: Selection) -> Engine:
     replica = reader()
     if replica is db.engine or selection.order is not Order.ARRIVAL or not selection.cursor:
         return replica
-    ((heard,),) = fetch(replica, highest_key)
-    return replica if heard >= selection.cursor.key else db.engine
+    return replica if listing.last_key(replica) >= selection.cursor.key else db.engine
 
 
 def count(selection: Selection, bucket: Bucket) -> Summary:
@@ -97,10 +93,9 @@ def wait_for(selection: Selection, form: Form, is_gone: Callable[[], bool]) -> L
 
 def is_empty() -> bool:
     """Tell whether no project has an event; raises StorageError."""
-    ((last,),) = fetch(db.engine, highest_key)
-    return not last
+    return listing.last_key(db.engine) == 0
 
 
 def ping() -> None:
     """Ask the database for an event; raises StorageError when it does not answer."""
-    fetch(db.engine, highest_key)
+    listing.last_key(db.engine)

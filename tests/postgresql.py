@@ -60,17 +60,23 @@ def new_database(shared_cluster: Cluster) -> Callable[[], str]:
 
 
 @pytest.fixture
-def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def own_database(
+    new_database: Callable[[], str], shared_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """Have bytelog use an empty database of PostgreSQL; gives its name."""
+    name = new_database()
+    monkeypatch.setenv("BYTELOG_DATABASE_URL", shared_cluster.url(name))
+    yield name
+    shared_cluster.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> str:
     """Have bytelog use one kind of database or the other, in tests marked `each_database`."""
     kind: str = getattr(request, "param", "sqlite")
-    if kind == "sqlite":
-        yield kind
-        return
-    cluster: Cluster = request.getfixturevalue("shared_cluster")
-    name = request.getfixturevalue("new_database")()
-    monkeypatch.setenv("BYTELOG_DATABASE_URL", cluster.url(name))
-    yield kind
-    cluster.sql(f"DROP DATABASE {name} WITH (FORCE)")
+    if kind == "postgresql":
+        request.getfixturevalue("own_database")
+    return kind
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

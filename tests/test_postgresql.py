@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
@@ -33,13 +33,8 @@ TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 @pytest.fixture
-def name(
-    new_database: Callable[[], str], shared_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
-    name = new_database()
-    monkeypatch.setenv("BYTELOG_DATABASE_URL", shared_cluster.url(name))
-    yield name
-    shared_cluster.sql(f"DROP DATABASE {name} WITH (FORCE)")
+def name(own_database: str) -> str:
+    return own_database
 
 
 @pytest.fixture

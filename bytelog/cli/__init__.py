@@ -16,8 +16,16 @@ from .migrate import migrate as migrate
 from .serve import serve as serve
 
 COMMANDS = (
-    *(serve, keys_group, export_events, import_events, back_up, check, prune, stats),
-    *(migrate, demo),
+    serve,
+    keys_group,
+    export_events,
+    import_events,
+    back_up,
+    check,
+    prune,
+    stats,
+    migrate,
+    demo,
 )
 
 

@@ -89,12 +89,12 @@ def prune(_: Flask, before: datetime | None, keep_days: int | None, dry_run: boo
     if dry_run:
         click.echo(f"{events} events are from before {text}.")
         return
-    deleted = _advance(retention.prune(moment), events, "Deleting")
-    click.echo(f"Deleted {deleted} events from before {text}.")
     if db.engine.dialect.name == "postgresql":
+        _delete(moment, events)
         return
     file = snapshots.own_file()
     size = file.stat().st_size
+    _delete(moment, events)
     _shrink()
     click.echo(f"The file had {_megabytes(size)} and has {_megabytes(file.stat().st_size)} now.")
 
@@ -149,6 +149,11 @@ def _look_into(file: Path | str, snapshot: AbstractContextManager[Connection]) -
         raise click.ClickException(
             f"{file} cannot be checked: {error}. Restore a backup, or choose another file."
         ) from error
+
+
+def _delete(before: datetime, events: int) -> None:
+    deleted = _advance(retention.prune(before), events, "Deleting")
+    click.echo(f"Deleted {deleted} events from before {timestamps.format_utc(before)}.")
 
 
 def _advance(turns: Iterable[int], total: int, label: str) -> int:

@@ -21,7 +21,7 @@ def migrate(_: Flask, url: str) -> None:
     """
     if db.engine.dialect.name != "sqlite":
         raise click.ClickException("the service is on PostgreSQL already.")
-    target = other(url)
+    target = other(url, "--to")
     try:
         done = _migrated(Migration(target))
     except StorageError as error:

@@ -12,13 +12,13 @@ from datetime import date
 from itertools import chain, islice, repeat
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection
 
 from bytelog import migrations, partitions, postgresql
 from bytelog.backend import Row
-from bytelog.db import backend
+from bytelog.db import backend, other
 
-from . import database, servers, wrk
+from . import database, servers, trace, wrk
 from .cluster import USER, Cluster
 from .figures import Figure, Run, spread, versus
 from .prepared import Sender
@@ -55,8 +55,7 @@ def _cluster(run: Run) -> Iterator[Cluster]:
 def _writing(cluster: Cluster, name: str) -> Iterator[Connection]:
     """Make a database of bytelog's, and give a connection that may write to it."""
     cluster.sql(f"CREATE DATABASE {name}")
-    engine = create_engine(cluster.url(name), isolation_level="AUTOCOMMIT")
-    postgresql.set_up(engine)
+    engine = other(cluster.url(name), "url")
     migrations.upgrade(engine)
     with backend(engine).writable() as connection:
         yield connection
@@ -154,7 +153,7 @@ def _traces(run: Run, cluster: Cluster) -> Iterator[Figure]:
         _bytelog(run, cluster, f"events{sizes[1]}") as small,
     ):
         rounds = [
-            (_follow(large, sizes[0], seconds), _follow(small, sizes[1], seconds))
+            (trace.follow(large, sizes[0], seconds), trace.follow(small, sizes[1], seconds))
             for seconds in run.lengths
         ]
     many, few = zip(*rounds[1:], strict=True)
@@ -182,12 +181,6 @@ def _fill(connection: Connection, events: int) -> Iterator[Figure]:
     for name, sql, then in (("tables and indexes", size, before[0]), ("log", log, before[1])):
         measured = f"{(asked(sql) - then) / events:.0f}"
         yield Figure("PostgreSQL: disk", f"bytes of {name} an event, of {events:,}", measured)
-
-
-def _follow(server: servers.Server, events: int, seconds: int) -> float:
-    load = wrk.follow(server, events // database.EVENTS_PER_TRACE, seconds)
-    wrk.check([load])
-    return load.p50 * 1000
 
 
 def _check_stored(cluster: Cluster, name: str, acknowledged: int) -> None:

@@ -17,7 +17,7 @@ def measure(run: Run) -> Iterator[Figure]:
         servers.bytelog(database.stored(run, sizes[1])) as small,
     ):
         pairs = [*zip((large, small), sizes, strict=True)]
-        rounds = [[_follow(run, *pair) for pair in pairs] for _ in range(run.rounds + 1)]
+        rounds = [[follow(*pair, run.seconds) for pair in pairs] for _ in range(run.rounds + 1)]
     many, few = zip(*rounds[1:], strict=True)
     yield Figure(
         "follow a trace",
@@ -27,11 +27,12 @@ def measure(run: Run) -> Iterator[Figure]:
     )
 
 
-def _follow(run: Run, server: servers.Server, events: int) -> float:
+def follow(server: servers.Server, events: int, seconds: int) -> float:
+    """Return the median time in milliseconds, after a look that traces are whole."""
     traces = events // database.EVENTS_PER_TRACE
     found = server.get(f"{servers.EVENTS}/trace/{database.trace_id(traces - 1)}")["count"]
     if found != database.EVENTS_PER_TRACE:
         raise click.ClickException(f"a trace has {found} events")
-    load = wrk.follow(server, traces, run.seconds)
+    load = wrk.follow(server, traces, seconds)
     wrk.check([load])
     return load.p50 * 1000
