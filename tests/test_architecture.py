@@ -4,54 +4,88 @@ import ast
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "bytelog"
+MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Imports go down this list only, never up, and never within a line.
+# Packages and modules of the top folder, from the bottom to the top. Each imports only from lines
+# above its own.
 LAYERS = [
-    {"__main__", "testing"},
-    {"__init__"},
-    {"embed", "direct"},
-    {"docs"},
-    {"events", "health", "metrics", "openapi", "clients", "explorer", "cli"},
-    {"serve"},
-    {"connections"},
-    {"operations", "auth", "errors", "lanes", "bodies"},
-    {"rate_limit", "browsers", "places"},
-    {"idempotency", "transfer", "demo"},
-    {"keys", "store", "backup", "retention", "migrate"},
-    {"snapshots", "overview", "listing", "paths", "summary", "parameters", "projects", "records"},
-    {"schemas", "statements", "writer", "migrations"},
-    {"forms", "filters", "sources"},
-    {"selection", "expressions"},
-    {"models", "i_json"},
-    {"db"},
-    {"sqlite", "postgresql"},
-    {"file_lock", "partitions"},
-    {"backend"},
-    {"timestamps"},
     {"config"},
+    {"timestamps"},
+    {"backend"},
+    {"file_lock", "partitions"},
+    {"sqlite", "postgresql"},
+    {"db"},
+    {"models", "i_json"},
+    {"selection", "expressions"},
+    {"forms", "filters", "sources"},
+    {"schemas", "statements", "writer", "migrations"},
+    {"snapshots", "overview", "listing", "paths", "summary", "parameters", "projects", "records"},
+    {"keys", "store", "backup", "retention", "migrate"},
+    {"idempotency", "transfer", "demo"},
+    {"rate_limit", "browsers", "places"},
+    {"operations", "auth", "errors", "lanes", "bodies"},
+    {"connections"},
+    {"serve"},
+    {"events", "health", "metrics", "openapi", "clients", "explorer", "cli"},
+    {"docs"},
+    {"embed", "direct"},
+    {"__init__"},
+    {"__main__", "testing"},
 ]
-LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
+LEVEL = {unit: level for level, layer in enumerate(LAYERS) for unit in layer}
 
 
-def imported(path: Path) -> set[str]:
-    names: set[str] = set()
+def module_name(path: Path) -> str:
+    names = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+NAMES = {module_name(path): path for path in MODULES}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the modules of bytelog that a module imports anywhere, also within functions."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            found = [node.module] if node.module else [alias.name for alias in node.names]
-            names |= {name if name in LEVEL else "__init__" for name in found if name}
-    return names
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in NAMES)
+        elif isinstance(node, ast.ImportFrom) and (source := _source(path, node)) in NAMES:
+            modules = {f"{source}.{alias.name}" for alias in node.names}
+            yield from {name if name in NAMES else source for name in modules}
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
-def test_imports_go_one_way(path: Path) -> None:
-    upwards = {name for name in imported(path) if LEVEL[name] <= LEVEL[path.stem]}
+def _source(path: Path, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    folder = path.parents[node.level - 1].relative_to(ROOT).parts
+    return ".".join([*folder, *([node.module] if node.module else [])])
+
+
+def unit(name: str) -> str:
+    """Return the package of a module, or its own name if it lies in the top folder."""
+    return [*name.split("."), "__init__"][1]
+
+
+def test_every_module_belongs_to_a_layer() -> None:
+    assert {unit(name) for name in NAMES} == LEVEL.keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_imports_between_packages_go_one_way(name: str) -> None:
+    others = {other for other in imported(NAMES[name]) if unit(other) != unit(name)}
+    upwards = {other for other in others if LEVEL[unit(other)] >= LEVEL[unit(name)]}
     assert upwards == set()
+
+
+def test_imports_within_packages_go_one_way() -> None:
+    TopologicalSorter({name: set(imported(path)) for name, path in NAMES.items()}).prepare()
 
 
 @pytest.mark.parametrize(
