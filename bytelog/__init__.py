@@ -8,29 +8,18 @@ from typing import Any
 
 from flask import Flask
 
-from . import (
-    auth,
-    browsers,
-    cli,
-    clients,
-    db,
-    docs,
-    embed,
-    errors,
-    events,
-    explorer,
-    health,
-    metrics,
-    migrations,
-    openapi,
-    projects,
-    rate_limit,
-    writer,
-)
 from . import config as settings
-from .auth import Access, Authenticate
-from .backend import StorageError
+from . import direct
+from .api import errors, events, health, metrics, openapi, response_headers
+from .auth import bearer, projects, rate_limit
+from .auth.bearer import Access, Authenticate
+from .cli import commands
+from .clients import downloads
 from .direct import Bytelog
+from .migrations import upgrade
+from .storage import database, writer
+from .storage.backend import StorageError
+from .web import docs, explorer
 
 __all__ = ["Access", "Bytelog", "StorageError", "create_app", "init_app"]
 
@@ -51,22 +40,22 @@ def create_app(
     folder = settings.data_folder(config, instance_path)
     app = Flask(__name__, instance_path=str(folder), static_folder=None)
     settings.init_app(app, config)
-    db.init_app(app)
-    migrations.init_app(app)
+    database.init_app(app)
+    upgrade.init_app(app)
     writer.init_app(app)
     projects.init_app(app)
     metrics.init_app(app)
-    auth.init_app(app, authenticate)
+    bearer.init_app(app, authenticate)
     rate_limit.init_app(app)
-    browsers.init_app(app)
+    response_headers.init_app(app)
     errors.init_app(app)
     events.init_app(app)
     explorer.init_app(app)
     health.init_app(app)
     openapi.init_app(app)
-    clients.init_app(app)
+    downloads.init_app(app)
     docs.init_app(app)
-    cli.init_app(app)
+    commands.init_app(app)
     return app
 
 
@@ -83,5 +72,5 @@ def init_app(
     """
     hosts = {name: value for name, value in app.config.items() if name in settings.SETTINGS}
     service = create_app({**hosts, **(config or {})}, instance_path, authenticate)
-    embed.init_app(app, service)
+    direct.init_app(app, service)
     return service

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 from flask.cli import ScriptInfo
 
-from . import cli, create_app
+from . import create_app
+from .cli.commands import COMMANDS
 
 
 @click.group()
@@ -14,7 +15,7 @@ def bytelog() -> None:
     """Record business events and read them back."""
 
 
-for command in cli.COMMANDS:
+for command in COMMANDS:
     bytelog.add_command(command)
 
 

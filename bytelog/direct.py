@@ -1,4 +1,4 @@
-"""Events recorded and read from Python, in the same process, without HTTP."""
+"""bytelog inside another program: the API in a Flask application, and events without HTTP."""
 
 from __future__ import annotations
 
@@ -6,20 +6,52 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import Flask
 from marshmallow import ValidationError
-from werkzeug.exceptions import RequestEntityTooLarge
 
-from . import bodies, projects, store
-from .db import close_readers
-from .forms import LINES
-from .i_json import decode_object
-from .parameters import listing as listing_parameters
-from .parameters import load_selection
-from .schemas import EventFields
-from .writer import current_writer
+from .api.parameters import listing as listing_parameters
+from .api.parameters import load_selection
+from .auth import projects
+from .cli.keys import keys_group
+from .events import store
+from .events.batches import TooManyEvents, load_batch, load_event
+from .events.i_json import decode_object
+from .events.schemas import EventFields
+from .queries.formats import LINES
+from .storage.database import close_readers
+from .storage.writer import current_writer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+API = "/api/v1/events"
+
+
+def init_app(app: Flask, service: Flask) -> None:
+    """Put bytelog's application into a host, with its command `keys` if the host has none."""
+    app.extensions["bytelog"] = service
+    app.wsgi_app = Embedded(app.wsgi_app, service)  # type: ignore[method-assign]
+    if keys_group.name not in app.cli.commands:
+        app.cli.add_command(keys_group)
+
+
+class Embedded:
+    """WSGI middleware that hands the API's requests to bytelog and all others to the host.
+
+    bytelog stays an application of its own, so that the host's routes, error pages, request
+    hooks and database do not meet it.
+    """
+
+    def __init__(self, host: WSGIApplication, service: Flask) -> None:
+        self._host = host
+        self._service = service
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        is_api = f"{environ.get('PATH_INFO', '')}/".startswith(f"{API}/")
+        return (self._service if is_api else self._host)(environ, start_response)
 
 
 class Bytelog:
@@ -45,10 +77,11 @@ class Bytelog:
     def record_many(self, events: Iterable[Mapping[str, Any]], project: str = "default") -> None:
         """Store events, all or none, 1 to BYTELOG_BATCH_EVENTS; otherwise as `record` does."""
         with self._service.app_context():
+            limit = self._service.config["BYTELOG_BATCH_EVENTS"]
             try:
-                loaded = bodies.load_batch(partial(_loaded, event) for event in events)
-            except RequestEntityTooLarge as error:
-                raise ValidationError(str(error.description)) from error
+                loaded = load_batch((partial(_loaded, event) for event in events), limit)
+            except TooManyEvents as error:
+                raise ValidationError(str(error)) from error
             store.record(projects.opened(project), loaded)
 
     def events(self, *, project: str = "default", **parameters: Any) -> Iterator[dict[str, Any]]:
@@ -77,7 +110,7 @@ def _loaded(event: Mapping[str, Any]) -> EventFields:
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ValidationError(f"Not I-JSON: {error}.") from error
-    return bodies.load_event(text, partial(decode_object, text))
+    return load_event(text, partial(decode_object, text))
 
 
 def _plain(value: object) -> str:

@@ -22,7 +22,8 @@ from flask import Flask, appcontext_pushed
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from bytelog import create_app, keys
+from bytelog import create_app
+from bytelog.auth import keys
 
 pytest_plugins = ["browser", "explorer", "postgresql"]
 

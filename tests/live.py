@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 from conftest import CLICK, EVENTS, Server
 
 from bytelog import create_app
-from bytelog.backend import Row
-from bytelog.db import db
-from bytelog.writer import current_writer, insert
+from bytelog.storage.backend import Row
+from bytelog.storage.database import db
+from bytelog.storage.writer import current_writer, insert
 
 FIRST_DAY = date(2021, 8, 1)
 NAMES = ("click", "click", "paypal_payment", "sign_up")

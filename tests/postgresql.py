@@ -41,7 +41,7 @@ def shared_cluster(cluster_folder: Callable[[], Path]) -> Iterator[Cluster]:
 def new_database(shared_cluster: Cluster) -> Callable[[], str]:
     """Make an empty database of bytelog's, and return its name."""
     from bytelog import create_app
-    from bytelog.db import db
+    from bytelog.storage.database import db
 
     shared_cluster.sql("CREATE DATABASE empty")
     with tempfile.TemporaryDirectory() as folder:

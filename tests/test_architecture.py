@@ -17,26 +17,14 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Packages and modules of the top folder, from the bottom to the top. Each imports only from lines
 # above its own.
 LAYERS = [
-    {"config"},
-    {"timestamps"},
-    {"backend"},
-    {"file_lock", "partitions"},
-    {"sqlite", "postgresql"},
-    {"db"},
-    {"models", "i_json"},
-    {"selection", "expressions"},
-    {"forms", "filters", "sources"},
-    {"schemas", "statements", "writer", "migrations"},
-    {"snapshots", "overview", "listing", "paths", "summary", "parameters", "projects", "records"},
-    {"keys", "store", "backup", "retention", "migrate"},
-    {"idempotency", "transfer", "demo"},
-    {"rate_limit", "browsers", "places"},
-    {"operations", "auth", "errors", "lanes", "bodies"},
-    {"connections"},
-    {"serve"},
-    {"events", "health", "metrics", "openapi", "clients", "explorer", "cli"},
-    {"docs"},
-    {"embed", "direct"},
+    {"config", "timestamps"},
+    {"storage"},
+    {"migrations", "queries", "auth"},
+    {"events"},
+    {"maintenance", "api"},
+    {"server"},
+    {"cli", "clients"},
+    {"web", "direct"},
     {"__init__"},
     {"__main__", "testing"},
 ]
@@ -84,6 +72,16 @@ def test_imports_between_packages_go_one_way(name: str) -> None:
     assert upwards == set()
 
 
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.glob("*/__init__.py")), ids=lambda path: path.parent.name
+)
+def test_a_package_says_in_five_lines_what_it_holds_and_imports(path: Path) -> None:
+    (statement,) = ast.parse(path.read_text()).body
+    assert isinstance(statement, ast.Expr)
+    assert len(path.read_text().splitlines()) <= 5
+    assert "mport" in path.read_text()
+
+
 def test_imports_within_packages_go_one_way() -> None:
     TopologicalSorter({name: set(imported(path)) for name, path in NAMES.items()}).prepare()
 
@@ -91,10 +89,10 @@ def test_imports_within_packages_go_one_way() -> None:
 @pytest.mark.parametrize(
     ("module", "stranger"),
     [
-        ("schemas", "flask"),
-        ("schemas", "sqlalchemy"),
-        ("store", "flask"),
-        ("i_json", "marshmallow"),
+        ("events/schemas", "flask"),
+        ("events/schemas", "sqlalchemy"),
+        ("events/store", "flask"),
+        ("events/i_json", "marshmallow"),
     ],
 )
 def test_a_layer_does_not_know_what_is_not_its_business(module: str, stranger: str) -> None:
@@ -102,11 +100,11 @@ def test_a_layer_does_not_know_what_is_not_its_business(module: str, stranger: s
     assert f"from {stranger}" not in (PACKAGE / f"{module}.py").read_text()
 
 
-def test_only_db_knows_flask_sqlalchemy() -> None:
+def test_only_the_database_module_knows_flask_sqlalchemy() -> None:
     knowing = [
         path.name for path in PACKAGE.rglob("*.py") if "flask_sqlalchemy" in path.read_text()
     ]
-    assert knowing == ["db.py"]
+    assert knowing == ["database.py"]
 
 
 def test_the_wheel_holds_the_package_whole_and_nothing_else(tmp_path: Path) -> None:

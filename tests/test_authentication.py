@@ -12,7 +12,8 @@ import pytest
 from conftest import CLICK, EVENTS, Person, Server, wait_for
 from flask import Flask
 
-from bytelog import create_app, keys
+from bytelog import create_app
+from bytelog.auth import keys
 
 pytestmark = pytest.mark.each_database
 

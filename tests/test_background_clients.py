@@ -15,8 +15,9 @@ from conftest import EVENTS, Server
 from flask import Flask
 from live import make_history
 
-from bytelog.clients import MEDIA_TYPES, bytelog
+from bytelog.clients import bytelog
 from bytelog.clients.bytelog import BytelogError, BytelogHandler, Client
+from bytelog.clients.downloads import MEDIA_TYPES
 
 FOLDER = Path(bytelog.__file__).parent
 

@@ -16,8 +16,8 @@ from flask import Flask
 from live import make_history, posting
 from test_faults import disk as disk
 
-from bytelog import snapshots
-from bytelog.writer import current_writer
+from bytelog.maintenance import snapshots
+from bytelog.storage.writer import current_writer
 
 DAYS = 40
 

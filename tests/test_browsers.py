@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from bytelog import create_app
-from bytelog.browsers import SECURITY_HEADERS
+from bytelog.api.response_headers import SECURITY_HEADERS
 from bytelog.config import MAX_BODY_BYTES, NUMBERS, UPLOAD_BYTES, SetupError
 
 SHOP = "https://shop.example"

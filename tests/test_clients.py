@@ -17,7 +17,9 @@ import pytest
 from conftest import Server, close
 from unruly import Proxy, proxy
 
-from bytelog import clients, create_app, keys
+from bytelog import create_app
+from bytelog.auth import keys
+from bytelog.clients import downloads as clients
 
 FOLDER = Path(__file__).parent / "clients"
 CASES: dict[str, Any] = json.loads((FOLDER / "cases.json").read_text())

@@ -10,7 +10,7 @@ from pathlib import Path
 from command import Bytelog
 from conftest import EVENTS, Server, wait_for
 
-from bytelog import demo
+from bytelog.maintenance import demo
 
 END = datetime(2026, 3, 4, 12, tzinfo=UTC)
 

@@ -13,7 +13,8 @@ from conftest import CLICK, Person
 from flask import Flask
 from marshmallow import ValidationError
 
-from bytelog import Bytelog, StorageError, create_app, init_app, projects
+from bytelog import Bytelog, StorageError, create_app, init_app
+from bytelog.auth import projects
 
 pytestmark = pytest.mark.each_database
 

@@ -20,11 +20,12 @@ from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 
-from bytelog import config, create_app, keys
-from bytelog.browsers import PAGE_POLICY
-from bytelog.cli import COMMANDS
-from bytelog.docs import LANGUAGES
-from bytelog.openapi import document
+from bytelog import config, create_app
+from bytelog.api.openapi import document
+from bytelog.api.response_headers import PAGE_POLICY
+from bytelog.auth import keys
+from bytelog.cli.commands import COMMANDS
+from bytelog.web.docs import LANGUAGES
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 PROGRAMS = Path(sys.executable).parent
@@ -243,7 +244,7 @@ def test_every_field_and_error_is_on_the_page(app: Flask, page: str) -> None:
 
 
 def test_a_new_field_shows_up(page: str, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bytelog import schemas
+    from bytelog.events import schemas
 
     colour = schemas.Text(metadata={"description": "Its colour."})
     monkeypatch.setitem(schemas.EventSchema._declared_fields, "colour", colour)  # noqa: SLF001

@@ -9,7 +9,7 @@ from conftest import Person
 from flask import Flask
 
 from bytelog import config
-from bytelog.cli import COMMANDS
+from bytelog.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -53,9 +53,9 @@ def test_every_command_and_option_is_documented() -> None:
                 assert option.opts[0] in README, f"{name} {option.opts[0]}"
 
 
-def test_every_module_is_in_the_layout_and_every_named_file_exists() -> None:
-    for module in (ROOT / "bytelog").glob("*.py"):
-        assert f"| `bytelog/{module.name}` |" in README
+def test_every_package_is_in_the_layout_and_every_named_file_exists() -> None:
+    for package in (ROOT / "bytelog").glob("*/__init__.py"):
+        assert f"| `bytelog/{package.parent.name}/` |" in README
     for name in re.findall(r"`((?:tests|bytelog)/[\w/]+(?:\.py|/)?)`", README):
         assert (ROOT / name).exists(), name
 

@@ -4,8 +4,8 @@ import pytest
 from conftest import CLICK, EVENTS, Person, Server
 from flask import Flask
 
-from bytelog import store
-from bytelog.backend import StorageBusy, StorageError, StorageFull
+from bytelog.events import store
+from bytelog.storage.backend import StorageBusy, StorageError, StorageFull
 
 pytestmark = pytest.mark.each_database
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import CLICK, EVENTS, Server, wait_for
 
-from bytelog import migrations
-from bytelog.cli import COMMANDS
+from bytelog.cli.commands import COMMANDS
+from bytelog.migrations import upgrade as migrations
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = Path(__file__).parent / "samples"

@@ -18,9 +18,9 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server
 
 from bytelog import create_app, timestamps
-from bytelog.backend import Row
-from bytelog.db import db
-from bytelog.writer import current_writer, insert
+from bytelog.storage.backend import Row
+from bytelog.storage.database import db
+from bytelog.storage.writer import current_writer, insert
 
 WIRE_BYTES = 150 * 1024
 PAINT_MILLISECONDS = 200

@@ -12,7 +12,8 @@ from conftest import CLICK, EVENTS, Person, close
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from bytelog import create_app, keys
+from bytelog import create_app
+from bytelog.auth import keys
 from bytelog.config import MAX_HEADER_BYTES, MAX_ID, MAX_MEMBER_DEPTH, MAX_MEMBERS, MIN_ID
 
 pytestmark = pytest.mark.each_database

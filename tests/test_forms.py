@@ -14,8 +14,8 @@ from werkzeug.test import TestResponse
 
 from bytelog import create_app
 from bytelog.config import MAX_ID, MIN_ID
-from bytelog.forms import FORMULA_STARTS
-from bytelog.writer import current_writer
+from bytelog.queries.formats import FORMULA_STARTS
+from bytelog.storage.writer import current_writer
 
 pytestmark = pytest.mark.each_database
 

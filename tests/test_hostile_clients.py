@@ -19,8 +19,8 @@ from bytelog import create_app
 from bytelog.config import CONNECTIONS, READING_THREADS, SPARE_THREADS
 
 # Settings are Python, and so can make the wait short.
-IMPATIENT = """from bytelog import connections
-connections.KEEP_ALIVE_SECONDS = connections.STALLED_SECONDS = 3
+IMPATIENT = """from bytelog.server import channel
+channel.KEEP_ALIVE_SECONDS = channel.STALLED_SECONDS = 3
 """
 BODY = json.dumps(CLICK).encode()
 AUTHORIZED = f"Host: x\r\nAuthorization: Bearer {Server.key}\r\n".encode()

@@ -16,13 +16,14 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from bytelog import timestamps
-from bytelog.writer import Gathered, KeyReused, Once, current_writer
+from bytelog.storage.writer import Gathered, KeyReused, Once, current_writer
 
 pytestmark = pytest.mark.each_database
 
 DIES_BEFORE_THE_ANSWER = """
 import os, signal
-from bytelog import __main__, store
+from bytelog import __main__
+from bytelog.events import store
 record = store.record
 def record_and_die(*arguments):
     record(*arguments)

@@ -18,7 +18,7 @@ from conftest import CLICK, EVENTS, Server, wait_for
 
 from bytelog import create_app
 from bytelog.config import SetupError
-from bytelog.writer import current_writer
+from bytelog.storage.writer import current_writer
 
 PROGRAM = Path(sys.executable).with_name("litestream")
 BATCH = 200

@@ -12,9 +12,10 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import NullPool, create_engine, inspect
 
-from bytelog import create_app, migrations
-from bytelog.backend import UnusableDatabase
-from bytelog.db import Base, db
+from bytelog import create_app
+from bytelog.migrations import upgrade as migrations
+from bytelog.storage.backend import UnusableDatabase
+from bytelog.storage.database import Base, db
 
 
 def columns(path: Path) -> dict[str, object]:

@@ -32,12 +32,13 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
-from bytelog import schemas, store, timestamps
-from bytelog.backend import StorageBusy, StorageFull
+from bytelog import timestamps
+from bytelog.api.openapi import document
+from bytelog.api.parameters import ListingParameters
 from bytelog.config import MAX_BODY_BYTES, MAX_ID, MAX_TEXT_LENGTH
-from bytelog.openapi import document
-from bytelog.parameters import ListingParameters
-from bytelog.writer import KeyReused, UnderWay
+from bytelog.events import schemas, store
+from bytelog.storage.backend import StorageBusy, StorageFull
+from bytelog.storage.writer import KeyReused, UnderWay
 
 SQLITE_CASES = 50_000 if LONG else 2000
 CASES = {"sqlite": SQLITE_CASES, "postgresql": SQLITE_CASES // 10}

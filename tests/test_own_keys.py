@@ -7,7 +7,8 @@ import pytest
 from conftest import CLICK, EVENTS, Person
 from flask import Flask
 
-from bytelog import Access, Bytelog, create_app, init_app, keys
+from bytelog import Access, Bytelog, create_app, init_app
+from bytelog.auth import keys
 
 pytestmark = pytest.mark.each_database
 

@@ -13,10 +13,10 @@ from sqlalchemy import event, select
 from werkzeug.test import TestResponse
 
 from bytelog.config import MAX_LIMIT
-from bytelog.db import db, fetch
-from bytelog.models import Project
-from bytelog.selection import CURSOR_PATTERN
-from bytelog.writer import current_writer
+from bytelog.queries.selection import CURSOR_PATTERN
+from bytelog.storage.database import db, fetch
+from bytelog.storage.models import Project
+from bytelog.storage.writer import current_writer
 
 pytestmark = pytest.mark.each_database
 

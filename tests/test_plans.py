@@ -14,10 +14,10 @@ from test_pages import ORDERS, following, get, ids
 from test_streaming import fill
 
 from bytelog import create_app
-from bytelog.backend import Row
 from bytelog.config import MAX_LIMIT
-from bytelog.db import db
-from bytelog.writer import current_writer, insert
+from bytelog.storage.backend import Row
+from bytelog.storage.database import db
+from bytelog.storage.writer import current_writer, insert
 
 MANY = 200_000
 PATHS = (EVENTS, f"{EVENTS}/trace/1")

@@ -24,10 +24,10 @@ from sqlalchemy import inspect
 from test_proxies import Proxy
 
 from bytelog import create_app
-from bytelog.backend import UnusableDatabase
 from bytelog.config import COPY_EVENTS, PARTITION_DAYS
-from bytelog.db import db
-from bytelog.migrations import HEAD
+from bytelog.migrations.upgrade import HEAD
+from bytelog.storage.backend import UnusableDatabase
+from bytelog.storage.database import db
 
 TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 

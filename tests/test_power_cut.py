@@ -73,8 +73,8 @@ class RecordedServer(Server):
 class WeakenedServer(RecordedServer):
     program = (
         "-c",
-        "import bytelog.__main__, bytelog.sqlite\n"
-        "bytelog.sqlite.PRAGMAS['synchronous'] = 'NORMAL'\n"
+        "import bytelog.__main__, bytelog.storage.sqlite\n"
+        "bytelog.storage.sqlite.PRAGMAS['synchronous'] = 'NORMAL'\n"
         "bytelog.__main__.main()",
     )
 

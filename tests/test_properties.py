@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from bytelog import create_app, keys
+from bytelog import create_app
+from bytelog.auth import keys
 from bytelog.config import MAX_ID, MAX_TEXT_LENGTH, MIN_ID
 
 pytestmark = pytest.mark.each_database

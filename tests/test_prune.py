@@ -19,8 +19,9 @@ from flask import Flask
 from live import TODAY, day, make_history, posting
 from sqlalchemy import create_engine
 
-from bytelog import create_app, retention
-from bytelog.writer import current_writer
+from bytelog import create_app
+from bytelog.maintenance import retention
+from bytelog.storage.writer import current_writer
 
 DAYS = 20
 MIDDLE = day(DAYS // 2)

@@ -12,7 +12,7 @@ from benchmarks.cluster import Cluster
 from conftest import CLICK, EVENTS, Server, wait_for
 
 from bytelog import create_app
-from bytelog.backend import UnusableDatabase
+from bytelog.storage.backend import UnusableDatabase
 
 WRITERS = 4
 METRICS_KEY = "prometheus"

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from bytelog import create_app, db
+from bytelog import create_app
+from bytelog.storage import database as db
 
 
 def database(app: Flask) -> str:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from bytelog import timestamps
-from bytelog.i_json import InvalidJSON
-from bytelog.schemas import load_event
-from bytelog.sources import SOURCES
+from bytelog.events.i_json import InvalidJSON
+from bytelog.events.schemas import load_event
+from bytelog.maintenance.import_sources import SOURCES
 
 SEGMENT = [
     (

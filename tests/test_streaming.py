@@ -10,9 +10,9 @@ from conftest import CLICK, EVENTS, Server, wait_for
 from flask import Flask
 
 from bytelog import create_app
-from bytelog.backend import Row, StorageError
 from bytelog.config import PAGE_EVENTS
-from bytelog.writer import current_writer, insert
+from bytelog.storage.backend import Row, StorageError
+from bytelog.storage.writer import current_writer, insert
 
 pytestmark = pytest.mark.each_database
 

@@ -19,7 +19,7 @@ from test_streaming import fill, start_listing
 
 from bytelog import create_app
 from bytelog.config import POLL_SECONDS
-from bytelog.writer import current_writer
+from bytelog.storage.writer import current_writer
 
 pytestmark = pytest.mark.each_database
 

@@ -10,9 +10,9 @@ from conftest import CLICK, EVENTS, Person
 from flask import Flask
 from sqlalchemy import event
 
-from bytelog.backend import Row, StorageBusy
-from bytelog.db import db
-from bytelog.writer import Gathered, current_writer, pause
+from bytelog.storage.backend import Row, StorageBusy
+from bytelog.storage.database import db
+from bytelog.storage.writer import Gathered, current_writer, pause
 
 ROW: Row = (1, 1, "click", "03775690", "2021-08-15T23:41:41.507Z", "{}")
 

@@ -15,10 +15,12 @@ import click
 from flask import Flask
 from sqlalchemy import Connection
 
-from .. import backup, overview, retention, snapshots, timestamps
-from ..backend import StorageBusy, StorageError
+from .. import timestamps
 from ..config import NICENESS
-from ..db import backend, db
+from ..maintenance import backup, inspection, retention, snapshots
+from ..maintenance.inspection import Findings
+from ..storage.backend import StorageBusy, StorageError
+from ..storage.database import backend, db
 from . import chart
 from .options import Date, progress, with_service
 
@@ -105,7 +107,7 @@ def stats(_: Flask) -> None:
     """Show how many events there are, by project, name and day, and the size on disk."""
     os.nice(NICENESS)
     with snapshots.of_service() as connection:
-        days = list(overview.days(connection))
+        days = list(inspection.days(connection))
         projects = _names_by_day(connection, days)
         sizes = _sizes(connection)
     click.echo(f"Database: {_own_name()}\n{sizes}")
@@ -119,7 +121,7 @@ def stats(_: Flask) -> None:
 
 
 @with_service
-def _look_into_own(_: Flask) -> tuple[str, overview.Findings]:
+def _look_into_own(_: Flask) -> tuple[str, Findings]:
     return _own_name(), _look_into(_own_name(), snapshots.of_service())
 
 
@@ -129,17 +131,17 @@ def _own_name() -> str:
 
 def _sizes(connection: Connection) -> str:
     if connection.dialect.name == "postgresql":
-        return f"Size: {_megabytes(overview.bytes_of_server(connection))}"
+        return f"Size: {_megabytes(inspection.bytes_of_server(connection))}"
     file = snapshots.own_file()
-    size, free = _megabytes(file.stat().st_size), _megabytes(overview.free_bytes(connection))
+    size, free = _megabytes(file.stat().st_size), _megabytes(inspection.free_bytes(connection))
     log = _megabytes(file.with_name(f"{file.name}-wal").stat().st_size)
     return f"Size: {size}, of which {free} are free\nLog: {log}"
 
 
-def _look_into(file: Path | str, snapshot: AbstractContextManager[Connection]) -> overview.Findings:
-    def look() -> overview.Findings:
+def _look_into(file: Path | str, snapshot: AbstractContextManager[Connection]) -> Findings:
+    def look() -> Findings:
         with snapshot as connection:
-            return overview.findings(connection)
+            return inspection.findings(connection)
 
     try:
         return snapshots.interruptible(look)
@@ -179,12 +181,12 @@ def _shrink() -> None:
 
 
 def _names_by_day(
-    connection: Connection, days: list[overview.Day]
+    connection: Connection, days: list[inspection.Day]
 ) -> dict[str, dict[str, Counter[str]]]:
     projects: dict[str, dict[str, Counter[str]]] = {}
     with progress(sum(day.events for day in days), "Counting") as bar:
         for day in days:
-            projects.setdefault(day.project, {})[day.day] = overview.names(connection, day)
+            projects.setdefault(day.project, {})[day.day] = inspection.names(connection, day)
             bar.update(day.events)
     return projects
 

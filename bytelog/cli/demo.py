@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 from flask import Flask
 
-from .. import demo as shop
-from .. import keys, store, timestamps
+from .. import timestamps
+from ..auth import keys
+from ..events import store
+from ..maintenance import demo as shop
 from .options import with_service
 
 

@@ -14,11 +14,13 @@ from typing import IO, Any
 import click
 from flask import Flask
 
-from .. import projects, records, store
+from ..auth import projects
 from ..config import MAX_TEXT_LENGTH
-from ..forms import CSV, LINES
-from ..selection import Selection
-from ..transfer import Import, ImportUnderWay, WrongLine, replacement
+from ..events import store
+from ..maintenance import import_lines
+from ..maintenance.imports import Import, ImportUnderWay, WrongLine, replacement
+from ..queries.formats import CSV, LINES
+from ..queries.selection import Selection
 from .options import Date, name, progress, with_service
 
 FORMS = {"ndjson": LINES, "csv": CSV}
@@ -82,8 +84,8 @@ def export_events(_: Flask, /, file: str, project: str, form: str, **wanted: Any
 @click.option(
     "--from",
     "source",
-    type=click.Choice(records.FORMATS),
-    default=records.OWN,
+    type=click.Choice(import_lines.FORMATS),
+    default=import_lines.OWN,
     show_default=True,
     help="Which system wrote FILE.",
 )

@@ -7,7 +7,8 @@ from datetime import datetime
 import click
 from flask import Flask
 
-from .. import keys, timestamps
+from .. import timestamps
+from ..auth import keys
 from .options import Date, name, with_service
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 from flask import Flask
 
-from ..backend import StorageError
-from ..db import db, other
-from ..migrate import Migration
+from ..maintenance.to_postgresql import Migration
+from ..storage.backend import StorageError
+from ..storage.database import db, other
 from .options import progress, with_service
 
 

@@ -14,8 +14,8 @@ from flask import Flask
 from flask.cli import ScriptInfo
 
 from .. import timestamps
-from ..backend import StorageError
 from ..config import MAX_TEXT_LENGTH, SetupError
+from ..storage.backend import StorageError
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar

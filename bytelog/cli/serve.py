@@ -6,7 +6,7 @@ import click
 from flask import Flask
 
 from ..config import READING_THREADS
-from ..serve import AccessLog, Server, set_up_logging
+from ..server.server import AccessLog, Server, set_up_logging
 from .options import with_service
 
 

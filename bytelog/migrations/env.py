@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from bytelog.db import Base
-from bytelog.migrations import VERSION_TABLE
+from bytelog.migrations.upgrade import VERSION_TABLE
+from bytelog.storage.database import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -15,10 +15,10 @@ from typing import cast
 import click
 
 from bytelog import create_app
-from bytelog.backend import Row
-from bytelog.db import db
+from bytelog.storage.backend import Row
+from bytelog.storage.database import db
+from bytelog.storage.writer import current_writer
 from bytelog.timestamps import format_utc
-from bytelog.writer import current_writer
 
 from .figures import Run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bytelog.selection import Cursor
+from bytelog.queries.selection import Cursor
 
 from . import database, servers, wrk
 from .figures import Figure, Run, versus

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from bytelog import migrations, partitions, postgresql
-from bytelog.backend import Row
-from bytelog.db import backend, other
+from bytelog.migrations import upgrade as migrations
+from bytelog.storage import partitions, postgresql
+from bytelog.storage.backend import Row
+from bytelog.storage.database import backend, other
 
 from . import database, servers, trace, wrk
 from .cluster import USER, Cluster

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
-from bytelog.backend import Row
+from bytelog.storage.backend import Row
 
 from . import database, wrk
 from .figures import Run

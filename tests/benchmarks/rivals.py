@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from bytelog.backend import Row
+from bytelog.storage.backend import Row
 
 from . import database, servers
 from .figures import Run

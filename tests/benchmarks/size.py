@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from bytelog.backend import Row
+from bytelog.storage.backend import Row
 from bytelog.timestamps import format_utc
 
 from . import database

@@ -1,0 +1,125 @@
+"""Errors as the API tells them: one shape, made in one place.
+
+`{"error": "<short text>"}`, or for a client that prefers `application/problem+json` the same
+with the members of RFC 9457 and `errors`, which names each bad field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+from urllib.parse import quote
+
+from flask import Flask, Response, current_app, request
+from marshmallow import ValidationError
+from marshmallow.exceptions import SCHEMA
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.exceptions import (
+    BadRequest,
+    Conflict,
+    HTTPException,
+    InternalServerError,
+    ServiceUnavailable,
+    UnprocessableEntity,
+)
+
+from ..config import PROBLEMS, RETRY_AFTER_SECONDS
+from ..storage.backend import StorageBusy, StorageError, StorageFull
+from ..storage.writer import KeyReused, UnderWay
+from . import idempotency
+
+PROBLEM = "application/problem+json"
+
+
+class InsufficientStorage(HTTPException):
+    """The disk is full."""
+
+    code = 507
+    description = "The server's disk is full. Nothing was stored; try again when there is room."
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of the application in the API's way."""
+    app.register_error_handler(HTTPException, answer)
+    app.register_error_handler(ValidationError, _invalid)
+    app.register_error_handler(StorageError, _not_stored)
+    app.register_error_handler(UnderWay, _under_way)
+    app.register_error_handler(KeyReused, _key_reused)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def answer(error: HTTPException, problems: list[dict[str, str]] | None = None) -> Response:
+    """Return the answer for an HTTP error, with the headers that the error owes."""
+    response = Response(status=error.code, headers=error.get_headers(request.environ))
+    content: dict[str, Any] = {"error": "validation error" if problems else error.name.lower()}
+    response.mimetype = "application/json"
+    if _prefers_problem(request.accept_mimetypes):
+        response.mimetype = PROBLEM
+        content = _details(error) | content | ({"errors": problems} if problems else {})
+    response.set_data(json.dumps(content))
+    return response
+
+
+def _details(error: HTTPException) -> dict[str, Any]:
+    return {
+        "type": "about:blank",
+        "title": error.name,
+        "status": error.code,
+        "detail": error.description,
+    }
+
+
+def _prefers_problem(accept: MIMEAccept) -> bool:
+    named = PROBLEM in list(accept.values())
+    return named and accept[PROBLEM] >= accept["application/json"] and accept[PROBLEM] > 0
+
+
+def _invalid(error: ValidationError) -> Response:
+    messages: dict[Any, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
+    detail = "The request was not understood; `errors` says why."
+    return answer(BadRequest(detail), list(islice(_problems(messages), PROBLEMS)))
+
+
+def _problems(messages: dict[Any, Any], *path: Any) -> Iterator[dict[str, str]]:
+    for name, details in messages.items():
+        place = path if name == SCHEMA else (*path, name)
+        if isinstance(details, dict):
+            yield from _problems(details, *place)
+            continue
+        for detail in details:
+            yield {**_place(place), "detail": detail}
+
+
+def _place(path: tuple[Any, ...]) -> dict[str, str]:
+    if path == (idempotency.HEADER,):
+        return {"header": idempotency.HEADER}
+    if request.method != "POST":
+        return {"parameter": ".".join(path)}
+    names = (str(name).replace("~", "~0").replace("/", "~1") for name in path)  # RFC 6901
+    return {"pointer": "#" + "".join(f"/{quote(name, safe='~')}" for name in names)}
+
+
+def _not_stored(error: StorageError) -> Response:
+    current_app.logger.error("%s: %s", type(error).__name__, error)
+    if isinstance(error, StorageFull):
+        return answer(InsufficientStorage())
+    cause = "is busy" if isinstance(error, StorageBusy) else "failed"
+    detail = f"The database {cause}. Nothing was stored; try again."
+    return answer(ServiceUnavailable(detail, retry_after=RETRY_AFTER_SECONDS))
+
+
+def _under_way(_: UnderWay) -> Response:
+    detail = "The first request with this Idempotency-Key has not been answered yet; try again."
+    return answer(Conflict(detail))
+
+
+def _key_reused(_: KeyReused) -> Response:
+    detail = "This Idempotency-Key came before, with another body; give each event a new one."
+    return answer(UnprocessableEntity(detail))
+
+
+def _unexpected(error: Exception) -> Response:
+    current_app.logger.exception("unexpected error")
+    return answer(InternalServerError())

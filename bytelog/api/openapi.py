@@ -1,0 +1,127 @@
+"""`/openapi.json`: the API as OpenAPI 3.1 tells it, generated from the schemas.
+
+A new field or parameter of a schema shows up by itself; a new endpoint needs an entry in
+`operations.py`, under the name of its view.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Flask, current_app, request
+from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.wrappers import Response
+
+from ..config import MAX_BODY_BYTES
+from . import operations, response_schemas
+from .errors import PROBLEM
+from .operations import JSON
+
+if TYPE_CHECKING:
+    from apispec import APISpec
+
+blueprint = Blueprint("openapi", __name__)
+
+_ABOUT = """\
+Applications post business events; people and programs read them back by date, or follow one trace
+id through the business logic.
+
+Every error is `{"error": "<short text>"}`, or, for a client that sends
+`Accept: application/problem+json`, a problem of RFC 9457. A path answers a method that it does not
+have with 405 and `Allow`.
+"""
+
+_ERRORS = {
+    400: "A field, a parameter or a header is missing, unknown or not valid.",
+    401: "There is no API key, or one that is malformed, unknown, expired or revoked.",
+    403: "The API key lacks the scope that the request needs.",
+    404: "The path ends before the trace id.",
+    409: "The first request with this `Idempotency-Key` has not been answered yet; try again.",
+    413: f"The body is larger than {MAX_BODY_BYTES} bytes, or a batch has more than it may.",
+    415: "The body is not said to be JSON.",
+    422: "This `Idempotency-Key` came before, with another body.",
+    429: "There were too many requests with this API key; try again later.",
+    503: "The database is busy or failed, or too many long listings are being read; try again.",
+    507: "The server's disk is full; nothing was stored.",
+}
+
+_CHALLENGE = {
+    "WWW-Authenticate": {
+        "description": "Which key is asked for, and what is wrong with the one sent (RFC 6750).",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^Bearer "},
+    }
+}
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "How many seconds to wait.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+_HEADERS = {401: _CHALLENGE, 403: _CHALLENGE, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
+
+
+def init_app(app: Flask) -> None:
+    """Add the endpoint to the application."""
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/openapi.json")
+def describe_api() -> Response:
+    """Send the document; its server is the place that was asked for it, under whatever prefix."""
+    made = current_app.extensions
+    if "bytelog.openapi" not in made:
+        made["bytelog.openapi"] = document(current_app)
+    servers = [{"url": request.script_root or "/"}]
+    return Response(json.dumps(made["bytelog.openapi"] | {"servers": servers}), mimetype=JSON)
+
+
+def document(app: Flask) -> dict[str, Any]:
+    """Return the OpenAPI document of an application's endpoints, without its servers."""
+    spec = _specification()
+    described = operations.described()
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint in described:
+            name = {"operationId": rule.endpoint.rpartition(".")[2]}
+            # HTTP gives the other two to every path that has GET.
+            methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+            details = name | described[rule.endpoint]
+            spec.path(path, operations=dict.fromkeys(map(str.lower, methods), details))
+    return spec.to_dict()
+
+
+def _specification() -> APISpec:
+    # Not at the top: few servers are asked for the document, and all want to start fast.
+    from apispec import APISpec
+    from apispec.ext.marshmallow import MarshmallowPlugin
+
+    plugin: Any = MarshmallowPlugin()
+    spec = APISpec("bytelog", "1", "3.1.0", [plugin], info={"description": _ABOUT})
+    plugin.converter.add_attribute_function(_json_schema)
+    spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
+    for status in _ERRORS:
+        spec.components.response(operations.name(status), _error(status))
+    return spec
+
+
+def _json_schema(_: object, field: object, ret: dict[str, Any]) -> dict[str, Any]:
+    # What is said of one field wins over what is said of its kind.
+    return getattr(field, "json_schema", {}) | ret
+
+
+def _error(status: int) -> dict[str, Any]:
+    title = HTTP_STATUS_CODES[status]
+    short = {"error": "validation error" if status == 400 else title.lower()}
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": _ERRORS[status]}
+    return {
+        "description": _ERRORS[status],
+        "headers": _HEADERS.get(status, {}),
+        "content": {
+            JSON: {"schema": response_schemas.ErrorSchema, "example": short},
+            PROBLEM: {"schema": response_schemas.ProblemSchema, "example": problem | short},
+        },
+    }

@@ -1,0 +1,145 @@
+"""Who may do what: the bearer token of a request, and what it opens (RFC 6750).
+
+An application that bytelog is embedded in may decide that itself, by the hook `authenticate`.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial, wraps
+from http import HTTPStatus
+from typing import Any, Concatenate, ParamSpec, cast
+
+from flask import Flask, current_app, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+from ..config import KEY_CACHE_SECONDS, KEY_CACHE_SIZE
+from ..storage.models import DEFAULT_PROJECT_ID
+from . import keys, projects, rate_limit
+from .keys import Grant
+
+P = ParamSpec("P")
+View = Callable[Concatenate[int, P], Response]
+
+_configured = Grant(0, DEFAULT_PROJECT_ID, frozenset(keys.SCOPES))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the hook `authenticate` lets a request do: `read` or `write`, or both, in a project.
+
+    The project is named, and comes into being if it is new. BYTELOG_RATE_LIMIT counts the requests
+    of each `user` of it, and without one all of the project together.
+    """
+
+    project: str
+    scopes: Collection[str]
+    user: str = ""
+
+
+Authenticate = Callable[[str | None, dict[str, Any]], Access | None]
+"""Tells what the bearer token of a request opens, None if the request has none, with the request's
+WSGI environment; returns None to refuse."""
+
+
+class Denied(HTTPException):
+    """The request carries no key, a bad one, or one without the scope (RFC 6750 section 3)."""
+
+    def __init__(self, code: HTTPStatus, description: str, **attributes: str) -> None:
+        super().__init__(description)
+        self.code = code
+        values = {"realm": "bytelog", **attributes}
+        self._challenge = "Bearer " + ", ".join(f'{name}="{it}"' for name, it in values.items())
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        """Return the headers of the answer, the challenge among them."""
+        return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", self._challenge)]
+
+
+class KeyCache:
+    """The keys that were valid a moment ago, so that most requests ask no database."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Grant, float]] = {}
+
+    def find(self, key: str) -> Grant | None:
+        """Return what a key opens, None if it opens nothing."""
+        grant, trusted_until = self._known.get(key, (None, 0.0))
+        if time.monotonic() < trusted_until:
+            return grant
+        grant = _look_up(key)
+        self._known.pop(key, None)
+        if grant:
+            if len(self._known) >= KEY_CACHE_SIZE:
+                self._known.clear()
+            self._known[key] = (grant, time.monotonic() + KEY_CACHE_SECONDS)
+        return grant
+
+
+def init_app(app: Flask, authenticate: Authenticate | None) -> None:
+    """Let the hook decide who may do what; without one, the keys that the database has."""
+    app.extensions["bytelog.grant"] = partial(_granted, authenticate) if authenticate else _held
+    app.extensions["bytelog.keys"] = KeyCache()
+
+
+def requires(scope: str) -> Callable[[View[P]], Callable[P, Response]]:
+    """Open a view to keys with a scope, and give it the key's project as its first argument."""
+
+    def decorate(view: View[P]) -> Callable[P, Response]:
+        @wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
+            return view(_authorized(scope).project_id, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def _authorized(scope: str) -> Grant:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    # WSGI hands over bytes as Latin-1 (PEP 3333).
+    key = token.strip(" \t").encode("latin-1").decode("utf-8", "surrogateescape")
+    grant = current_app.extensions["bytelog.grant"](key if scheme.lower() == "bearer" else None)
+    if grant is None:
+        raise _unauthorized(scheme)
+    rate_limit.count(grant.holder)
+    if scope not in grant.scopes:
+        detail = f"The API key lacks the scope `{scope}`."
+        raise Denied(HTTPStatus.FORBIDDEN, detail, error="insufficient_scope", scope=scope)
+    return cast("Grant", grant)
+
+
+def _unauthorized(scheme: str) -> Denied:
+    if not scheme:
+        return Denied(
+            HTTPStatus.UNAUTHORIZED, "Send the header `Authorization: Bearer YOUR_API_KEY`."
+        )
+    detail = "The API key is malformed, unknown, expired or revoked."
+    return Denied(HTTPStatus.UNAUTHORIZED, detail, error="invalid_token")
+
+
+def _granted(authenticate: Authenticate, token: str | None) -> Grant | None:
+    access = authenticate(token, request.environ)
+    if access is None:
+        return None
+    project_id = projects.opened(access.project)
+    return Grant((access.project, access.user), project_id, frozenset(access.scopes))
+
+
+def _held(key: str | None) -> Grant | None:
+    return None if key is None else _cache().find(key)
+
+
+def _cache() -> KeyCache:
+    return cast("KeyCache", current_app.extensions["bytelog.keys"])
+
+
+def _look_up(key: str) -> Grant | None:
+    configured = current_app.config["BYTELOG_API_KEY"]
+    if configured and hmac.compare_digest(keys.digest(key), keys.digest(configured)):
+        return _configured
+    return keys.find(key)

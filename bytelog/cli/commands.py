@@ -1,0 +1,32 @@
+"""The commands: `bytelog NAME`, and `flask NAME` for the same."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from .database import back_up, check, prune, stats
+from .demo import demo
+from .events import export_events, import_events
+from .keys import keys_group
+from .migrate import migrate
+from .serve import serve
+
+COMMANDS = (
+    serve,
+    keys_group,
+    export_events,
+    import_events,
+    back_up,
+    check,
+    prune,
+    stats,
+    migrate,
+    demo,
+)
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to the application's `flask` command."""
+    app.extensions["bytelog"] = app
+    for command in COMMANDS:
+        app.cli.add_command(command)

@@ -1,0 +1,148 @@
+"""The exports of other systems, a JSON object a line, as events of bytelog.
+
+             segment             posthog                  mixpanel                  clef
+id           messageId           uuid, id                 properties.$insert_id
+name         event, type         event                    event                     @mt, @m, @l
+trace_id     userId,             properties.$session_id,  properties.distinct_id    @tr, TraceId,
+             anonymousId         distinct_id,                                       CorrelationId,
+                                 properties.distinct_id                             RequestId
+date         timestamp,          timestamp                properties.time           @t
+             originalTimestamp,
+             sentAt, receivedAt
+
+The first of them counts that is a number or a text that is not empty. An `id` is 63 bits of the
+SHA-256 of what is there, so that it is the same in every import, and the line's number where there
+is nothing. A trace id is then the event's `id`, a date the present moment, and the name of a CLEF
+event "Information"; others must have one. A date that is a number counts seconds since 1970, or
+milliseconds from 10^11 on. Names and trace ids are cut after MAX_TEXT_LENGTH characters.
+
+`data` holds the line as it was written, without the members that the event says in the same words:
+what was cut, converted, hashed or not needed stays there. (Segment's specification is RudderStack's
+too; CLEF is what Serilog writes and Seq exports.)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from .. import timestamps
+from ..config import MAX_TEXT_LENGTH
+from ..events.i_json import ObjectText, object_text
+
+_LOWEST_MILLISECONDS = 10**11
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+_DIGITS = 40  # the value of an integer is only looked at; what is kept is its text
+
+_decoder = json.JSONDecoder(parse_int=lambda digits: int(digits[:_DIGITS]))
+
+
+class _Member(NamedTuple):
+    value: Any
+    text: str  # its name and its value
+
+
+class _Found(NamedTuple):
+    value: str | int | float
+    member: str | None  # None if it is within another
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a line says what an event says: names of members, those of nested ones after a dot."""
+
+    id: tuple[str, ...]
+    name: tuple[str, ...]
+    trace_id: tuple[str, ...]
+    date: tuple[str, ...]
+    defaults: Mapping[str, str] = field(default_factory=dict)
+
+    def event(self, line: str, number: int) -> dict[str, Any]:
+        """Return the members of the event in a line, for `load_event`; raises InvalidJSON."""
+        members = _members(object_text(line).text)
+        key = _first(members, self.id)
+        event_id = _hashed(str(key.value)) if key else number
+        event = {"id": event_id, "trace_id": str(event_id), **self.defaults}
+        for name, write in (("name", _text), ("trace_id", _text), ("date", _date)):
+            found = _first(members, getattr(self, name))
+            if found:
+                event[name] = write(found.value)
+            if found and found.member is not None and found.value == event[name]:
+                del members[found.member]
+        data = ",".join(member.text for member in members.values())
+        return {**event, "data": ObjectText(f"{{{data}}}")}
+
+
+SOURCES = {
+    "segment": Source(
+        id=("messageId",),
+        name=("event", "type"),
+        trace_id=("userId", "anonymousId"),
+        date=("timestamp", "originalTimestamp", "sentAt", "receivedAt"),
+    ),
+    "posthog": Source(
+        id=("uuid", "id"),
+        name=("event",),
+        trace_id=("properties.$session_id", "distinct_id", "properties.distinct_id"),
+        date=("timestamp",),
+    ),
+    "mixpanel": Source(
+        id=("properties.$insert_id",),
+        name=("event",),
+        trace_id=("properties.distinct_id",),
+        date=("properties.time",),
+    ),
+    "clef": Source(
+        id=(),
+        name=("@mt", "@m", "@l"),
+        trace_id=("@tr", "TraceId", "CorrelationId", "RequestId"),
+        date=("@t",),
+        defaults={"name": "Information"},
+    ),
+}
+"""The systems whose exports can be read, by the name that the command `import` knows."""
+
+
+def _members(text: str) -> dict[str, _Member]:
+    """Return the members of a JSON object without space between its tokens."""
+    found, position = {}, 1
+    while position < len(text) - 1:
+        name, colon = _decoder.raw_decode(text, position)
+        value, end = _decoder.raw_decode(text, colon + 1)
+        found[name] = _Member(value, text[position:end])
+        position = end + 1
+    return found
+
+
+def _first(members: Mapping[str, _Member], paths: tuple[str, ...]) -> _Found | None:
+    for path in paths:
+        name, _, inner = path.partition(".")
+        value = members[name].value if name in members else None
+        if inner:
+            value = value.get(inner) if isinstance(value, dict) else None
+        if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
+            return _Found(value, None if inner else name)
+    return None
+
+
+def _hashed(text: str) -> int:
+    return int.from_bytes(sha256(text.encode()).digest()[:8]) >> 1
+
+
+def _text(value: str | float) -> str:
+    return str(value)[:MAX_TEXT_LENGTH]
+
+
+def _date(value: str | float) -> str:
+    """Return a date as it comes back from bytelog; what is none, as it is."""
+    try:
+        if isinstance(value, str):
+            return timestamps.format_utc(timestamps.parse(value))
+        unit = "milliseconds" if value >= _LOWEST_MILLISECONDS else "seconds"
+        return timestamps.format_utc(_START + timedelta(**{unit: value}))
+    except (ValueError, OverflowError):
+        return str(value)

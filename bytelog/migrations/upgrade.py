@@ -1,0 +1,93 @@
+"""The history of the database's schema, and the way from any older one to this version's."""
+
+from __future__ import annotations
+
+from flask import Flask
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insert, inspect, select
+from sqlalchemy.exc import DBAPIError
+
+from ..storage.backend import UnusableDatabase
+from ..storage.database import Base, backend, db, remedy
+from ..storage.models import DEFAULT_PROJECT_ID, Project
+
+HEAD = "0003"
+"""The revision of the schema that this version works with."""
+
+VERSION_TABLE = "bytelog_version"
+"""Where a database notes its revision; apart from a host application's own `alembic_version`."""
+
+
+_version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
+
+
+def init_app(app: Flask) -> None:
+    """Bring the application's database to this version's schema; raises UnusableDatabase."""
+    with app.app_context():
+        upgrade(db.engine)
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring a database of any age to HEAD, one transaction a step; raises UnusableDatabase."""
+    try:
+        with engine.connect() as connection:
+            is_current = revision_of(connection) == HEAD
+        if not is_current:
+            _take_steps(engine)
+    except DBAPIError as error:
+        raise UnusableDatabase(
+            f"the database {backend(engine).path()} cannot be used: {error.orig}. {remedy(error)}"
+        ) from error
+    finally:
+        backend(engine).close_readers()  # No connection must cross a fork.
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of a database's schema, None if it has nothing of bytelog."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(select(_version.c.version_num)).scalar() or "base"
+
+
+def _take_steps(engine: Engine) -> None:
+    with backend(engine).writable() as connection:
+        while _take_step(connection) != HEAD:
+            pass
+
+
+def _take_step(connection: Connection) -> str:
+    with backend(connection.engine).transaction(connection):
+        revision = revision_of(connection)
+        if revision is None and connection.dialect.name == "sqlite":
+            _create(connection)
+        elif revision is None:
+            _version.create(connection)
+        elif revision != HEAD:
+            _migrate(connection, revision)
+        return revision_of(connection) or ""
+
+
+def _create(connection: Connection) -> None:
+    # A new file needs no history: this spares every first start the import of Alembic.
+    Base.metadata.create_all(connection, checkfirst=False)
+    connection.execute(insert(Project).values(id=DEFAULT_PROJECT_ID, name="default"))
+    _version.create(connection)
+    connection.execute(insert(_version).values(version_num=HEAD))
+
+
+def _migrate(connection: Connection, revision: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", "bytelog:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision not in {"base", *known}:
+        raise UnusableDatabase(
+            f"the database {backend(connection.engine).path()} was written by a newer bytelog (its "
+            f"schema is {revision}, this one knows {HEAD}). Install that version, or restore a "
+            "backup."
+        )
+    command.upgrade(config, "+1")

@@ -1,0 +1,178 @@
+"""`bytelog serve`: Waitress, errors in the API's shape, and an orderly stop."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import resource
+import signal
+import socket
+import time
+from collections.abc import Iterable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import click
+from flask import Flask
+from waitress import wasyncore
+
+from ..api.reader_slots import Places
+from ..auth import keys
+from ..config import (
+    CONNECTIONS,
+    MAX_HEADER_BYTES,
+    SAME_SIGNAL_SECONDS,
+    SEND_BUFFER_BYTES,
+    SPARE_FILES,
+    SPARE_THREADS,
+    STOP_SECONDS,
+    UPLOAD_BYTES,
+)
+from ..maintenance import retention
+from ..storage.database import backend, close_readers, db
+from ..storage.writer import current_writer
+from .channel import Listener
+from .dispatcher import Lanes
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger("bytelog")
+
+
+class Server:
+    """A server that listens; raises OSError when the address cannot be had."""
+
+    def __init__(self, app: Flask, host: str, port: int, threads: int, prefix: str = "") -> None:
+        self._app = app
+        self._asked_to_stop = 0.0
+        self._sockets: dict[int, Any] = {}
+        app.extensions["bytelog.places"] = Places(threads)
+        listener = _listen(host, port)
+        self.url = _url(host, listener.getsockname()[1])
+        room = _room()
+        self._listener = Listener(
+            app,
+            map=self._sockets,
+            dispatcher=Lanes(threads + SPARE_THREADS, lambda: self._listener.pull_trigger()),
+            _sock=listener,
+            bind_socket=False,
+            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
+            sockets=[listener],
+            ident="bytelog",
+            url_prefix=prefix,
+            connection_limit=room + SPARE_FILES // 2,
+            cleanup_interval=1,
+            max_request_header_size=MAX_HEADER_BYTES,
+            max_request_body_size=app.config["BYTELOG_BATCH_BYTES"] + UPLOAD_BYTES,
+            outbuf_high_watermark=SEND_BUFFER_BYTES,
+        )
+        self._listener.service = app
+        self._listener.room = room
+
+    def run(self) -> None:
+        """Serve until SIGTERM or Ctrl-C, then finish the requests in hand."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        _greet(self._app, self.url)
+        # What the start left behind stays: without it a full garbage collection is short.
+        gc.freeze()
+        with retention.applied(self._app):
+            while not self._asked_to_stop:
+                self._turn(seconds=1)
+        log.info("stopping: finishing the requests in hand")
+        current_writer().stop()
+        self._listener.del_channel()
+        self._listener.socket.close()
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._is_busy() and time.monotonic() < deadline:
+            self._turn(seconds=0.1)
+        # The last connection to close empties the write-ahead log into the database.
+        close_readers()
+        current_writer().close()
+        log.info("stopped")
+
+    def _turn(self, seconds: float) -> None:
+        wasyncore.loop(timeout=seconds, use_poll=True, map=self._sockets, count=1)
+
+    def _is_busy(self) -> bool:
+        return any(channel.is_busy() for channel in self._listener.active_channels.values())
+
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        now = time.monotonic()
+        # Ctrl-C reaches both processes of the executable, and the outer one passes it on.
+        if self._asked_to_stop and now > self._asked_to_stop + SAME_SIGNAL_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self._asked_to_stop = self._asked_to_stop or now
+        self._listener.pull_trigger()
+
+
+class AccessLog:
+    """WSGI middleware that logs one line a request; never a header, where the keys are."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        began = time.perf_counter()
+
+        def start(status: str, *rest: Any) -> Any:
+            path = quote(environ["PATH_INFO"], encoding="latin-1")
+            milliseconds = (time.perf_counter() - began) * 1000
+            method, client = environ["REQUEST_METHOD"], environ.get("REMOTE_ADDR", "-")
+            log.info("%s %s %s %s %.1f ms", client, method, path, status[:3], milliseconds)
+            return start_response(status, *rest)
+
+        return self._app(environ, start)
+
+
+def set_up_logging() -> None:
+    """Log to standard error, one line a message."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # Waitress warns of every request that waits for a thread, however shortly.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            f"cannot listen on {host}, port {port}: {reason}. Choose another --host or --port."
+        ) from error
+
+
+def _greet(app: Flask, url: str) -> None:
+    click.echo(f"bytelog listens on {url}\nDatabase: {backend(db.engine).path()}")
+    if app.config["BYTELOG_API_KEY"] or keys.listed():
+        return
+    key = keys.create("first", "default")
+    events = f"{url}/api/v1/events -H 'Authorization: Bearer {key}'"
+    body = '{"id": 1, "name": "click", "trace_id": "03775690", "data": {"clicked_on": "sign up"}}'
+    click.echo(
+        f"\nYour first API key, shown only this once:\n\n  {key}\n\n"
+        f"Send an event, then read it back:\n\n"
+        f"  curl -i {events} -H 'Content-Type: application/json' -d '{body}'\n"
+        f"  curl {events}\n"
+    )
+
+
+def _room() -> int:
+    # Each may have a file beside it, for a long body or answer. Linux allows 1,024 files to a
+    # process that does not ask for more.
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS + SPARE_FILES
+    if allowed < wanted:
+        allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return min(CONNECTIONS, (allowed - SPARE_FILES) // 2)
+
+
+def _url(host: str, port: int) -> str:
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"

@@ -1,0 +1,47 @@
+"""The explorer at `/`: a page that shows the events that its reader's key may read.
+
+It is a client of the public API. The page itself holds nothing secret, so it takes no key.
+"""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+from flask import Blueprint, Flask, make_response, render_template, request, send_from_directory
+from werkzeug.wrappers import Response
+
+from ..api.response_headers import PAGE_POLICY
+
+FOLDER = Path(__file__).parents[1] / "static"
+
+blueprint = Blueprint("explorer", __name__)
+
+
+def init_app(app: Flask) -> None:
+    """Add the page to the application, unless BYTELOG_EXPLORER is `false`."""
+    if app.config["BYTELOG_EXPLORER"] != "false":
+        app.register_blueprint(blueprint)
+
+
+@blueprint.get("/")
+def explore() -> Response:
+    """Send the page."""
+    # Without this list a browser learns of a module only from the one that imports it.
+    modules = sorted(path.name for path in (FOLDER / "explorer").glob("*.js"))
+    response = make_response(render_template("explorer.html", modules=modules))
+    response.headers["Content-Security-Policy"] = PAGE_POLICY
+    return response
+
+
+@blueprint.get("/static/<path:filename>")
+def static(filename: str) -> Response:
+    """Send what the page is made of, packed where that is understood; once, until it changes."""
+    response = send_from_directory(FOLDER, filename, conditional=False)
+    response.vary.add("Accept-Encoding")
+    if request.accept_encodings["gzip"]:
+        response.direct_passthrough = False
+        response.set_data(gzip.compress(response.get_data(), mtime=0))
+        response.content_encoding = "gzip"
+        response.add_etag(overwrite=True)
+    return response.make_conditional(request)
