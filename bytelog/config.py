@@ -53,7 +53,7 @@ MAX_TEXT_LENGTH = 255
 MIN_ID, MAX_ID = -(2**63), 2**63 - 1
 """Bounds of `id`: SQLite and PostgreSQL keep signed 64 bit integers."""
 
-LOG_BYTES = 16 * 1024 * 1024
+WAL_LIMIT_BYTES = 16 * 1024 * 1024
 """Bytes that the write-ahead log is cut back to once it has been emptied into the database."""
 
 BUSY_SECONDS = 2.0
@@ -62,7 +62,7 @@ BUSY_SECONDS = 2.0
 CONNECT_SECONDS = 2
 """How long connecting to PostgreSQL may take; libpq takes no less."""
 
-SILENCE_SECONDS = 10
+SERVER_SILENCE_SECONDS = 10
 """How long PostgreSQL's machine may say nothing at all before a connection counts as broken."""
 
 COPY_EVENTS = 50
@@ -77,16 +77,16 @@ MIGRATE_EVENTS = 5000
 PARTITION_DAYS = 7
 """Days ahead for which PostgreSQL has partitions: time to mend what keeps them from coming."""
 
-PARTITION_SECONDS = 3600
+PARTITION_INTERVAL_SECONDS = 3600
 """How often a writer looks whether the partitions of the days ahead are there."""
 
 PARTITION_LOCK_SECONDS = 0.05
 """How long making or dropping a partition waits for readers: others wait behind it."""
 
-PARTITION_AGAIN_SECONDS = 60
+PARTITION_RETRY_SECONDS = 60
 """How soon it looks again when somebody reads for long, such as pg_dump, for which they wait."""
 
-LOCK_SECONDS = 0.001
+LOCK_POLL_SECONDS = 0.001
 """How long a commit sleeps before it looks again whether another bytelog has finished its own."""
 
 RETRY_AFTER_SECONDS = 1
@@ -114,16 +114,16 @@ PRUNE_EVENTS = 25
 PRUNE_SECONDS = 0.003
 """How long deleting keeps others from writing, before it commits."""
 
-PRUNE_RESTS = 4
+PRUNE_PAUSE_FACTOR = 4
 """How many times as long as it has worked deleting rests, so that others come to write."""
 
-PRUNE_AGAIN_SECONDS = 600
+PRUNE_INTERVAL_SECONDS = 600
 """How often a server deletes what BYTELOG_KEEP_DAYS does not keep: little at a time."""
 
 COPY_PAGES = 256
 """Pages of the database that a backup copies at once: a mebibyte."""
 
-COPY_RESTS = 1
+COPY_PAUSE_FACTOR = 1
 """How many times as long as a step took a backup rests, so that others get to the disk."""
 
 CHECKPOINT_TRIES = 20
@@ -156,7 +156,7 @@ MAX_MEMBER_DEPTH = 10
 MAX_WAIT_SECONDS = 30
 """How long a listing may wait for an event: proxies give up after a minute."""
 
-MAX_COUNTS = 50_000
+MAX_GROUPS = 50_000
 """Counts that one summary tells: some three megabytes of JSON."""
 
 POLL_SECONDS = 0.5
@@ -165,10 +165,10 @@ POLL_SECONDS = 0.5
 KEY_CACHE_SECONDS = 0.5
 """How long a key is trusted without asking the database: revoking takes effect within a second."""
 
-KEY_CACHE_SIZE = 1000
+KEY_CACHE_ENTRIES = 1000
 """Keys that are remembered; past this the memory starts anew."""
 
-READING_THREADS = 8
+READER_THREADS = 8
 """Long listings that are read out at the same time; one more is told to come back."""
 
 IDEMPOTENCY_HOURS = 24
@@ -177,10 +177,10 @@ IDEMPOTENCY_HOURS = 24
 CONNECTIONS = 2000
 """Connections that are open at once; for one more, the one that has waited longest is closed."""
 
-KNOCKS = 50
+ACCEPTS_PER_LOOP = 50
 """Connections that are accepted before those that are open get their turn again."""
 
-SPARE_FILES = 300
+RESERVED_FILE_DESCRIPTORS = 300
 """Files beside those of CONNECTIONS: the database's, and those of who is coming or going."""
 
 KEEP_ALIVE_SECONDS = 120
@@ -204,10 +204,10 @@ STOP_SECONDS = 9
 SAME_SIGNAL_SECONDS = 0.5
 """How long a second signal to stop counts as the first: nobody presses Ctrl-C twice as fast."""
 
-PROBLEMS = 100
+MAX_REPORTED_ERRORS = 100
 """Bad fields that one answer names: enough to mend a body, and no more than it can be worth."""
 
-SPARE_THREADS = 2
+SHORT_REQUEST_THREADS = 2
 """Threads beside those of long listings, so that a short question is always answered."""
 
 STALLED_SECONDS = 60

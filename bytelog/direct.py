@@ -71,18 +71,18 @@ class Bytelog:
         StorageError if nothing was stored.
         """
         with self._service.app_context():
-            loaded = [_loaded(event)]
-            store.record(projects.opened(project), loaded)
+            loaded = [_load(event)]
+            store.record(projects.get_or_create(project), loaded)
 
     def record_many(self, events: Iterable[Mapping[str, Any]], project: str = "default") -> None:
         """Store events, all or none, 1 to BYTELOG_BATCH_EVENTS; otherwise as `record` does."""
         with self._service.app_context():
             limit = self._service.config["BYTELOG_BATCH_EVENTS"]
             try:
-                loaded = load_batch((partial(_loaded, event) for event in events), limit)
+                loaded = load_batch((partial(_load, event) for event in events), limit)
             except TooManyEvents as error:
                 raise ValidationError(str(error)) from error
-            store.record(projects.opened(project), loaded)
+            store.record(projects.get_or_create(project), loaded)
 
     def events(self, *, project: str = "default", **parameters: Any) -> Iterator[dict[str, Any]]:
         """Read events, selected by the parameters of `GET /api/v1/events`, one after the other.
@@ -91,9 +91,9 @@ class Bytelog:
         """
         query = {name: [str(value)] for name, value in parameters.items()}
         with self._service.app_context():
-            selection = load_selection(listing_parameters, query, projects.opened(project))
+            selection = load_selection(listing_parameters, query, projects.get_or_create(project))
             listing = store.wait_for(selection, LINES, is_gone=bool)
-        pages = LINES.text(listing.count, listing.pages)
+        pages = LINES.write(listing.count, listing.pages)
         return (json.loads(line) for page in pages for line in page.splitlines())
 
     def close(self) -> None:
@@ -104,16 +104,16 @@ class Bytelog:
             current_writer().close()
 
 
-def _loaded(event: Mapping[str, Any]) -> EventFields:
+def _load(event: Mapping[str, Any]) -> EventFields:
     try:
-        text = json.dumps(dict(event), ensure_ascii=False, default=_plain)
+        text = json.dumps(dict(event), ensure_ascii=False, default=_encode_value)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ValidationError(f"Not I-JSON: {error}.") from error
     return load_event(text, partial(decode_object, text))
 
 
-def _plain(value: object) -> str:
+def _encode_value(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(f"{value!r} is not JSON")

@@ -13,7 +13,7 @@ from conftest import EVENTS, Server
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from bytelog import timestamps
-from bytelog.maintenance.demo import events as day_of_the_shop
+from bytelog.maintenance.demo import generate_events as day_of_the_shop
 
 
 def now() -> datetime:

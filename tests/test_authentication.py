@@ -112,8 +112,8 @@ def test_a_key_can_be_told_from_noise_and_is_stored_as_a_digest(app: Flask, alic
     assert re.fullmatch(r"byl_[0-9A-Za-z]{36}", key)
     assert keys.check_characters(key[4:-6]) == key[-6:]
     with app.app_context():
-        assert key not in str(keys.listed())
-        assert keys.digest(key) in str(keys.listed())
+        assert key not in str(keys.list_all())
+        assert keys.digest(key) in str(keys.list_all())
 
 
 def test_no_key_is_ever_logged(serve: Callable[..., Server]) -> None:

@@ -168,11 +168,11 @@ def test_a_reader_of_one_state_lets_the_log_be_written_into_the_file(
     app: Flask, alice: Person
 ) -> None:
     with app.app_context():
-        with current_writer().turn() as writing:
+        with current_writer().exclusive_connection() as writing:
             writing.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        with snapshots.of_service() as reading:
+        with snapshots.open_service() as reading:
             assert alice.post(CLICK).status_code == 201
-            with current_writer().turn() as writing:
+            with current_writer().exclusive_connection() as writing:
                 _, _, written = writing.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
             assert written > 0
             assert reading.exec_driver_sql("SELECT count(*) FROM event").scalar() == 0

@@ -21,7 +21,7 @@ from test_idempotency import DIES_BEFORE_THE_ANSWER
 from werkzeug.test import TestResponse
 
 from bytelog import create_app
-from bytelog.config import MAX_BODY_BYTES, PROBLEMS, SetupError
+from bytelog.config import MAX_BODY_BYTES, MAX_REPORTED_ERRORS, SetupError
 
 pytestmark = pytest.mark.each_database
 
@@ -89,7 +89,7 @@ def test_what_is_not_i_json_is_named_by_its_index(alice: Person, text: str) -> N
 
 def test_no_more_problems_are_told_than_one_can_read(alice: Person) -> None:
     many, began = written(LINES, *[{str(i): 1 for i in range(500)}] * 2000), time.monotonic()
-    assert len(problems(send(alice, many, LINES))) == PROBLEMS
+    assert len(problems(send(alice, many, LINES))) == MAX_REPORTED_ERRORS
     assert time.monotonic() - began < 2
 
 

@@ -43,12 +43,12 @@ def test_a_running_server_shows_the_demo_at_once(server: Server) -> None:
 
 
 def test_every_day_of_the_shop_is_the_same(tmp_path: Path) -> None:
-    assert demo.events(END) == demo.events(END)
-    assert demo.events(END, seed=1) != demo.events(END, seed=2)
+    assert demo.generate_events(END) == demo.generate_events(END)
+    assert demo.generate_events(END, seed=1) != demo.generate_events(END, seed=2)
 
 
 def test_the_day_is_the_last_one_and_believable() -> None:
-    day = demo.events(END)
+    day = demo.generate_events(END)
     assert 3000 < len(day) < 10_000
     dates = [event["date"] for event in day]
     assert dates == sorted(dates)

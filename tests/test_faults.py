@@ -21,7 +21,7 @@ from conftest import CLICK, EVENTS, Answer, Person, Server, connect
 from test_streaming import read_to_the_end
 
 from bytelog import create_app
-from bytelog.config import BUSY_SECONDS, READING_THREADS, SPARE_THREADS
+from bytelog.config import BUSY_SECONDS, READER_THREADS, SHORT_REQUEST_THREADS
 
 BODY = json.dumps(CLICK).encode()
 BIG = json.dumps({**CLICK, "data": {"text": "x" * 50_000}}).encode()
@@ -300,7 +300,9 @@ def test_a_damaged_page_far_into_a_listing_breaks_the_connection(
     whole: Path, serve_file: Callable[[bytes], Server]
 ) -> None:
     server = serve_file(damaged(whole, page_of(whole, MANY - 1000), ONES))
-    for _ in range(READING_THREADS + SPARE_THREADS + 1):  # a thread that is lost would be missed
+    for _ in range(
+        READER_THREADS + SHORT_REQUEST_THREADS + 1
+    ):  # a thread that is lost would be missed
         assert get(server, EVENTS) is None
     with pytest.raises(ConnectionResetError):
         list_by_http_1_0(server, "application/x-ndjson")

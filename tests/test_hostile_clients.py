@@ -16,7 +16,7 @@ from conftest import CLICK, EVENTS, Server, connect, wait_for
 from test_streaming import MANY, fill, start_listing
 
 from bytelog import create_app
-from bytelog.config import CONNECTIONS, READING_THREADS, SPARE_THREADS
+from bytelog.config import CONNECTIONS, READER_THREADS, SHORT_REQUEST_THREADS
 
 # Settings are Python, and so can make the wait short.
 IMPATIENT = """from bytelog.server import channel
@@ -182,7 +182,7 @@ def test_pipelined_reads_whose_answers_nobody_takes_stop_nobody(server: Server) 
     large = json.dumps({**CLICK, "data": {"text": "x" * 900_000}}).encode()
     assert [server.request(EVENTS, large).status for _ in range(2)] == [201, 201]
     read = b"GET %s/trace/%s HTTP/1.1\r\n%s\r\n" % (EVENTS.encode(), b"03775690", AUTHORIZED)
-    with crowd(server, READING_THREADS + SPARE_THREADS + 2, read * 10):
+    with crowd(server, READER_THREADS + SHORT_REQUEST_THREADS + 2, read * 10):
         check_that_newcomers_are_served(server)
 
 
@@ -192,7 +192,7 @@ def test_readers_who_take_nothing_give_their_places_back(
     fill(create_app(instance_path=tmp_path / "data"), MANY)
     server = configured(IMPATIENT)
     with ExitStack() as stack:
-        for _ in range(READING_THREADS):
+        for _ in range(READER_THREADS):
             stack.enter_context(start_listing(server))
         assert server.request(EVENTS).status == 503
         wait_for(lambda: server.request(EVENTS).status == 200)

@@ -16,7 +16,12 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from bytelog import timestamps
-from bytelog.storage.writer import Gathered, KeyReused, Once, current_writer
+from bytelog.storage.writer import (
+    BatchedRequest,
+    IdempotencyKeyReused,
+    IdempotencyToken,
+    current_writer,
+)
 
 pytestmark = pytest.mark.each_database
 
@@ -85,14 +90,14 @@ def test_a_malformed_key_gets_400_and_stores_nothing(alice: Person, key: str) ->
     assert alice.events() == []
 
 
-def test_a_repetition_while_the_first_is_under_way_gets_409(app: Flask, alice: Person) -> None:
+def test_a_repetition_while_the_first_is_in_flight_gets_409(app: Flask, alice: Person) -> None:
     answers: list[TestResponse] = []
     first = threading.Thread(target=lambda: answers.append(post(alice, "a")))
     with app.app_context():
         writer = current_writer()
     with writer.transaction():
         first.start()
-        wait_for(lambda: writer._under_way)  # noqa: SLF001
+        wait_for(lambda: writer._in_flight)  # noqa: SLF001
         second = post(alice, "a")
     first.join()
     assert (second.status_code, second.json) == (409, {"error": "conflict"})
@@ -117,27 +122,27 @@ def test_repeated_and_new_requests_of_one_group_each_get_their_own_answer(
     row = (1, 1, "click", "t", "2021-08-15T23:41:41.507Z", "{}")
     with app.app_context():
         writer = current_writer()
-    writer.append([row], Once(1, "known", "same"))
+    writer.append([row], IdempotencyToken(1, "known", "same"))
     told: list[str] = []
 
-    def append(name: str, once: Once | None) -> None:
+    def append(name: str, once: IdempotencyToken | None) -> None:
         try:
             writer.append([row], once)
             told.append(name)
-        except KeyReused:
+        except IdempotencyKeyReused:
             told.append(f"{name} refused")
 
     requests = [
-        Gathered(lambda: append("repeated", Once(1, "known", "same"))),
-        Gathered(lambda: append("plain", None)),
-        Gathered(lambda: append("new", Once(1, "new", "same"))),
+        BatchedRequest(lambda: append("repeated", IdempotencyToken(1, "known", "same"))),
+        BatchedRequest(lambda: append("plain", None)),
+        BatchedRequest(lambda: append("new", IdempotencyToken(1, "new", "same"))),
     ]
     for _ in range(2):
         for request in requests:
             request.switch()
     assert told == ["repeated", "plain", "new"]
-    with pytest.raises(KeyReused):
-        writer.append([row], Once(1, "new", "other"))
+    with pytest.raises(IdempotencyKeyReused):
+        writer.append([row], IdempotencyToken(1, "new", "other"))
     with writer.transaction() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM event").scalar() == 3
 

@@ -22,7 +22,7 @@ from conftest import CLICK, EVENTS, LONG, Server, wait_for
 from test_streaming import MANY, fill, memory
 
 from bytelog import create_app
-from bytelog.config import LOG_BYTES, READING_THREADS
+from bytelog.config import READER_THREADS, WAL_LIMIT_BYTES
 
 WRITERS, PEAK_SECONDS, SOAK_SECONDS = 8, 5, 1800 if LONG else 60
 SLOW_READERS, ROUND_SECONDS, ROUNDS = 32, 1, 101 if LONG else 7
@@ -125,7 +125,7 @@ def test_under_half_the_peak_load_nothing_fails_and_nothing_grows(server: Server
     assert late.memory - early.memory < 8 * 1024, (early, late)
     assert late.files - early.files < 8, (early, late)
     assert late.threads == early.threads
-    assert max(it.log for it in samples) <= LOG_BYTES
+    assert max(it.log for it in samples) <= WAL_LIMIT_BYTES
 
 
 def stored(server: Server) -> int:
@@ -214,7 +214,7 @@ def test_32_slow_readers_stop_no_writers_and_all_but_8_are_told_to_come_back(
                 wait_for(lambda: is_quiet(server))
                 ratios.append(throughput(writers, ROUND_SECONDS) / alone)
             reading = [reader for reader in readers if reader.reads]
-            assert len(reading) == READING_THREADS
+            assert len(reading) == READER_THREADS
             assert all(reader.refusals for reader in readers if reader not in reading)
     # Whatever else the machine does disturbs some rounds; slow readers would disturb them all.
     assert sorted(ratios)[-2] >= 0.7, ratios

@@ -38,7 +38,7 @@ from bytelog.api.parameters import ListingParameters
 from bytelog.config import MAX_BODY_BYTES, MAX_ID, MAX_TEXT_LENGTH
 from bytelog.events import schemas, store
 from bytelog.storage.backend import StorageBusy, StorageFull
-from bytelog.storage.writer import KeyReused, UnderWay
+from bytelog.storage.writer import IdempotencyKeyReused, RequestInProgress
 
 SQLITE_CASES = 50_000 if LONG else 2000
 CASES = {"sqlite": SQLITE_CASES, "postgresql": SQLITE_CASES // 10}
@@ -57,8 +57,8 @@ NO_API = {"clients", "docs", "explorer"}
 """Blueprints of what people fetch from the server, and programs do not call."""
 
 FAILURES: dict[int, Exception] = {
-    409: UnderWay(),
-    422: KeyReused(),
+    409: RequestInProgress(),
+    422: IdempotencyKeyReused(),
     429: TooManyRequests(retry_after=5),
     503: StorageBusy(),
     507: StorageFull(),

@@ -27,7 +27,7 @@ TRACE = f"{EVENTS}/trace/a%2Fb"
 
 @pytest.fixture(autouse=True)
 def few_events_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bytelog.listing.PAGE_EVENTS", 2)
+    monkeypatch.setattr("bytelog.queries.listing.PAGE_EVENTS", 2)
 
 
 def post(person: Person, id_: int, day: int) -> None:

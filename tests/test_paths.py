@@ -97,7 +97,7 @@ def test_a_bad_parameter_gets_400(alice: Person, query: str) -> None:
 def test_more_pairs_than_an_answer_holds_get_400_that_says_what_to_do(
     shopkeeper: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bytelog.paths.MAX_COUNTS", 2)
+    monkeypatch.setattr("bytelog.queries.paths.MAX_GROUPS", 2)
     answer = shopkeeper.get("/paths", Accept="application/problem+json")
     assert answer.status_code == 400
     assert answer.json is not None

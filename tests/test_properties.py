@@ -122,7 +122,7 @@ def without_date(event: Event) -> Event:
 @pytest.fixture(scope="module", autouse=True)
 def pages_of_three_events() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bytelog.listing.PAGE_EVENTS", 3)
+        patch.setattr("bytelog.queries.listing.PAGE_EVENTS", 3)
         yield
 
 

@@ -241,12 +241,12 @@ def test_a_server_stops_in_the_middle_of_deleting(
 def test_a_server_tries_again_when_another_program_held_the_database(
     bytelog: Bytelog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(retention, "PRUNE_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(retention, "PRUNE_INTERVAL_SECONDS", 0.1)
     app = create_app({"BYTELOG_KEEP_DAYS": 1}, bytelog.folder)
     other = sqlite3.connect(bytelog.folder / "bytelog.db", isolation_level=None)
     with closing(other), app.app_context():
         other.execute("BEGIN IMMEDIATE")
-        with retention.applied(app):
+        with retention.run_in_background(app):
             wait_for(lambda: "which is tried again: another program" in caplog.text)
             other.execute("ROLLBACK")
             wait_for(lambda: remaining(bytelog) == [])

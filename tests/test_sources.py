@@ -114,7 +114,7 @@ SAMPLES: dict[str, list[Any]] = {
 def test_a_line_of_another_system_becomes_an_event_and_nothing_of_it_is_lost(
     source: str, line: str, expected: tuple[str, str | None, str], said: list[str]
 ) -> None:
-    event = load_event(SOURCES[source].event(line, 7))
+    event = load_event(SOURCES[source].parse(line, 7))
     name, trace_id, date = expected
     assert event["name"] == name
     assert event["trace_id"] == (trace_id or str(event["id"]))
@@ -139,20 +139,20 @@ def test_an_id_is_the_same_in_every_import_and_else_the_lines_number() -> None:
     segment, clef = SOURCES["segment"], SOURCES["clef"]
     digest = sha256(b"m-1").digest()
     identified = '{"type":"track","event":"e","userId":"u","messageId":"m-1"}'
-    assert segment.event(identified, 5)["id"] == int.from_bytes(digest[:8]) >> 1
-    assert segment.event(identified, 6)["id"] == segment.event(identified, 5)["id"] < 2**63
-    assert clef.event('{"@t":"2021-08-15","@mt":"m"}', 5)["id"] == 5
+    assert segment.parse(identified, 5)["id"] == int.from_bytes(digest[:8]) >> 1
+    assert segment.parse(identified, 6)["id"] == segment.parse(identified, 5)["id"] < 2**63
+    assert clef.parse('{"@t":"2021-08-15","@mt":"m"}', 5)["id"] == 5
 
 
 def test_numbers_stay_as_they_were_written() -> None:
     line = f'{{"event": "e", "properties": {{"n": [1.10, 1E5, {"9" * 5000}, -0]}}}}'
-    event = SOURCES["mixpanel"].event(line, 1)
+    event = SOURCES["mixpanel"].parse(line, 1)
     assert event["data"].text == f'{{"properties":{{"n":[1.10,1E5,{"9" * 5000},-0]}}}}'
 
 
 def test_a_name_that_is_too_long_is_cut_and_kept_whole_in_data() -> None:
     line = json.dumps({"@t": "2021-08-15", "@mt": "m" * 300, "@tr": "t" * 255})
-    event = SOURCES["clef"].event(line, 1)
+    event = SOURCES["clef"].parse(line, 1)
     assert event["name"] == "m" * 255
     assert event["trace_id"] == "t" * 255
     assert json.loads(event["data"].text) == {"@t": "2021-08-15", "@mt": "m" * 300}
@@ -175,7 +175,7 @@ def test_a_line_that_is_not_of_the_system_is_refused(
     source: str, line: str, complaint: str
 ) -> None:
     with pytest.raises((InvalidJSON, ValidationError), match=complaint):
-        load_event(SOURCES[source].event(line, 1))
+        load_event(SOURCES[source].parse(line, 1))
 
 
 def test_the_command_names_the_line_that_is_wrong(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ VALUES = st.recursive(
 def test_whatever_a_line_holds_is_in_its_event(
     line: dict[str, Any], source: str, indent: int | None
 ) -> None:
-    event = SOURCES[source].event(json.dumps(line, indent=indent), 1)
+    event = SOURCES[source].parse(json.dumps(line, indent=indent), 1)
     data = json.loads(event["data"].text)
     for name, value in line.items():
         if name in data:

@@ -95,7 +95,7 @@ def test_a_bad_parameter_gets_400(alice: Person, query: str) -> None:
 def test_more_counts_than_an_answer_holds_get_400_that_says_what_to_do(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bytelog.summary.MAX_COUNTS", 2)
+    monkeypatch.setattr("bytelog.queries.summary.MAX_GROUPS", 2)
     for day in (1, 2, 3):
         alice.post({**CLICK, "date": f"2021-01-0{day}"})
     answer = alice.get("/summary", Accept="application/problem+json")

@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from bytelog.storage.backend import Row, StorageBusy
 from bytelog.storage.database import db
-from bytelog.storage.writer import Gathered, current_writer, pause
+from bytelog.storage.writer import BatchedRequest, current_writer, yield_to_batch
 
 ROW: Row = (1, 1, "click", "03775690", "2021-08-15T23:41:41.507Z", "{}")
 
@@ -35,7 +35,7 @@ def inserts(statements: list[str]) -> list[int]:
 
 def test_requests_that_share_a_thread_share_a_commit(app: Flask, statements: list[str]) -> None:
     writer = current_writer()
-    requests = [Gathered(lambda: writer.append([ROW])) for _ in range(5)]
+    requests = [BatchedRequest(lambda: writer.append([ROW])) for _ in range(5)]
     for request in requests:
         request.switch()
     assert inserts(statements) == []
@@ -60,7 +60,7 @@ def test_threads_that_wait_for_a_commit_share_the_next_one(
 
 
 def test_a_pause_outside_a_gathered_request_returns_at_once() -> None:
-    pause()
+    yield_to_batch()
 
 
 def test_every_row_of_a_group_that_fails_is_told(app: Flask) -> None:
@@ -76,7 +76,7 @@ def test_every_row_of_a_group_that_fails_is_told(app: Flask) -> None:
             except StorageBusy as error:
                 errors.append(error)
 
-        requests = [Gathered(append) for _ in range(3)]
+        requests = [BatchedRequest(append) for _ in range(3)]
         for _ in range(2):
             for request in requests:
                 request.switch()

@@ -15,7 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from ..config import MAX_BODY_BYTES
 from ..events import schemas
 from ..events.batches import TooManyEvents, load_batch, load_event
-from ..events.i_json import InvalidJSON, decode_array, decode_object, decode_text, members
+from ..events.i_json import InvalidJSON, check_members, decode_array, decode_object, decode_text
 from ..events.schemas import EventFields
 
 LINES = "application/x-ndjson"
@@ -45,7 +45,7 @@ def read() -> bytes:
     if coding not in ("gzip", "x-gzip", "identity"):
         raise UnsupportedCoding
     body = request.get_data(cache=False)
-    return body if coding == "identity" else _unpacked(body)
+    return body if coding == "identity" else _unpack(body)
 
 
 def events(body: bytes) -> list[EventFields]:
@@ -62,7 +62,7 @@ def events(body: bytes) -> list[EventFields]:
         if text.lstrip(" \t\n\r").startswith("["):
             values = decode_array(text)
             return _batch(
-                partial(load_event, it, partial(members, value, it)) for value, it in values
+                partial(load_event, it, partial(check_members, value, it)) for value, it in values
             )
         if len(body) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge(f"An event may have {MAX_BODY_BYTES} bytes.")
@@ -83,7 +83,7 @@ def _media_type() -> str:
     return kind.partition(";")[0].strip().lower()
 
 
-def _unpacked(body: bytes) -> bytes:
+def _unpack(body: bytes) -> bytes:
     limit = current_app.config["BYTELOG_BATCH_BYTES"]
     packed = zlib.decompressobj(wbits=31)
     try:

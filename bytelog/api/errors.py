@@ -25,9 +25,9 @@ from werkzeug.exceptions import (
     UnprocessableEntity,
 )
 
-from ..config import PROBLEMS, RETRY_AFTER_SECONDS
+from ..config import MAX_REPORTED_ERRORS, RETRY_AFTER_SECONDS
 from ..storage.backend import StorageBusy, StorageError, StorageFull
-from ..storage.writer import KeyReused, UnderWay
+from ..storage.writer import IdempotencyKeyReused, RequestInProgress
 from . import idempotency
 
 PROBLEM = "application/problem+json"
@@ -42,16 +42,16 @@ class InsufficientStorage(HTTPException):
 
 def init_app(app: Flask) -> None:
     """Answer every error of the application in the API's way."""
-    app.register_error_handler(HTTPException, answer)
-    app.register_error_handler(ValidationError, _invalid)
-    app.register_error_handler(StorageError, _not_stored)
-    app.register_error_handler(UnderWay, _under_way)
-    app.register_error_handler(KeyReused, _key_reused)
-    app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(HTTPException, error_response)
+    app.register_error_handler(ValidationError, _handle_invalid)
+    app.register_error_handler(StorageError, _handle_storage_error)
+    app.register_error_handler(RequestInProgress, _handle_in_progress)
+    app.register_error_handler(IdempotencyKeyReused, _handle_key_reused)
+    app.register_error_handler(Exception, _handle_unexpected)
 
 
-def answer(error: HTTPException, problems: list[dict[str, str]] | None = None) -> Response:
-    """Return the answer for an HTTP error, with the headers that the error owes."""
+def error_response(error: HTTPException, problems: list[dict[str, str]] | None = None) -> Response:
+    """Return the response for an HTTP error, with the headers that its status requires."""
     response = Response(status=error.code, headers=error.get_headers(request.environ))
     content: dict[str, Any] = {"error": "validation error" if problems else error.name.lower()}
     response.mimetype = "application/json"
@@ -76,23 +76,24 @@ def _prefers_problem(accept: MIMEAccept) -> bool:
     return named and accept[PROBLEM] >= accept["application/json"] and accept[PROBLEM] > 0
 
 
-def _invalid(error: ValidationError) -> Response:
+def _handle_invalid(error: ValidationError) -> Response:
     messages: dict[Any, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
     detail = "The request was not understood; `errors` says why."
-    return answer(BadRequest(detail), list(islice(_problems(messages), PROBLEMS)))
+    problems = islice(_list_problems(messages), MAX_REPORTED_ERRORS)
+    return error_response(BadRequest(detail), list(problems))
 
 
-def _problems(messages: dict[Any, Any], *path: Any) -> Iterator[dict[str, str]]:
+def _list_problems(messages: dict[Any, Any], *path: Any) -> Iterator[dict[str, str]]:
     for name, details in messages.items():
-        place = path if name == SCHEMA else (*path, name)
+        location = path if name == SCHEMA else (*path, name)
         if isinstance(details, dict):
-            yield from _problems(details, *place)
+            yield from _list_problems(details, *location)
             continue
         for detail in details:
-            yield {**_place(place), "detail": detail}
+            yield {**_locate(location), "detail": detail}
 
 
-def _place(path: tuple[Any, ...]) -> dict[str, str]:
+def _locate(path: tuple[Any, ...]) -> dict[str, str]:
     if path == (idempotency.HEADER,):
         return {"header": idempotency.HEADER}
     if request.method != "POST":
@@ -101,25 +102,25 @@ def _place(path: tuple[Any, ...]) -> dict[str, str]:
     return {"pointer": "#" + "".join(f"/{quote(name, safe='~')}" for name in names)}
 
 
-def _not_stored(error: StorageError) -> Response:
+def _handle_storage_error(error: StorageError) -> Response:
     current_app.logger.error("%s: %s", type(error).__name__, error)
     if isinstance(error, StorageFull):
-        return answer(InsufficientStorage())
+        return error_response(InsufficientStorage())
     cause = "is busy" if isinstance(error, StorageBusy) else "failed"
     detail = f"The database {cause}. Nothing was stored; try again."
-    return answer(ServiceUnavailable(detail, retry_after=RETRY_AFTER_SECONDS))
+    return error_response(ServiceUnavailable(detail, retry_after=RETRY_AFTER_SECONDS))
 
 
-def _under_way(_: UnderWay) -> Response:
+def _handle_in_progress(_: RequestInProgress) -> Response:
     detail = "The first request with this Idempotency-Key has not been answered yet; try again."
-    return answer(Conflict(detail))
+    return error_response(Conflict(detail))
 
 
-def _key_reused(_: KeyReused) -> Response:
+def _handle_key_reused(_: IdempotencyKeyReused) -> Response:
     detail = "This Idempotency-Key came before, with another body; give each event a new one."
-    return answer(UnprocessableEntity(detail))
+    return error_response(UnprocessableEntity(detail))
 
 
-def _unexpected(error: Exception) -> Response:
+def _handle_unexpected(error: Exception) -> Response:
     current_app.logger.exception("unexpected error")
-    return answer(InternalServerError())
+    return error_response(InternalServerError())

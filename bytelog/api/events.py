@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import cast
 from urllib.parse import unquote_to_bytes, urlencode
 
 from flask import Blueprint, Flask, current_app, request
@@ -15,15 +14,15 @@ from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response
 
 from ..auth.bearer import requires
-from ..config import READING_THREADS
+from ..config import READER_THREADS
 from ..events import store
-from ..queries.formats import FORMS, JSON, Form
+from ..queries.formats import FORMATS, JSON, Format
 from ..queries.listing import Listing
 from ..queries.selection import Selection
 from . import body as request_body
 from . import idempotency, parameters
 from .parameters import load_selection, load_summary
-from .reader_slots import Places, TooManyReaders
+from .reader_slots import ReaderSlots, TooManyReaders, slots_of
 
 blueprint = Blueprint("events", __name__, url_prefix="/api/v1/events")
 
@@ -39,7 +38,7 @@ def init_app(app: Flask) -> None:
     """Add the endpoints to the application."""
     app.url_map.converters["trace_id"] = TraceIdConverter
     app.url_map.merge_slashes = False
-    app.extensions["bytelog.places"] = Places(READING_THREADS)
+    app.extensions["bytelog.reader_slots"] = ReaderSlots(READER_THREADS)
     app.register_blueprint(blueprint)
 
 
@@ -49,8 +48,8 @@ def register_events(project_id: int) -> Response:
     """Save a new event, or a batch of them."""
     body = request_body.read()
     events = request_body.events(body)
-    once = idempotency.requested(project_id, request.headers.get(idempotency.HEADER), body)
-    store.record(project_id, events, once)
+    token = idempotency.read_token(project_id, request.headers.get(idempotency.HEADER), body)
+    store.record(project_id, events, token)
     return Response(status=201)
 
 
@@ -58,7 +57,7 @@ def register_events(project_id: int) -> Response:
 @requires("read")
 def list_events(project_id: int) -> Response:
     """Send the events of a window, or those of it that have the values asked for."""
-    return _answer(load_selection(parameters.listing, _query(), project_id))
+    return _respond(load_selection(parameters.listing, _query(), project_id))
 
 
 @blueprint.get("/trace/<trace_id:trace_id>")
@@ -66,7 +65,7 @@ def list_events(project_id: int) -> Response:
 def follow_trace(project_id: int, trace_id: str) -> Response:
     """Send the events that carry a trace id."""
     _check_path()
-    return _answer(load_selection(parameters.trace, _query(), project_id, trace_id=trace_id))
+    return _respond(load_selection(parameters.trace, _query(), project_id, trace_id=trace_id))
 
 
 @blueprint.get("/summary")
@@ -83,7 +82,7 @@ def summarize(project_id: int) -> Response:
 def count_paths(project_id: int) -> Response:
     """Count which events of a window follow each other in their traces."""
     selection = load_selection(parameters.paths, _query(), project_id)
-    with _places().one_to_read():
+    with slots_of(current_app).acquire():
         text = json.dumps(store.count_paths(selection), ensure_ascii=False)
     return Response(text, mimetype=JSON.media_type)
 
@@ -105,16 +104,16 @@ def _query() -> dict[str, list[str]]:
         raise ValidationError("Must be UTF-8, encoded with percent signs.", "*") from error
 
 
-def _answer(selection: Selection) -> Response:
-    form = FORMS[_plain_types().best_match(FORMS, JSON.media_type)]
-    listing = _listing(selection, form)
-    chunks = form.text(listing.count, listing.pages)
+def _respond(selection: Selection) -> Response:
+    format_ = FORMATS[_plain_types().best_match(FORMATS, JSON.media_type)]
+    listing = _listing(selection, format_)
+    chunks = format_.write(listing.count, listing.pages)
     # Read before the status is sent: until then an error can still be told. What fits in a page
     # goes out whole, with a length, so that its connection stays open for the next request.
     beginning = list(islice(chunks, 3))
     is_long = len(beginning) == 3
-    body = _LongListing(chain(beginning, chunks)) if is_long else b"".join(beginning)
-    response = Response(body, mimetype=form.media_type)
+    body = _StreamedListing(chain(beginning, chunks)) if is_long else b"".join(beginning)
+    response = Response(body, mimetype=format_.media_type)
     response.vary.add("Accept")
     if listing.next:
         query = [*_without_cursor(), ("cursor", str(listing.next))]
@@ -124,35 +123,31 @@ def _answer(selection: Selection) -> Response:
 
 
 def _plain_types() -> MIMEAccept:
-    # A parameter such as the charset makes no other form, but Werkzeug would take it for one.
+    # A parameter such as the charset makes no other format, but Werkzeug would take it for one.
     return MIMEAccept((it.partition(";")[0], quality) for it, quality in request.accept_mimetypes)
 
 
-def _listing(selection: Selection, form: Form) -> Listing:
+def _listing(selection: Selection, format_: Format) -> Listing:
     # Counting takes as long as the listing is; who finds no place hears so before.
-    if _places().are_taken() and store.is_long(selection, form):
+    if slots_of(current_app).is_full() and store.is_long(selection, format_):
         raise TooManyReaders
-    listing = store.select(selection, form)
+    listing = store.select(selection, format_)
     if listing.count or not selection.wait:
         return listing
-    with _places().one_to_wait():
+    with slots_of(current_app).acquire_waiting():
         is_gone = request.environ.get("waitress.client_disconnected", bool)
-        return store.wait_for(selection, form, is_gone)
+        return store.wait_for(selection, format_, is_gone)
 
 
 def _without_cursor() -> list[tuple[str, str]]:
     return [(name, value) for name, value in request.args.items() if name != "cursor"]
 
 
-def _places() -> Places:
-    return cast("Places", current_app.extensions["bytelog.places"])
-
-
-class _LongListing:
+class _StreamedListing:
     """A body that takes long to send; as many at once as there are threads for them."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._place = _places().one_to_read()
+        self._slot = slots_of(current_app).acquire()
         self._chunks = chunks
 
     def __iter__(self) -> Iterator[bytes]:
@@ -160,4 +155,4 @@ class _LongListing:
 
     def close(self) -> None:
         """Give the place back; WSGI calls this however the sending ended (PEP 3333)."""
-        self._place.close()
+        self._slot.close()

@@ -13,7 +13,7 @@ from hashlib import sha256
 from marshmallow import ValidationError
 
 from ..config import MAX_TEXT_LENGTH
-from ..storage.writer import Once
+from ..storage.writer import IdempotencyToken
 
 HEADER = "Idempotency-Key"
 
@@ -21,7 +21,7 @@ HEADER = "Idempotency-Key"
 _KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])+)"|([!#-~]+)')
 
 
-def requested(project_id: int, header: str | None, body: bytes) -> Once | None:
+def read_token(project_id: int, header: str | None, body: bytes) -> IdempotencyToken | None:
     """Return what makes a repetition of this request known, None if it carries no key.
 
     Raises ValidationError for a key that is empty, too long or not ASCII.
@@ -32,4 +32,4 @@ def requested(project_id: int, header: str | None, body: bytes) -> Once | None:
     key = (match[1] or match[2]) if match else ""
     if not 1 <= len(key) <= MAX_TEXT_LENGTH:
         raise ValidationError(f"Must be 1 to {MAX_TEXT_LENGTH} ASCII characters.", HEADER)
-    return Once(project_id, key, sha256(body).hexdigest())
+    return IdempotencyToken(project_id, key, sha256(body).hexdigest())

@@ -22,7 +22,7 @@ from ..events import store
 from ..storage.backend import StorageError
 from ..storage.database import db
 from ..storage.writer import Writer
-from .reader_slots import Places
+from .reader_slots import slots_of
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -81,7 +81,7 @@ class Metrics:
             "bytelog_places_taken",
             "Long listings that are being read, and requests that wait for events.",
             registry=self.registry,
-        ).set_function(lambda: cast("Places", app.extensions["bytelog.places"]).taken())
+        ).set_function(lambda: slots_of(app).in_use)
 
     def count_events(self, number: int) -> None:
         """Count events that shared a commit."""
@@ -132,7 +132,7 @@ def show_metrics() -> Response:
 def _lag(app: Flask) -> float:
     try:
         with app.app_context():
-            return store.lag()
+            return store.count_lag()
     except StorageError:
         return math.nan
 

@@ -82,7 +82,7 @@ def describe_api() -> Response:
 def document(app: Flask) -> dict[str, Any]:
     """Return the OpenAPI document of an application's endpoints, without its servers."""
     spec = _specification()
-    described = operations.described()
+    described = operations.operations_by_view()
     for rule in app.url_map.iter_rules():
         if rule.endpoint in described:
             name = {"operationId": rule.endpoint.rpartition(".")[2]}

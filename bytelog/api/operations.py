@@ -49,7 +49,7 @@ def name(status: int) -> str:
     return HTTP_STATUS_CODES[status].replace(" ", "")
 
 
-def described() -> dict[str, dict[str, Any]]:
+def operations_by_view() -> dict[str, dict[str, Any]]:
     """Return, for each view, its operation in OpenAPI; schemas stand as marshmallow's classes."""
     return {
         "events.register_events": {
@@ -65,7 +65,7 @@ def described() -> dict[str, dict[str, Any]]:
             },
             "responses": {
                 201: {"description": "They are stored.", "links": _links("$request.body#")},
-                **_errors(400, 401, 403, 409, 413, 415, 422, 429, 503, 507),
+                **_name_errors(400, 401, 403, 409, 413, 415, 422, 429, 503, 507),
             },
         },
         "events.list_events": {
@@ -75,7 +75,7 @@ def described() -> dict[str, dict[str, Any]]:
             "parameters": [{"in": "query", "schema": parameters.ListingParameters}, _members()],
             "responses": {
                 200: _listing() | {"links": _links("$response.body#/events/0") | _COPY},
-                **_errors(400, 401, 403, 429, 503),
+                **_name_errors(400, 401, 403, 429, 503),
             },
         },
         "events.follow_trace": {
@@ -88,7 +88,7 @@ def described() -> dict[str, dict[str, Any]]:
             ],
             "responses": {
                 200: _listing(),
-                **_errors(400, 401, 403, 404, 429, 503),
+                **_name_errors(400, 401, 403, 404, 429, 503),
             },
         },
         "events.summarize": {
@@ -97,8 +97,8 @@ def described() -> dict[str, dict[str, Any]]:
             "security": [{"key": ["read"]}],
             "parameters": [{"in": "query", "schema": parameters.SummaryParameters}, _members()],
             "responses": {
-                200: _answer("The counts.", response_schemas.SummarySchema, _SUMMARY),
-                **_errors(400, 401, 403, 429, 503),
+                200: _describe_response("The counts.", response_schemas.SummarySchema, _SUMMARY),
+                **_name_errors(400, 401, 403, 429, 503),
             },
         },
         "events.count_paths": {
@@ -109,25 +109,29 @@ def described() -> dict[str, dict[str, Any]]:
             "security": [{"key": ["read"]}],
             "parameters": [{"in": "query", "schema": parameters.PathsParameters}, _members()],
             "responses": {
-                200: _answer("The counts.", response_schemas.PathsSchema, _PATHS),
-                **_errors(400, 401, 403, 429, 503),
+                200: _describe_response("The counts.", response_schemas.PathsSchema, _PATHS),
+                **_name_errors(400, 401, 403, 429, 503),
             },
         },
         "health.healthz": {
             "summary": "Tell whether the service works",
             "responses": {
-                200: _answer("It does.", response_schemas.HealthSchema, {"status": "ok"}),
-                **_errors(503),
+                200: _describe_response(
+                    "It does.", response_schemas.HealthSchema, {"status": "ok"}
+                ),
+                **_name_errors(503),
             },
         },
         "openapi.describe_api": {
             "summary": "Describe the API",
-            "responses": {200: _answer("This document.", {"type": "object"}, {"openapi": "3.1.0"})},
+            "responses": {
+                200: _describe_response("This document.", {"type": "object"}, {"openapi": "3.1.0"})
+            },
         },
     }
 
 
-def _answer(description: str, schema: object, example: object) -> dict[str, Any]:
+def _describe_response(description: str, schema: object, example: object) -> dict[str, Any]:
     return {
         "description": description,
         "content": {JSON: {"schema": schema, "example": example}},
@@ -144,7 +148,7 @@ def _batch() -> dict[str, Any]:
 
 
 def _listing() -> dict[str, Any]:
-    answer = _answer("The events.", response_schemas.ListingSchema, _LISTING)
+    answer = _describe_response("The events.", response_schemas.ListingSchema, _LISTING)
     answer["content"] |= {LINES: {"schema": _TEXT, "example": _LINE}, CSV: {"schema": _TEXT}}
     return answer | {"headers": {"Link": _NEXT}}
 
@@ -195,5 +199,5 @@ def _idempotency_key() -> dict[str, Any]:
     }
 
 
-def _errors(*statuses: int) -> dict[int, str]:
+def _name_errors(*statuses: int) -> dict[int, str]:
     return {status: name(status) for status in statuses}

@@ -25,7 +25,7 @@ C = TypeVar("C", bound=StrEnum)
 _DIGITS = re.compile(r"-?\d{1,19}", re.ASCII)
 
 
-class Number(fields.Field[int]):
+class IntegerField(fields.Field[int]):
     """A whole number within bounds, in decimal digits."""
 
     def __init__(self, lowest: int, highest: int, **arguments: Any) -> None:
@@ -41,7 +41,7 @@ class Number(fields.Field[int]):
         return number
 
 
-class Place(fields.Field[Cursor]):
+class CursorField(fields.Field[Cursor]):
     """A cursor, as a `Link` header gave it, or `end`."""
 
     json_schema: ClassVar = {"type": "string", "pattern": CURSOR_PATTERN}
@@ -53,7 +53,7 @@ class Place(fields.Field[Cursor]):
             raise ValidationError(f"Must be a cursor: {error}.") from error
 
 
-class Choice(fields.Field[C]):
+class EnumField(fields.Field[C]):
     """One of a few names."""
 
     def __init__(self, choices: type[C], **arguments: Any) -> None:
@@ -68,7 +68,7 @@ class Choice(fields.Field[C]):
             raise ValidationError(f"Must be one of {', '.join(self._choices)}.") from error
 
 
-def _described(text: str, **metadata: Any) -> dict[str, Any]:
+def _describe(text: str, **metadata: Any) -> dict[str, Any]:
     return {"description": text, **metadata}
 
 
@@ -79,61 +79,61 @@ class FilterParameters(Schema):
         unknown = RAISE
 
     start = Timestamp(
-        metadata=_described("Only events from this day, or moment, on.", examples=["2021-08-15"])
+        metadata=_describe("Only events from this day, or moment, on.", examples=["2021-08-15"])
     )
     end = Timestamp(
-        metadata=_described("Only events before this day, or moment.", examples=["2021-08-16"])
+        metadata=_describe("Only events before this day, or moment.", examples=["2021-08-16"])
     )
-    id = Number(MIN_ID, MAX_ID, metadata=_described("Only events with this `id`."))
-    name = Text(metadata=_described("Only events with this name."))
+    id = IntegerField(MIN_ID, MAX_ID, metadata=_describe("Only events with this `id`."))
+    name = Text(metadata=_describe("Only events with this name."))
 
 
 class TraceParameters(FilterParameters):
     """The parameters of a question about a trace."""
 
-    order = Choice(
+    order = EnumField(
         Order,
         load_default=Order.DATE,
-        metadata=_described(
+        metadata=_describe(
             "By date; by date with the newest first; or as they arrived. Equal dates by arrival.",
             default="date",
         ),
     )
-    limit = Number(1, MAX_LIMIT, metadata=_described("As many events at most; else all."))
-    cursor = Place(
-        metadata=_described(
+    limit = IntegerField(1, MAX_LIMIT, metadata=_describe("As many events at most; else all."))
+    cursor = CursorField(
+        metadata=_describe(
             "Go on here: `cursor` of the `Link` of the last answer. With `order=arrival`, `end` is "
             "after all that has arrived."
         )
     )
-    wait = Number(
+    wait = IntegerField(
         0,
         MAX_WAIT_SECONDS,
         load_default=0,
-        metadata=_described("Seconds to wait for an event if there is none."),
+        metadata=_describe("Seconds to wait for an event if there is none."),
     )
 
 
 class PathsParameters(FilterParameters):
     """The parameters of a question about paths."""
 
-    trace_id = Text(metadata=_described("Only events of this trace."))
+    trace_id = Text(metadata=_describe("Only events of this trace."))
 
 
 class SummaryParameters(PathsParameters):
     """The parameters of a summary."""
 
-    bucket = Choice(
+    bucket = EnumField(
         Bucket,
         load_default=Bucket.DAY,
-        metadata=_described("The stretches of time that are counted.", default="day"),
+        metadata=_describe("The stretches of time that are counted.", default="day"),
     )
 
 
 class ListingParameters(TraceParameters):
     """The parameters of a listing."""
 
-    trace_id = Text(metadata=_described("Only events of this trace."))
+    trace_id = Text(metadata=_describe("Only events of this trace."))
 
 
 listing = ListingParameters()
@@ -146,22 +146,20 @@ def load_selection(
     schema: Schema, query: Mapping[str, list[str]], project_id: int, **path: Any
 ) -> Selection:
     """Return the events asked for; raises ValidationError naming each bad parameter."""
-    plain, members = _loaded(schema, query)
+    plain, members = _load(schema, query)
     return Selection(project_id, data=members, **path, **plain)
 
 
 def load_summary(query: Mapping[str, list[str]], project_id: int) -> tuple[Selection, Bucket]:
     """Return the events asked for, and how to count them; raises ValidationError."""
-    plain, members = _loaded(summary, query)
+    plain, members = _load(summary, query)
     bucket = plain.pop("bucket")
     return Selection(project_id, data=members, **plain), bucket
 
 
-def _loaded(
-    schema: Schema, query: Mapping[str, list[str]]
-) -> tuple[dict[str, Any], dict[str, str]]:
+def _load(schema: Schema, query: Mapping[str, list[str]]) -> tuple[dict[str, Any], dict[str, str]]:
     if not query:
-        return _unless_asked(schema).copy(), {}
+        return _load_defaults(schema).copy(), {}
     problems = {name: ["Given more than once."] for name, values in query.items() if values[1:]}
     data = {name: values[0] for name, values in query.items() if name.startswith(MEMBER)}
     problems |= {name: [_MEMBERS] for name in data if not _is_member(name)}
@@ -174,7 +172,7 @@ def _loaded(
 
 
 @lru_cache
-def _unless_asked(schema: Schema) -> dict[str, Any]:
+def _load_defaults(schema: Schema) -> dict[str, Any]:
     loaded: dict[str, Any] = schema.load({})
     return loaded
 

@@ -1,57 +1,68 @@
-"""Places for answers that take long, so that there is always a thread for the short ones."""
+"""Slots for requests that take long, so that there is always a thread for short ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from threading import BoundedSemaphore
+from threading import Lock
+from typing import cast
 
+from flask import Flask
 from werkzeug.exceptions import ServiceUnavailable
 
 from ..config import RETRY_AFTER_SECONDS
 
 
 class TooManyReaders(ServiceUnavailable):
-    """All places are taken."""
+    """All slots are taken."""
 
     def __init__(self) -> None:
         detail = "Too many long listings are being read; try again, or ask for fewer days."
         super().__init__(detail, retry_after=RETRY_AFTER_SECONDS)
 
 
-class Places:
-    """As many places as there are threads to read long listings; half of them for who waits."""
+class ReaderSlots:
+    """As many slots as there are threads for long requests; at most half of them may wait."""
 
-    def __init__(self, threads: int) -> None:
-        self._number = threads
-        self._all = BoundedSemaphore(threads)
-        self._waiting = BoundedSemaphore(max(1, threads // 2))
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.in_use = 0
+        self._waiting = 0
+        self._lock = Lock()
 
-    def are_taken(self) -> bool:
-        """Tell whether all are taken at the moment."""
-        if self._all.acquire(blocking=False):
-            self._all.release()
-            return False
-        return True
+    def is_full(self) -> bool:
+        """Tell whether no slot is free at the moment."""
+        return self.in_use >= self.limit
 
-    def taken(self) -> int:
-        """Return how many are taken at the moment."""
-        return self._number - self._all._value  # noqa: SLF001
-
-    def one_to_read(self) -> ExitStack:
-        """Take a place, to be closed at the end; raises TooManyReaders when all are taken."""
-        return _taken(self._all)
+    def acquire(self) -> ExitStack:
+        """Take a slot, which closing the result frees; raises TooManyReaders if none is free."""
+        with self._lock:
+            if self.is_full():
+                raise TooManyReaders
+            self.in_use += 1
+        slot = ExitStack()
+        slot.callback(self._release)
+        return slot
 
     @contextmanager
-    def one_to_wait(self) -> Iterator[None]:
-        """Take a place while waiting; raises TooManyReaders when too many wait."""
-        with _taken(self._waiting), _taken(self._all):
-            yield
+    def acquire_waiting(self) -> Iterator[None]:
+        """Take a slot while waiting for an event; raises TooManyReaders if too many wait."""
+        with self.acquire():
+            with self._lock:
+                if self._waiting >= max(1, self.limit // 2):
+                    raise TooManyReaders
+                self._waiting += 1
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._waiting -= 1
+
+    def _release(self) -> None:
+        with self._lock:
+            self.in_use -= 1
 
 
-def _taken(places: BoundedSemaphore) -> ExitStack:
-    if not places.acquire(blocking=False):
-        raise TooManyReaders
-    stack = ExitStack()
-    stack.callback(places.release)
-    return stack
+def slots_of(app: Flask) -> ReaderSlots:
+    """Return the reader slots of an application."""
+    return cast("ReaderSlots", app.extensions["bytelog.reader_slots"])

@@ -17,7 +17,7 @@ from flask import Flask, current_app, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from ..config import KEY_CACHE_SECONDS, KEY_CACHE_SIZE
+from ..config import KEY_CACHE_ENTRIES, KEY_CACHE_SECONDS
 from ..storage.models import DEFAULT_PROJECT_ID
 from . import keys, projects, rate_limit
 from .keys import Grant
@@ -25,7 +25,7 @@ from .keys import Grant
 P = ParamSpec("P")
 View = Callable[Concatenate[int, P], Response]
 
-_configured = Grant(0, DEFAULT_PROJECT_ID, frozenset(keys.SCOPES))
+_CONFIGURED_GRANT = Grant(0, DEFAULT_PROJECT_ID, frozenset(keys.SCOPES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class KeyCache:
         grant = _look_up(key)
         self._known.pop(key, None)
         if grant:
-            if len(self._known) >= KEY_CACHE_SIZE:
+            if len(self._known) >= KEY_CACHE_ENTRIES:
                 self._known.clear()
             self._known[key] = (grant, time.monotonic() + KEY_CACHE_SECONDS)
         return grant
@@ -82,7 +82,9 @@ class KeyCache:
 
 def init_app(app: Flask, authenticate: Authenticate | None) -> None:
     """Let the hook decide who may do what; without one, the keys that the database has."""
-    app.extensions["bytelog.grant"] = partial(_granted, authenticate) if authenticate else _held
+    app.extensions["bytelog.grant"] = (
+        partial(_grant_from_hook, authenticate) if authenticate else _grant_from_key
+    )
     app.extensions["bytelog.keys"] = KeyCache()
 
 
@@ -92,20 +94,20 @@ def requires(scope: str) -> Callable[[View[P]], Callable[P, Response]]:
     def decorate(view: View[P]) -> Callable[P, Response]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
-            return view(_authorized(scope).project_id, *args, **kwargs)
+            return view(_authorize(scope).project_id, *args, **kwargs)
 
         return guarded
 
     return decorate
 
 
-def _authorized(scope: str) -> Grant:
+def _authorize(scope: str) -> Grant:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     # WSGI hands over bytes as Latin-1 (PEP 3333).
     key = token.strip(" \t").encode("latin-1").decode("utf-8", "surrogateescape")
     grant = current_app.extensions["bytelog.grant"](key if scheme.lower() == "bearer" else None)
     if grant is None:
-        raise _unauthorized(scheme)
+        raise _make_unauthorized(scheme)
     rate_limit.count(grant.holder)
     if scope not in grant.scopes:
         detail = f"The API key lacks the scope `{scope}`."
@@ -113,7 +115,7 @@ def _authorized(scope: str) -> Grant:
     return cast("Grant", grant)
 
 
-def _unauthorized(scheme: str) -> Denied:
+def _make_unauthorized(scheme: str) -> Denied:
     if not scheme:
         return Denied(
             HTTPStatus.UNAUTHORIZED, "Send the header `Authorization: Bearer YOUR_API_KEY`."
@@ -122,15 +124,15 @@ def _unauthorized(scheme: str) -> Denied:
     return Denied(HTTPStatus.UNAUTHORIZED, detail, error="invalid_token")
 
 
-def _granted(authenticate: Authenticate, token: str | None) -> Grant | None:
+def _grant_from_hook(authenticate: Authenticate, token: str | None) -> Grant | None:
     access = authenticate(token, request.environ)
     if access is None:
         return None
-    project_id = projects.opened(access.project)
+    project_id = projects.get_or_create(access.project)
     return Grant((access.project, access.user), project_id, frozenset(access.scopes))
 
 
-def _held(key: str | None) -> Grant | None:
+def _grant_from_key(key: str | None) -> Grant | None:
     return None if key is None else _cache().find(key)
 
 
@@ -141,5 +143,5 @@ def _cache() -> KeyCache:
 def _look_up(key: str) -> Grant | None:
     configured = current_app.config["BYTELOG_API_KEY"]
     if configured and hmac.compare_digest(keys.digest(key), keys.digest(configured)):
-        return _configured
+        return _CONFIGURED_GRANT
     return keys.find(key)

@@ -21,7 +21,7 @@ from sqlalchemy import Executable, Row, insert, select, update
 
 from .. import timestamps
 from ..storage.backend import StorageError
-from ..storage.database import db, fetch, reader
+from ..storage.database import db, fetch, read_engine
 from ..storage.models import ApiKey, Project
 from ..storage.writer import current_writer
 from . import projects
@@ -74,7 +74,7 @@ def find(key: str) -> Grant | None:
     statement = select(*ApiKey.__table__.columns).where(
         ApiKey.digest == wanted, ApiKey.revoked.is_(None)
     )
-    row = next(iter(_looked_up(statement)), None)
+    row = next(iter(_fetch_anywhere(statement)), None)
     if row is None or not hmac.compare_digest(row.digest, wanted):
         return None
     if row.expires and row.expires <= timestamps.now():
@@ -82,17 +82,17 @@ def find(key: str) -> Grant | None:
     return Grant(row.id, row.project_id, frozenset(row.scopes.split()))
 
 
-def _looked_up(statement: Executable) -> Sequence[Row[Any]]:
+def _fetch_anywhere(statement: Executable) -> Sequence[Row[Any]]:
     try:
         return fetch(db.engine, statement)
     except StorageError:
         # Readers go on at a replica while there is no primary.
-        if reader() is db.engine:
+        if read_engine() is db.engine:
             raise
-        return fetch(reader(), statement)
+        return fetch(read_engine(), statement)
 
 
-def listed() -> Sequence[Row[Any]]:
+def list_all() -> Sequence[Row[Any]]:
     """Return every key ever made, with its project's name, the oldest first."""
     columns = (*ApiKey.__table__.columns, Project.name.label("project"))
     return fetch(db.engine, select(*columns).join(Project).order_by(ApiKey.id))
@@ -100,7 +100,7 @@ def listed() -> Sequence[Row[Any]]:
 
 def revoke(name_or_id: str) -> str:
     """End an active key, named by its name or its id; returns its name, raises UnknownKey."""
-    active = [key for key in listed() if key.revoked is None]
+    active = [key for key in list_all() if key.revoked is None]
     matches = [key for key in active if str(key.id) == name_or_id]
     matches = matches or [key for key in active if key.name == name_or_id]
     if not matches:
@@ -115,7 +115,7 @@ def revoke(name_or_id: str) -> str:
 
 
 def state(key: Row[Any]) -> str:
-    """Return what has become of a listed key."""
+    """Return the state of a key that `list_all` returned."""
     if key.revoked:
         return f"revoked {timestamps.format_utc(key.revoked)}"
     if not key.expires:

@@ -30,12 +30,12 @@ def find(name: str) -> int:
     return int(known[name])
 
 
-def opened(name: str) -> int:
+def get_or_create(name: str) -> int:
     """Return the key of a project, which comes into being if it is new; raises StorageError."""
     known = cast("dict[str, int]", current_app.extensions["bytelog.projects"])
     if name not in known:
         rows = fetch(db.engine, select(Project.id).where(Project.name == name))
-        known[name] = rows[0].id if rows else _made(name)
+        known[name] = rows[0].id if rows else _create(name)
     return known[name]
 
 
@@ -47,6 +47,6 @@ def ensure(connection: Connection, name: str) -> int:
     return connection.execute(wanted).scalar_one()
 
 
-def _made(name: str) -> int:
+def _create(name: str) -> int:
     with current_writer().transaction() as connection:
         return ensure(connection, name)

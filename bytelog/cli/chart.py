@@ -28,7 +28,7 @@ def lines(days: Mapping[str, Counter[str]], width: int, mark: str) -> Iterator[s
         table = _table([*rows.items(), ("all", total)], names)
     room = max(_SHORTEST_BAR, min(_LONGEST_BAR, width - _width(table)))
     highest = max(names.total() for day, names in rows.items() if day != "earlier")
-    heading, *body, last = _aligned(table)
+    heading, *body, last = _align(table)
     yield heading
     for line, (day, counts) in zip(body, rows.items(), strict=True):
         length = 0 if day == "earlier" else counts.total() * room // highest
@@ -50,7 +50,7 @@ def _rows(days: Mapping[str, Counter[str]]) -> Iterator[tuple[str, Counter[str]]
 
 
 def _table(rows: Sequence[tuple[str, Counter[str]]], names: Sequence[str]) -> _Table:
-    heading = ["DAY", "EVENTS", *(_legible(name) for name in names)]
+    heading = ["DAY", "EVENTS", *(_make_legible(name) for name in names)]
     others = len(rows[-1][1]) > len(names)
     table = [[*heading, "others"] if others else heading]
     for day, counts in rows:
@@ -60,16 +60,16 @@ def _table(rows: Sequence[tuple[str, Counter[str]]], names: Sequence[str]) -> _T
     return table
 
 
-def _legible(name: str) -> str:
+def _make_legible(name: str) -> str:
     text = "".join(character if character.isprintable() else "?" for character in name)
     return text if len(text) <= _NAME_CHARACTERS else f"{text[: _NAME_CHARACTERS - 1]}…"
 
 
 def _width(table: _Table) -> int:
-    return len(_aligned(table)[0]) + len(_GAP)
+    return len(_align(table)[0]) + len(_GAP)
 
 
-def _aligned(table: _Table) -> list[str]:
+def _align(table: _Table) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         _GAP.join(

@@ -20,7 +20,7 @@ from ..config import NICENESS
 from ..maintenance import backup, inspection, retention, snapshots
 from ..maintenance.inspection import Findings
 from ..storage.backend import StorageBusy, StorageError
-from ..storage.database import backend, db
+from ..storage.database import backend_of, db
 from . import chart
 from .options import Date, progress, with_service
 
@@ -57,7 +57,7 @@ def check(file: Path | None) -> None:
     """
     os.nice(NICENESS)
     if file:
-        name, found = str(file), _look_into(file, snapshots.of_file(file))
+        name, found = str(file), _look_into(file, snapshots.open_file(file))
     else:
         name, found = _look_into_own()
     click.echo(f"Database: {name}\nSchema: {found.revision}")
@@ -94,7 +94,7 @@ def prune(_: Flask, before: datetime | None, keep_days: int | None, dry_run: boo
     if db.engine.dialect.name == "postgresql":
         _delete(moment, events)
         return
-    file = snapshots.own_file()
+    file = snapshots.service_file()
     size = file.stat().st_size
     _delete(moment, events)
     _shrink()
@@ -106,8 +106,8 @@ def prune(_: Flask, before: datetime | None, keep_days: int | None, dry_run: boo
 def stats(_: Flask) -> None:
     """Show how many events there are, by project, name and day, and the size on disk."""
     os.nice(NICENESS)
-    with snapshots.of_service() as connection:
-        days = list(inspection.days(connection))
+    with snapshots.open_service() as connection:
+        days = list(inspection.count_by_day(connection))
         projects = _names_by_day(connection, days)
         sizes = _sizes(connection)
     click.echo(f"Database: {_own_name()}\n{sizes}")
@@ -122,17 +122,17 @@ def stats(_: Flask) -> None:
 
 @with_service
 def _look_into_own(_: Flask) -> tuple[str, Findings]:
-    return _own_name(), _look_into(_own_name(), snapshots.of_service())
+    return _own_name(), _look_into(_own_name(), snapshots.open_service())
 
 
 def _own_name() -> str:
-    return backend(db.engine).path()
+    return backend_of(db.engine).path()
 
 
 def _sizes(connection: Connection) -> str:
     if connection.dialect.name == "postgresql":
         return f"Size: {_megabytes(inspection.bytes_of_server(connection))}"
-    file = snapshots.own_file()
+    file = snapshots.service_file()
     size, free = _megabytes(file.stat().st_size), _megabytes(inspection.free_bytes(connection))
     log = _megabytes(file.with_name(f"{file.name}-wal").stat().st_size)
     return f"Size: {size}, of which {free} are free\nLog: {log}"
@@ -141,10 +141,10 @@ def _sizes(connection: Connection) -> str:
 def _look_into(file: Path | str, snapshot: AbstractContextManager[Connection]) -> Findings:
     def look() -> Findings:
         with snapshot as connection:
-            return inspection.findings(connection)
+            return inspection.inspect(connection)
 
     try:
-        return snapshots.interruptible(look)
+        return snapshots.run_interruptibly(look)
     except StorageBusy:
         raise
     except StorageError as error:
@@ -170,7 +170,7 @@ def _shrink() -> None:
         _advance(retention.shrink(), retention.free_pages(), "Shrinking")
         return
     try:
-        snapshots.interruptible(retention.rewrite)
+        snapshots.run_interruptibly(retention.rewrite)
     except StorageBusy:
         click.echo(
             "bytelog 0.1 made this file, which keeps its size while it is in use; new events go "
@@ -186,7 +186,9 @@ def _names_by_day(
     projects: dict[str, dict[str, Counter[str]]] = {}
     with progress(sum(day.events for day in days), "Counting") as bar:
         for day in days:
-            projects.setdefault(day.project, {})[day.day] = inspection.names(connection, day)
+            projects.setdefault(day.project, {})[day.day] = inspection.count_by_name(
+                connection, day
+            )
             bar.update(day.events)
     return projects
 

@@ -18,12 +18,12 @@ from ..auth import projects
 from ..config import MAX_TEXT_LENGTH
 from ..events import store
 from ..maintenance import import_lines
-from ..maintenance.imports import Import, ImportUnderWay, WrongLine, replacement
+from ..maintenance.imports import Import, ImportInProgress, InvalidLine, replacement
 from ..queries.formats import CSV, LINES
 from ..queries.selection import Selection
 from .options import Date, name, progress, with_service
 
-FORMS = {"ndjson": LINES, "csv": CSV}
+FORMATS = {"ndjson": LINES, "csv": CSV}
 
 
 def text(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -50,7 +50,7 @@ def text(context: click.Context, parameter: click.Parameter, value: str | None) 
 @click.option(
     "--format",
     "form",
-    type=click.Choice(list(FORMS)),
+    type=click.Choice(list(FORMATS)),
     default="ndjson",
     show_default=True,
     help="How they are written.",
@@ -62,11 +62,11 @@ def export_events(_: Flask, /, file: str, project: str, form: str, **wanted: Any
     Without FILE, or for `-`, they go to standard output. A FILE that is there is replaced once all
     events are written, and left alone if that fails.
     """
-    chosen = FORMS[form]
+    chosen = FORMATS[form]
     try:
         listing = store.select(Selection(projects.find(project), **wanted), chosen)
         with _target(file) as target, progress(listing.count, "Exporting") as bar:
-            for part in chosen.text(listing.count, listing.pages):
+            for part in chosen.write(listing.count, listing.pages):
                 target.write(part)
                 bar.update(part.count(b"\n"))
     except projects.UnknownProject as error:
@@ -99,12 +99,12 @@ def import_events(service: Flask, file: str, project: str, source: str) -> None:
     try:
         with _source(file, service.instance_path) as lines:
             done = _load(lines, project, source)
-    except WrongLine as error:
+    except InvalidLine as error:
         raise click.ClickException(
             f"{error}\nThe lines before it are stored. Mend it, and run the same command again: "
             "it goes on there."
         ) from error
-    except ImportUnderWay as error:
+    except ImportInProgress as error:
         raise click.ClickException(
             f"{error}. Run the same command again when that one has ended: it goes on where it was."
         ) from error

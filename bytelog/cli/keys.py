@@ -49,7 +49,7 @@ def list_keys(_: Flask) -> None:
     """Show every key, without what opens the door."""
     row = "{:>4}  {:<20}  {:<20}  {:<10}  {:<24}  {}".format
     click.echo(row("ID", "NAME", "PROJECT", "SCOPES", "CREATED", "STATE"))
-    for key in keys.listed():
+    for key in keys.list_all():
         created = timestamps.format_utc(key.created)
         click.echo(row(key.id, key.name, key.project, key.scopes, created, keys.state(key)))
 

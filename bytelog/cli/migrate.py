@@ -7,7 +7,7 @@ from flask import Flask
 
 from ..maintenance.to_postgresql import Migration
 from ..storage.backend import StorageError
-from ..storage.database import db, other
+from ..storage.database import connect, db
 from .options import progress, with_service
 
 
@@ -21,9 +21,9 @@ def migrate(_: Flask, url: str) -> None:
     """
     if db.engine.dialect.name != "sqlite":
         raise click.ClickException("the service is on PostgreSQL already.")
-    target = other(url, "--to")
+    target = connect(url, "--to")
     try:
-        done = _migrated(Migration(target))
+        done = _run(Migration(target))
     except StorageError as error:
         raise click.ClickException(f"{target.url!r}: {error}") from error
     except KeyboardInterrupt as interrupt:
@@ -40,8 +40,8 @@ def migrate(_: Flask, url: str) -> None:
     )
 
 
-def _migrated(migration: Migration) -> Migration:
-    with progress(migration.missing(), "Copying") as bar:
+def _run(migration: Migration) -> Migration:
+    with progress(migration.count_missing(), "Copying") as bar:
         for events in migration.copy():
             bar.update(events)
     with progress(migration.position, "Comparing") as bar:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from flask import Flask
 
-from ..config import READING_THREADS
+from ..config import READER_THREADS
 from ..server.server import AccessLog, Server, set_up_logging
 from .options import with_service
 
@@ -21,7 +21,7 @@ from .options import with_service
 )
 @click.option(
     "--threads",
-    default=READING_THREADS,
+    default=READER_THREADS,
     show_default=True,
     type=click.IntRange(1, 1000),
     help="Long listings that are read out at the same time.",

@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from ..config import MAX_BODY_BYTES, PROBLEMS
+from ..config import MAX_BODY_BYTES, MAX_REPORTED_ERRORS
 from . import schemas
 from .i_json import InvalidJSON
 from .schemas import EventFields
@@ -33,7 +33,7 @@ def load_batch(batch: Iterator[Callable[[], EventFields]], limit: int) -> list[E
                 loaded.append(load())
             except ValidationError as error:
                 problems[index - 1] = error.normalized_messages()  # type: ignore[no-untyped-call]
-            if sum(map(len, problems.values())) >= PROBLEMS:
+            if sum(map(len, problems.values())) >= MAX_REPORTED_ERRORS:
                 break
     except InvalidJSON as error:
         problems[index] = [f"Not I-JSON: {error}."]

@@ -52,34 +52,34 @@ def decode_object(text: str) -> dict[str, Any]:
     Raises InvalidJSON for duplicate names, lone surrogates, NaN, Infinity, numbers beyond a
     double, nesting deeper than MAX_DEPTH, a byte order mark, and whatever else is not I-JSON.
     """
-    return members(_whole(text), text)
+    return check_members(_decode_whole(text), text)
 
 
-def object_text(text: str) -> ObjectText:
+def compact_object(text: str) -> ObjectText:
     """Return a JSON object as it fits in `data`; raises InvalidJSON as `decode_object` does."""
-    _check(_whole(text), text, MAX_DEPTH - 1)
+    _check(_decode_whole(text), text, MAX_DEPTH - 1)
     return ObjectText("".join(_TOKENS.findall(text)))
 
 
 def decode_array(text: str) -> Iterator[tuple[Any, str]]:
     """Return each value in a JSON array, and its text, for `members`; raises InvalidJSON."""
-    position = _after_space(text, _after_space(text, 0) + 1)
+    position = _skip_space(text, _skip_space(text, 0) + 1)
     separator = "]" if text[position : position + 1] == "]" else ","
     end = position
     while separator == ",":
-        value, end = _element(text, position)
+        value, end = _decode_element(text, position)
         yield value, text[position:end].strip(_SPACE)
-        end = _after_space(text, end)
+        end = _skip_space(text, end)
         separator, position = text[end : end + 1], end + 1
-    if separator != "]" or _after_space(text, end + 1) != len(text):
+    if separator != "]" or _skip_space(text, end + 1) != len(text):
         raise InvalidJSON(f"the array does not end well: line 1 column {end + 1} (char {end})")
 
 
-def members(value: Any, text: str) -> dict[str, Any]:
+def check_members(value: Any, text: str) -> dict[str, Any]:
     """Return the members of a decoded object, as `decode_object` does; raises InvalidJSON."""
     _check(value, text, MAX_DEPTH)
     if isinstance(value.get("data"), dict):
-        value["data"] = _data_text(text, value)
+        value["data"] = _extract_data(text, value)
     return cast("dict[str, Any]", value)
 
 
@@ -92,29 +92,29 @@ def _check(value: Any, text: str, levels: int) -> None:
         raise InvalidJSON("a surrogate stands alone")
 
 
-def _whole(text: str) -> Any:
-    value, end = _value(text, 0)
-    if _after_space(text, end) != len(text):
+def _decode_whole(text: str) -> Any:
+    value, end = _decode_value(text, 0)
+    if _skip_space(text, end) != len(text):
         raise InvalidJSON(f"something follows the object: line 1 column {end + 1} (char {end})")
     return value
 
 
-def _value(text: str, position: int) -> tuple[Any, int]:
+def _decode_value(text: str, position: int) -> tuple[Any, int]:
     try:
-        return _decoder.raw_decode(text, _after_space(text, position))
+        return _decoder.raw_decode(text, _skip_space(text, position))
     except RecursionError as error:
         raise InvalidJSON(f"nested deeper than {MAX_DEPTH} levels") from error
     except ValueError as error:
         raise InvalidJSON(str(error)) from error
 
 
-def _element(text: str, position: int) -> tuple[Any, int]:
+def _decode_element(text: str, position: int) -> tuple[Any, int]:
     # Decoded from a part of the text, so that none takes more memory than an event may. What ends
     # with the part may be a number that was cut.
     for size in _PARTS:
         part = text[position : position + size]
         try:
-            value, end = _value(part, 0)
+            value, end = _decode_value(part, 0)
         except InvalidJSON:
             if len(part) < size:
                 raise
@@ -124,7 +124,7 @@ def _element(text: str, position: int) -> tuple[Any, int]:
     raise InvalidJSON(f"not JSON, or longer than {MAX_BODY_BYTES} bytes: char {position}")
 
 
-def _after_space(text: str, position: int) -> int:
+def _skip_space(text: str, position: int) -> int:
     match = _SPACES.match(text, position)
     return match.end() if match else position
 
@@ -137,7 +137,7 @@ def _has_lone_surrogate(value: Any) -> bool:
     return False
 
 
-def _data_text(text: str, event: dict[str, Any]) -> ObjectText:
+def _extract_data(text: str, event: dict[str, Any]) -> ObjectText:
     # No schema lets the other members of an event nest, so that the first match is the right one.
     start = cast("re.Match[str]", _DATA.search(text)).end()
     if next(reversed(event)) == "data":  # Mostly so; then its end need not be looked for.
@@ -154,20 +154,20 @@ def _is_deep(body: bytes, levels: int) -> bool:
     return bool(brackets)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise InvalidJSON("a name appears twice in one object")
     return members
 
 
-def _integer(digits: str) -> int:
+def _parse_integer(digits: str) -> int:
     # Only the text is kept, so that a number too long for `id` need not be converted:
     # Python's conversion takes quadratic time, and refuses 4,300 digits (CVE-2020-10735).
     return int(digits[:40])
 
 
-def _finite(digits: str) -> float:
+def _parse_float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
         raise InvalidJSON(f"{digits[:40]} is beyond a double")
@@ -179,8 +179,8 @@ def _refuse(constant: str) -> NoReturn:
 
 
 _decoder = json.JSONDecoder(
-    object_pairs_hook=_unique,
-    parse_int=_integer,
-    parse_float=_finite,
+    object_pairs_hook=_refuse_duplicates,
+    parse_int=_parse_integer,
+    parse_float=_parse_float,
     parse_constant=_refuse,
 )

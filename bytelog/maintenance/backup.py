@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from ..config import COPY_PAGES, COPY_RESTS
+from ..config import COPY_PAGES, COPY_PAUSE_FACTOR
 from ..storage.backend import StorageBusy, StorageError, StorageFull
 from ..storage.models import Event
 from ..storage.sqlite import driver
@@ -39,17 +39,17 @@ def write(target: Path, report: Report) -> int:
     anything fails. Raises StorageError and OSError.
     """
     target = target.resolve()
-    _refuse_what_is_in_use(target)
+    _refuse_live_files(target)
     try:
         folder = TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent)
     except OSError as error:
         raise StorageError(
             f"no file can be made in {target.parent}: {error.strerror}. Choose another folder."
         ) from error
-    with folder, _explained():
+    with folder, _explain_errors():
         copy = Path(folder.name) / target.name
-        content = _copied(copy, report)
-        snapshots.interruptible(partial(_verify, copy, content))
+        content = _copy(copy, report)
+        snapshots.run_interruptibly(partial(_verify, copy, content))
         _sync(copy)
         copy.replace(target)
         _sync(target.parent)
@@ -57,7 +57,7 @@ def write(target: Path, report: Report) -> int:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explain_errors() -> Iterator[None]:
     try:
         yield
     except StorageFull as error:
@@ -68,8 +68,8 @@ def _explained() -> Iterator[None]:
         raise StorageError(f"no copy was made: {error}. See what `bytelog check` says.") from error
 
 
-def _refuse_what_is_in_use(target: Path) -> None:
-    live = snapshots.own_file().resolve()
+def _refuse_live_files(target: Path) -> None:
+    live = snapshots.service_file().resolve()
     if target in (live, *(live.with_name(live.name + ending) for ending in _LIVE_FILES)):
         raise StorageError(f"{target} belongs to the live database. Choose another name.")
     if target.exists() and not target.is_file():
@@ -81,10 +81,10 @@ def _refuse_what_is_in_use(target: Path) -> None:
         )
 
 
-def _copied(copy: Path, report: Report) -> _Content:
-    with snapshots.of_service() as connection:
-        content = _content(connection)
-        size = snapshots.own_file().stat().st_size
+def _copy(copy: Path, report: Report) -> _Content:
+    with snapshots.open_service() as connection:
+        content = _read_content(connection)
+        size = snapshots.service_file().stat().st_size
         if shutil.disk_usage(copy.parent).free < size:
             raise StorageFull(f"the copy takes {size} bytes, for which there is no room")
         os.close(os.open(copy, os.O_CREAT | os.O_WRONLY, 0o600))
@@ -97,45 +97,45 @@ def _copy_pages(source: sqlite3.Connection, copy: Path, report: Report) -> None:
         # It is synced here, step by step.
         target.execute("PRAGMA synchronous=OFF")
         target.execute("PRAGMA journal_mode=OFF")
-        with _opened(copy) as file:
-            source.backup(target, pages=COPY_PAGES, progress=_gently(file, report))
+        with _open(copy) as file:
+            source.backup(target, pages=COPY_PAGES, progress=_pace(file, report))
         # Like the original it would else want a log beside it, even for reading.
         target.execute("PRAGMA journal_mode=DELETE")
 
 
-def _gently(file: int, report: Report) -> Callable[[int, int, int], None]:
+def _pace(file: int, report: Report) -> Callable[[int, int, int], None]:
     """Return what keeps the commits of others from waiting for the copy to get to the disk."""
     began = time.monotonic()
 
-    def rest(_: int, remaining: int, pages: int) -> None:
+    def pause(_: int, remaining: int, pages: int) -> None:
         nonlocal began
         report(pages - remaining, pages)
         os.fdatasync(file)
-        time.sleep(COPY_RESTS * (time.monotonic() - began))
+        time.sleep(COPY_PAUSE_FACTOR * (time.monotonic() - began))
         began = time.monotonic()
 
-    return rest
+    return pause
 
 
-def _content(connection: Connection) -> _Content:
+def _read_content(connection: Connection) -> _Content:
     events = connection.execute(select(func.count()).select_from(Event)).scalar_one()
-    return _Content(inspection.revision(connection), events)
+    return _Content(inspection.describe_revision(connection), events)
 
 
 def _verify(copy: Path, expected: _Content) -> None:
-    with snapshots.of_file(copy) as connection:
-        problem = inspection.damage(connection)
-        if problem or _content(connection) != expected:
+    with snapshots.open_file(copy) as connection:
+        problem = inspection.find_damage(connection)
+        if problem or _read_content(connection) != expected:
             raise StorageError(f"it is not whole: {problem or 'it has other events'}")
 
 
 def _sync(name: Path) -> None:
-    with _opened(name) as file:
+    with _open(name) as file:
         os.fsync(file)
 
 
 @contextmanager
-def _opened(name: Path) -> Iterator[int]:
+def _open(name: Path) -> Iterator[int]:
     file = os.open(name, os.O_RDONLY)
     try:
         yield file

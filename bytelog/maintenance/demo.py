@@ -37,7 +37,7 @@ _HOURS = (2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 11, 13, 15, 12, 11, 11, 12, 14, 18, 22,
 _Step = tuple[float, str, dict[str, Any]]  # seconds since the step before, name, data
 
 
-def events(end: datetime, seed: int = SEED) -> list[EventFields]:
+def generate_events(end: datetime, seed: int = SEED) -> list[EventFields]:
     """Return the events of the 24 hours before `end`, in the order of their dates."""
     chance = random.Random(seed)  # noqa: S311
     found: list[EventFields] = []
@@ -53,7 +53,7 @@ def events(end: datetime, seed: int = SEED) -> list[EventFields]:
 
 def record(end: datetime) -> int:
     """Record the day in the project `default`; returns how many events it had."""
-    day = events(end)
+    day = generate_events(end)
     for start in range(0, len(day), BATCH_EVENTS):
         store.record(DEFAULT_PROJECT_ID, day[start : start + BATCH_EVENTS])
     return len(day)

@@ -10,7 +10,7 @@ from typing import IO, Any
 from marshmallow import ValidationError
 
 from ..config import MAX_LINE_BYTES
-from ..events.i_json import decode_object, decode_text, object_text
+from ..events.i_json import compact_object, decode_object, decode_text
 from ..queries.formats import COLUMNS, FORMULA_STARTS
 from .import_sources import SOURCES
 
@@ -48,7 +48,7 @@ class Lines:
         self._read.clear()
         return taken
 
-    def are_csv(self) -> bool:
+    def is_csv(self) -> bool:
         """Tell whether the file begins as an export in CSV does."""
         place = self._file.tell()
         self._file.seek(0)
@@ -62,21 +62,21 @@ def read(lines: Lines, source: str) -> Iterator[dict[str, Any]]:
 
     Raises InvalidJSON, ValidationError and csv.Error.
     """
-    if source == OWN and lines.are_csv():
-        return _csv(lines)
+    if source == OWN and lines.is_csv():
+        return _read_csv(lines)
     texts = (text for line in lines if (text := line.strip(" \t\r\n")))
     if source == OWN:
         return map(decode_object, texts)
-    return (SOURCES[source].event(text, lines.number) for text in texts)
+    return (SOURCES[source].parse(text, lines.number) for text in texts)
 
 
-def _csv(lines: Lines) -> Iterator[dict[str, Any]]:
+def _read_csv(lines: Lines) -> Iterator[dict[str, Any]]:
     for cells in csv.reader(lines, strict=True):
         if cells and cells != list(COLUMNS):
-            yield _event(cells)
+            yield _parse_cells(cells)
 
 
-def _event(cells: list[str]) -> dict[str, Any]:
+def _parse_cells(cells: list[str]) -> dict[str, Any]:
     if len(cells) != len(COLUMNS):
         raise ValidationError(f"Must have {len(COLUMNS)} cells, not {len(cells)}.")
     key, name, trace_id, date, data = (_APOSTROPHE.sub("", cell) for cell in cells)
@@ -85,5 +85,5 @@ def _event(cells: list[str]) -> dict[str, Any]:
         "name": name,
         "trace_id": trace_id,
         "date": date,
-        "data": object_text(data),
+        "data": compact_object(data),
     }

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 from .. import timestamps
 from ..config import MAX_TEXT_LENGTH
-from ..events.i_json import ObjectText, object_text
+from ..events.i_json import ObjectText, compact_object
 
 _LOWEST_MILLISECONDS = 10**11
 _START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,14 +61,18 @@ class Source:
     date: tuple[str, ...]
     defaults: Mapping[str, str] = field(default_factory=dict)
 
-    def event(self, line: str, number: int) -> dict[str, Any]:
+    def parse(self, line: str, number: int) -> dict[str, Any]:
         """Return the members of the event in a line, for `load_event`; raises InvalidJSON."""
-        members = _members(object_text(line).text)
-        key = _first(members, self.id)
-        event_id = _hashed(str(key.value)) if key else number
+        members = _split_members(compact_object(line).text)
+        key = _find_first(members, self.id)
+        event_id = _hash(str(key.value)) if key else number
         event = {"id": event_id, "trace_id": str(event_id), **self.defaults}
-        for name, write in (("name", _text), ("trace_id", _text), ("date", _date)):
-            found = _first(members, getattr(self, name))
+        for name, write in (
+            ("name", _format_text),
+            ("trace_id", _format_text),
+            ("date", _format_date),
+        ):
+            found = _find_first(members, getattr(self, name))
             if found:
                 event[name] = write(found.value)
             if found and found.member is not None and found.value == event[name]:
@@ -107,7 +111,7 @@ SOURCES = {
 """The systems whose exports can be read, by the name that the command `import` knows."""
 
 
-def _members(text: str) -> dict[str, _Member]:
+def _split_members(text: str) -> dict[str, _Member]:
     """Return the members of a JSON object without space between its tokens."""
     found, position = {}, 1
     while position < len(text) - 1:
@@ -118,7 +122,7 @@ def _members(text: str) -> dict[str, _Member]:
     return found
 
 
-def _first(members: Mapping[str, _Member], paths: tuple[str, ...]) -> _Found | None:
+def _find_first(members: Mapping[str, _Member], paths: tuple[str, ...]) -> _Found | None:
     for path in paths:
         name, _, inner = path.partition(".")
         value = members[name].value if name in members else None
@@ -129,15 +133,15 @@ def _first(members: Mapping[str, _Member], paths: tuple[str, ...]) -> _Found | N
     return None
 
 
-def _hashed(text: str) -> int:
+def _hash(text: str) -> int:
     return int.from_bytes(sha256(text.encode()).digest()[:8]) >> 1
 
 
-def _text(value: str | float) -> str:
+def _format_text(value: str | float) -> str:
     return str(value)[:MAX_TEXT_LENGTH]
 
 
-def _date(value: str | float) -> str:
+def _format_date(value: str | float) -> str:
     """Return a date as it comes back from bytelog; what is none, as it is."""
     try:
         if isinstance(value, str):

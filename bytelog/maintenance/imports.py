@@ -28,18 +28,18 @@ from ..events.i_json import InvalidJSON
 from ..events.schemas import EventFields
 from ..storage import writer
 from ..storage.backend import Row
-from ..storage.database import backend, db, fetch
+from ..storage.database import backend_of, db, fetch
 from ..storage.models import ImportCheckpoint
 from ..storage.writer import current_writer
 from . import import_lines
 from .import_lines import Lines
 
 
-class WrongLine(Exception):
+class InvalidLine(Exception):
     """A line is not an event; the message says which line it is and what is wrong with it."""
 
 
-class ImportUnderWay(Exception):
+class ImportInProgress(Exception):
     """Another import into the same project goes on at the same time."""
 
 
@@ -47,7 +47,7 @@ class ImportUnderWay(Exception):
 def replacement(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that takes a path's place when it is complete; only its owner can read it."""
     try:
-        with _temporary(path.parent) as file:
+        with _temporary_file(path.parent) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -74,23 +74,23 @@ class Import:
         self._stored_by_all = 0
         self.bytes = self.events = self.known = 0
         with current_writer().transaction() as connection:
-            backend(connection.engine).prepare_for_many(connection)
+            backend_of(connection.engine).prepare_bulk_insert(connection)
             self._project_id = projects.ensure(connection, project)
 
     def batches(self) -> Iterator[int]:
         """Store what is new in the file; yields the bytes that are stored after each batch.
 
-        Raises WrongLine once the lines before it are stored, ImportUnderWay and StorageError.
+        Raises InvalidLine once the lines before it are stored, ImportInProgress and StorageError.
         """
         lines = Lines(self._file, self._skip_known())
         try:
             for event in self._events(lines):
-                self._rows.append(store.row(self._project_id, event))
+                self._rows.append(store.to_row(self._project_id, event))
                 self._text += lines.take()
                 if len(self._rows) == IMPORT_EVENTS or len(self._text) >= IMPORT_BYTES:
                     self._store()
                     yield self.bytes
-        except WrongLine:
+        except InvalidLine:
             self._store()
             raise
         self._store()
@@ -107,7 +107,7 @@ class Import:
         self._stored_by_all = sum(row.bytes for row in found)
         digest, lines, number = self._digest.copy(), 0, 0
         for row in found:
-            for text in _read(self._file, row.bytes - self._file.tell()):
+            for text in _read_chunks(self._file, row.bytes - self._file.tell()):
                 digest.update(text)
                 lines += text.count(b"\n")
             if digest.hexdigest() == row.digest:
@@ -123,7 +123,7 @@ class Import:
                     raise ValidationError(f"Must have {MAX_BODY_BYTES} bytes at most.", "data")
                 yield event
         except (ValidationError, InvalidJSON, csv.Error) as error:
-            raise WrongLine(f"line {lines.number}: {_reason(error)}") from error
+            raise InvalidLine(f"line {lines.number}: {_describe_error(error)}") from error
 
     def _store(self) -> None:
         if not self._rows:
@@ -131,17 +131,17 @@ class Import:
         self._digest.update(self._text)
         self.bytes += len(self._text)
         with current_writer().transaction() as connection:
-            self._check_alone(connection)
+            self._check_no_other_import(connection)
             writer.insert(connection, self._rows)
-            self._note(connection)
+            self._save_checkpoint(connection)
         self.events += len(self._rows)
         self._rows, self._text = [], bytearray()
 
-    def _check_alone(self, connection: Connection) -> None:
-        if self._sum_of_bytes(connection) != self._stored_by_all:
-            raise ImportUnderWay("another import into this project is under way")
+    def _check_no_other_import(self, connection: Connection) -> None:
+        if self._sum_bytes(connection) != self._stored_by_all:
+            raise ImportInProgress("another import into this project is under way")
 
-    def _note(self, connection: Connection) -> None:
+    def _save_checkpoint(self, connection: Connection) -> None:
         state = {"digest": self._digest.hexdigest(), "bytes": self.bytes}
         if self._checkpoint_id is None:
             fresh = {"project_id": self._project_id, "created": timestamps.now(), **state}
@@ -150,9 +150,9 @@ class Import:
         else:
             mine = ImportCheckpoint.id == self._checkpoint_id
             connection.execute(update(ImportCheckpoint).where(mine).values(state))
-        self._stored_by_all = self._sum_of_bytes(connection)
+        self._stored_by_all = self._sum_bytes(connection)
 
-    def _sum_of_bytes(self, connection: Connection) -> int:
+    def _sum_bytes(self, connection: Connection) -> int:
         # Grows with every batch of every import, so that it tells whether another one is at work.
         total = select(func.coalesce(func.sum(ImportCheckpoint.bytes), 0))
         mine = ImportCheckpoint.project_id == self._project_id
@@ -160,7 +160,7 @@ class Import:
 
 
 @contextmanager
-def _temporary(folder: Path) -> Iterator[IO[bytes]]:
+def _temporary_file(folder: Path) -> Iterator[IO[bytes]]:
     with NamedTemporaryFile(dir=folder, prefix=".bytelog-", delete=False) as file:
         try:
             yield file
@@ -169,13 +169,13 @@ def _temporary(folder: Path) -> Iterator[IO[bytes]]:
             raise
 
 
-def _read(file: IO[bytes], size: int) -> Iterator[bytes]:
+def _read_chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
     while size > 0 and (text := file.read(min(size, IMPORT_BYTES))):
         size -= len(text)
         yield text
 
 
-def _reason(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, ValidationError):
         problems = error.normalized_messages()  # type: ignore[no-untyped-call]
         return " ".join(

@@ -35,7 +35,7 @@ class Day:
     @property
     def bounds(self) -> dict[str, object]:
         """Return the values that select its events."""
-        return {"project_id": self.project_id, "start": self.day, "end": _end(self.day)}
+        return {"project_id": self.project_id, "start": self.day, "end": _end_of_day(self.day)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +47,29 @@ class Findings:
     days: list[Day]
 
 
-class NotBytelogs(StorageError):
+class NotBytelogDatabase(StorageError):
     """A database is not one that this bytelog can open; the message says why."""
 
 
-def findings(connection: Connection) -> Findings:
-    """Look through a database; raises NotBytelogs and StorageError."""
-    schema, problem = revision(connection), damage(connection)
-    return Findings(schema, problem, [] if problem else list(days(connection)))
+def inspect(connection: Connection) -> Findings:
+    """Look through a database; raises NotBytelogDatabase and StorageError."""
+    schema, problem = describe_revision(connection), find_damage(connection)
+    return Findings(schema, problem, [] if problem else list(count_by_day(connection)))
 
 
-def revision(connection: Connection) -> str:
-    """Return a database's revision, and what it is to this version; raises NotBytelogs."""
+def describe_revision(connection: Connection) -> str:
+    """Return a database's revision, and what it is to this version; raises NotBytelogDatabase."""
     found = revision_of(connection)
     if found is None:
-        raise NotBytelogs("it is a database of another program")
+        raise NotBytelogDatabase("it is a database of another program")
     if HEAD < found != "base":
-        raise NotBytelogs(
+        raise NotBytelogDatabase(
             f"it was written by a newer bytelog: its schema is {found}, this one knows {HEAD}"
         )
     return f"{found}, {'that of' if found == HEAD else 'older than'} this version"
 
 
-def damage(connection: Connection) -> str | None:
+def find_damage(connection: Connection) -> str | None:
     """Return what is wrong with a database first of all, nothing if it is sound.
 
     None for PostgreSQL, which has its own tools for that, pg_checksums and pg_amcheck.
@@ -102,7 +102,7 @@ def free_bytes(connection: Connection) -> int:
     return int(pages * size)
 
 
-def days(connection: Connection) -> Iterator[Day]:
+def count_by_day(connection: Connection) -> Iterator[Day]:
     """Count the events of each project and day that has some, in this order."""
     for row in connection.execute(select(Project.id, Project.name).order_by(Project.name)).all():
         start = BEGINNING
@@ -110,13 +110,13 @@ def days(connection: Connection) -> Iterator[Day]:
             day = first[: len("2021-08-15")]
             bounds = Day(row.id, row.name, day, 0).bounds
             yield Day(row.id, row.name, day, connection.execute(_count, bounds).scalar_one())
-            start = _end(day)
+            start = _end_of_day(day)
 
 
-def names(connection: Connection, day: Day) -> Counter[str]:
+def count_by_name(connection: Connection, day: Day) -> Counter[str]:
     """Count the events of a day by their names."""
     return Counter(dict(connection.execute(_names, day.bounds).tuples().all()))
 
 
-def _end(day: str) -> str:
+def _end_of_day(day: str) -> str:
     return f"{day}T24:00:00.000Z"

@@ -19,16 +19,22 @@ from flask import Flask
 from sqlalchemy import Connection, bindparam, delete, func, select, table, text
 
 from .. import timestamps
-from ..config import CHECKPOINT_TRIES, PRUNE_AGAIN_SECONDS, PRUNE_EVENTS, PRUNE_RESTS, PRUNE_SECONDS
+from ..config import (
+    CHECKPOINT_TRIES,
+    PRUNE_EVENTS,
+    PRUNE_INTERVAL_SECONDS,
+    PRUNE_PAUSE_FACTOR,
+    PRUNE_SECONDS,
+)
 from ..storage import partitions
 from ..storage.backend import StorageError
-from ..storage.database import backend, db, fetch, storage_errors
+from ..storage.database import backend_of, db, fetch, storage_errors
 from ..storage.models import Event, Project
 from ..storage.writer import current_writer
 
 log = logging.getLogger("bytelog")
 
-Rest = Callable[[float], object]
+Pause = Callable[[float], object]
 """Waits for some seconds."""
 
 _old = (Event.project_id == bindparam("project_id"), Event.date < bindparam("before"))
@@ -48,19 +54,19 @@ def days_ago(days: int) -> datetime:
 
 def count(before: datetime) -> int:
     """Return how many events, of all projects, have a date before; raises StorageError."""
-    counts = (fetch(db.engine, _count, values) for values in _of_each_project(before))
+    counts = (fetch(db.engine, _count, values) for values in _list_values(before))
     return sum(row.count for rows in counts for row in rows)
 
 
-def prune(before: datetime, rest: Rest = time.sleep) -> Iterator[int]:
+def prune(before: datetime, pause: Pause = time.sleep) -> Iterator[int]:
     """Delete the events with a date before, of all projects; raises StorageError.
 
     Yields how many after each transaction.
     """
     if db.engine.dialect.name == "postgresql":
         yield from _drop_partitions(before)
-    for values in _of_each_project(before):
-        yield from _in_turns(partial(_delete_some, values), rest)
+    for values in _list_values(before):
+        yield from _run_in_batches(partial(_delete_some, values), pause)
 
 
 def free_pages() -> int:
@@ -76,16 +82,16 @@ def can_shrink() -> bool:
     return _pragma("auto_vacuum") > 0
 
 
-def shrink(rest: Rest = time.sleep) -> Iterator[int]:
+def shrink(pause: Pause = time.sleep) -> Iterator[int]:
     """Give the free pages of a file that can shrink back to the disk; raises StorageError.
 
     Yields how many after each transaction.
     """
-    yield from _in_turns(_give_page_back, rest)
+    yield from _run_in_batches(_release_page, pause)
     for _ in range(CHECKPOINT_TRIES):
         if _empty_log():
             return
-        rest(PRUNE_SECONDS)
+        pause(PRUNE_SECONDS)
 
 
 def rewrite() -> None:
@@ -95,8 +101,8 @@ def rewrite() -> None:
     StorageBusy when somebody does, StorageError. The application has no database any more.
     """
     current_writer().close()
-    backend(db.engine).close_readers()
-    connection = sqlite3.connect(backend(db.engine).path(), timeout=0, isolation_level=None)
+    backend_of(db.engine).close_readers()
+    connection = sqlite3.connect(backend_of(db.engine).path(), timeout=0, isolation_level=None)
     with storage_errors(), closing(connection):
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
@@ -104,14 +110,14 @@ def rewrite() -> None:
 
 
 @contextmanager
-def applied(app: Flask) -> Iterator[None]:
+def run_in_background(app: Flask) -> Iterator[None]:
     """Delete what is older than BYTELOG_KEEP_DAYS, now and again, while the block runs."""
     days = app.config["BYTELOG_KEEP_DAYS"]
     if not days:
         yield
         return
     stopping = threading.Event()
-    thread = threading.Thread(target=_apply, args=(app, days, stopping), name="retention")
+    thread = threading.Thread(target=_run, args=(app, days, stopping), name="retention")
     thread.start()
     try:
         yield
@@ -120,17 +126,17 @@ def applied(app: Flask) -> Iterator[None]:
         thread.join()
 
 
-def _apply(app: Flask, days: int, stopping: threading.Event) -> None:
+def _run(app: Flask, days: int, stopping: threading.Event) -> None:
     with app.app_context():
         while not stopping.is_set():
             try:
-                _apply_once(days_ago(days), stopping)
+                _prune_once(days_ago(days), stopping)
             except StorageError as error:
                 log.error("old events were not deleted, which is tried again: %s", error)
-            stopping.wait(PRUNE_AGAIN_SECONDS)
+            stopping.wait(PRUNE_INTERVAL_SECONDS)
 
 
-def _apply_once(before: datetime, stopping: threading.Event) -> None:
+def _prune_once(before: datetime, stopping: threading.Event) -> None:
     deleted = 0
     for done in prune(before, stopping.wait):
         deleted += done
@@ -145,14 +151,14 @@ def _apply_once(before: datetime, stopping: threading.Event) -> None:
                 return
 
 
-def _of_each_project(before: datetime) -> list[dict[str, object]]:
+def _list_values(before: datetime) -> list[dict[str, object]]:
     projects = fetch(db.engine, select(Project.id))
     return [{"project_id": row.id, "before": before} for row in projects]
 
 
 def _drop_partitions(before: datetime) -> Iterator[int]:
     with storage_errors(), db.engine.connect() as connection:
-        names = partitions.ended(connection, before)
+        names = partitions.expired(connection, before)
     for name in names:
         # Before the lock is taken: that takes as long as reading them.
         ((events,),) = fetch(db.engine, select(func.count()).select_from(table(name)))
@@ -161,19 +167,19 @@ def _drop_partitions(before: datetime) -> Iterator[int]:
         yield events
 
 
-def _in_turns(step: Callable[[Connection], int], rest: Rest) -> Iterator[int]:
+def _run_in_batches(step: Callable[[Connection], int], pause: Pause) -> Iterator[int]:
     """Repeat a step until it finds nothing to do; yields what each transaction has done."""
     is_over = False
     while not is_over:
         with current_writer().transaction() as connection:
             began = time.monotonic()
-            done, is_over = _work(step, connection, began + PRUNE_SECONDS)
+            done, is_over = _work_until(step, connection, began + PRUNE_SECONDS)
         yield done
         if not is_over:
-            rest(PRUNE_RESTS * (time.monotonic() - began))
+            pause(PRUNE_PAUSE_FACTOR * (time.monotonic() - began))
 
 
-def _work(
+def _work_until(
     step: Callable[[Connection], int], connection: Connection, deadline: float
 ) -> tuple[int, bool]:
     done = 0
@@ -189,7 +195,7 @@ def _delete_some(values: dict[str, object], connection: Connection) -> int:
     return connection.execute(_delete, values).rowcount
 
 
-def _give_page_back(connection: Connection) -> int:
+def _release_page(connection: Connection) -> int:
     if not connection.exec_driver_sql("PRAGMA freelist_count").scalar():
         return 0
     # SQLite gives one page back each time that this statement is stepped, and the driver steps a
@@ -200,7 +206,7 @@ def _give_page_back(connection: Connection) -> int:
 
 def _empty_log() -> bool:
     """Write the log into the file, which gets its new length then; tells whether that is done."""
-    with current_writer().turn() as connection:
+    with current_writer().exclusive_connection() as connection:
         if not connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar():
             return True  # BYTELOG_CHECKPOINTS is off: another program does it.
         _, pages, written = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, NullPool, create_engine
 
 from ..queries.statements import highest_key
 from ..storage.backend import StorageError
-from ..storage.database import backend, db, storage_errors
+from ..storage.database import backend_of, db, storage_errors
 from ..storage.sqlite import is_in_memory
 from ..storage.writer import current_writer
 
@@ -26,17 +26,17 @@ SIDE_FILES = ("-journal", "-wal")
 """What the names of the files end with that lie beside a database while a program uses it."""
 
 
-def own_file() -> Path:
+def service_file() -> Path:
     """Return where the service's database is; raises StorageError where it has no file."""
     if db.engine.dialect.name == "postgresql":
         raise StorageError("PostgreSQL keeps the database: take its own tools, such as pg_dump.")
     if is_in_memory(db.engine.url):
         raise StorageError("the database is in memory, and ends with its process.")
-    return Path(backend(db.engine).path())
+    return Path(backend_of(db.engine).path())
 
 
 @contextmanager
-def of_service() -> Iterator[Connection]:
+def open_service() -> Iterator[Connection]:
     """Give a reader of the service's database; writers go on meanwhile. Raises StorageError."""
     with storage_errors(), db.engine.connect() as connection:
         if connection.dialect.name == "postgresql":
@@ -50,7 +50,7 @@ def of_service() -> Iterator[Connection]:
 
 
 @contextmanager
-def of_file(file: Path) -> Iterator[Connection]:
+def open_file(file: Path) -> Iterator[Connection]:
     """Give a reader of a database that is not the service's; raises StorageError.
 
     The file stays as it is, and alone if it was.
@@ -69,7 +69,7 @@ def of_file(file: Path) -> Iterator[Connection]:
         yield connection
 
 
-def interruptible(work: Callable[[], R]) -> R:
+def run_interruptibly(work: Callable[[], R]) -> R:
     """Return what some work does in a thread of its own.
 
     SQLite does in one step what may take minutes, and Python hears of Ctrl-C after it only.
@@ -88,7 +88,7 @@ def interruptible(work: Callable[[], R]) -> R:
 
 
 def _begin_beside_writers(connection: Connection) -> None:
-    with current_writer().turn() as writing:
+    with current_writer().exclusive_connection() as writing:
         _fill_log(writing)
         connection.exec_driver_sql("BEGIN")
         connection.execute(highest_key)

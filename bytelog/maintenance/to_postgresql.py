@@ -20,7 +20,7 @@ from ..migrations.upgrade import upgrade
 from ..queries import listing
 from ..storage import partitions, postgresql
 from ..storage.backend import StorageError
-from ..storage.database import Base, backend, db, fetch, storage_errors
+from ..storage.database import Base, backend_of, db, fetch, storage_errors
 from ..storage.models import Event
 from ..storage.sql import DateAsText
 from . import inspection
@@ -34,10 +34,10 @@ _text = [DateAsText(Event.date) if it == "date" else Event.__table__.c[it] for i
 _beyond = (Event.key > bindparam("key"), Event.key <= bindparam("last"))
 _batch = select(*_text).where(*_beyond).order_by(Event.key).limit(MIGRATE_EVENTS)
 _count = select(func.count()).select_from(Event).where(*_beyond)
-_gone = delete(Event).where(*_beyond, Event.key.not_in(bindparam("keys", expanding=True)))
+_delete_others = delete(Event).where(*_beyond, Event.key.not_in(bindparam("keys", expanding=True)))
 
 
-class NotTheSame(StorageError):
+class ContentDiffers(StorageError):
     """What is there is not what is here; the message says where."""
 
 
@@ -49,21 +49,21 @@ class Migration:
         self.checksum = sha256()
         self.copied = self.verified = 0
         upgrade(target)
-        self.last, self.position = _last_given(), listing.last_key(target)
-        with storage_errors(), backend(target).writable() as connection:
+        self.last, self.position = _last_assigned_key(), listing.last_key(target)
+        with storage_errors(), backend_of(target).open_writer() as connection:
             self._claim(connection)
             self._copy_tables(connection)
             self._make_partitions(connection)
 
-    def missing(self) -> int:
+    def count_missing(self) -> int:
         """Return how many events are still to be copied."""
-        return _counted(db.engine, self.position, self.last)
+        return _count_between(db.engine, self.position, self.last)
 
     def copy(self) -> Iterator[int]:
-        """Copy what is missing; yields how many events after each batch. Raises StorageError."""
-        with storage_errors(), backend(self._target).writable() as connection:
+        """Copy the missing events; yields how many events after each batch. Raises StorageError."""
+        with storage_errors(), backend_of(self._target).open_writer() as connection:
             while rows := self._rows(self.position):
-                with backend(self._target).transaction(connection):
+                with backend_of(self._target).transaction(connection):
                     postgresql.copy(connection, _COLUMNS, rows)
                 self.position = rows[-1].key
                 self.copied += len(rows)
@@ -72,17 +72,17 @@ class Migration:
             connection.exec_driver_sql(f"SELECT setval('event_key_seq', {max(self.last, 1)})")
 
     def verify(self) -> Iterator[int]:
-        """Compare all events; yields how many after each batch. Raises NotTheSame."""
+        """Compare all events; yields how many after each batch. Raises ContentDiffers."""
         key = 0
-        with storage_errors(), backend(self._target).writable() as connection:
+        with storage_errors(), backend_of(self._target).open_writer() as connection:
             while key < self.last:
                 rows = self._rows(key)
                 end = rows[-1].key if len(rows) == MIGRATE_EVENTS else self.last
                 bounds = {"key": key, "last": end}
-                self._delete_what_is_gone(connection, bounds, rows)
+                self._delete_pruned(connection, bounds, rows)
                 digest = _digest(rows)
                 if _digest(fetch(self._target, _batch, bounds)) != digest:
-                    raise NotTheSame(f"the events with the keys {key + 1} to {end} differ.")
+                    raise ContentDiffers(f"the events with the keys {key + 1} to {end} differ.")
                 self.checksum.update(digest)
                 self.verified += len(rows)
                 key = end
@@ -95,33 +95,33 @@ class Migration:
         # Events that are not copies must neither be mixed with these nor deleted.
         note = connection.exec_driver_sql("SELECT obj_description('event'::regclass)").scalar()
         if self.position > (self.last if note == _NOTE else 0):
-            raise NotTheSame("it has events of its own. Choose an empty database.")
+            raise ContentDiffers("it has events of its own. Choose an empty database.")
         connection.exec_driver_sql(f"COMMENT ON TABLE event IS '{_NOTE}'")
 
     def _copy_tables(self, connection: Connection) -> None:
-        with backend(self._target).transaction(connection):
+        with backend_of(self._target).transaction(connection):
             for table in _TABLES:
                 _copy_rows(connection, table)
 
     def _make_partitions(self, connection: Connection) -> None:
         events: Counter[date] = Counter()
         with db.engine.connect() as source:
-            for found in inspection.days(source):
+            for found in inspection.count_by_day(source):
                 events[date.fromisoformat(found.day)] += found.events
         days = {
             day for day, number in events.items() if number >= PARTITION_EVENTS and day < date.max
         }
         for day in sorted(days):
-            with backend(self._target).transaction(connection):
+            with backend_of(self._target).transaction(connection):
                 partitions.make(connection, [day])
 
-    def _delete_what_is_gone(
+    def _delete_pruned(
         self, connection: Connection, bounds: dict[str, Any], rows: Sequence[Any]
     ) -> None:
-        if _counted(self._target, **bounds) == len(rows):
+        if _count_between(self._target, **bounds) == len(rows):
             return
-        with backend(self._target).transaction(connection):
-            connection.execute(_gone, {**bounds, "keys": [row.key for row in rows]})
+        with backend_of(self._target).transaction(connection):
+            connection.execute(_delete_others, {**bounds, "keys": [row.key for row in rows]})
 
 
 def _copy_rows(connection: Connection, table: Table) -> None:
@@ -140,14 +140,14 @@ def _copy_rows(connection: Connection, table: Table) -> None:
         connection.exec_driver_sql(f"SELECT setval('{table.name}_id_seq', {last})")
 
 
-def _last_given() -> int:
+def _last_assigned_key() -> int:
     # The event that had it may be gone.
     given = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'"
     with storage_errors(), db.engine.connect() as connection:
         return int(connection.exec_driver_sql(given).scalar_one())
 
 
-def _counted(engine: Engine, key: int, last: int) -> int:
+def _count_between(engine: Engine, key: int, last: int) -> int:
     ((number,),) = fetch(engine, _count, {"key": key, "last": last})
     return int(number)
 

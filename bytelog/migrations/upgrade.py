@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inse
 from sqlalchemy.exc import DBAPIError
 
 from ..storage.backend import UnusableDatabase
-from ..storage.database import Base, backend, db, remedy
+from ..storage.database import Base, backend_of, db, remedy
 from ..storage.models import DEFAULT_PROJECT_ID, Project
 
 HEAD = "0003"
@@ -35,10 +35,11 @@ def upgrade(engine: Engine) -> None:
             _take_steps(engine)
     except DBAPIError as error:
         raise UnusableDatabase(
-            f"the database {backend(engine).path()} cannot be used: {error.orig}. {remedy(error)}"
+            f"the database {backend_of(engine).path()} cannot be used: {error.orig}. "
+            f"{remedy(error)}"
         ) from error
     finally:
-        backend(engine).close_readers()  # No connection must cross a fork.
+        backend_of(engine).close_readers()  # No connection must cross a fork.
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -49,13 +50,13 @@ def revision_of(connection: Connection) -> str | None:
 
 
 def _take_steps(engine: Engine) -> None:
-    with backend(engine).writable() as connection:
+    with backend_of(engine).open_writer() as connection:
         while _take_step(connection) != HEAD:
             pass
 
 
 def _take_step(connection: Connection) -> str:
-    with backend(connection.engine).transaction(connection):
+    with backend_of(connection.engine).transaction(connection):
         revision = revision_of(connection)
         if revision is None and connection.dialect.name == "sqlite":
             _create(connection)
@@ -86,8 +87,8 @@ def _migrate(connection: Connection, revision: str) -> None:
     known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
     if revision not in {"base", *known}:
         raise UnusableDatabase(
-            f"the database {backend(connection.engine).path()} was written by a newer bytelog (its "
-            f"schema is {revision}, this one knows {HEAD}). Install that version, or restore a "
-            "backup."
+            f"the database {backend_of(connection.engine).path()} was written by a newer bytelog "
+            f"(its schema is {revision}, this one knows {HEAD}). Install that version, or restore "
+            "a backup."
         )
     command.upgrade(config, "+1")

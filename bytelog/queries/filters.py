@@ -17,7 +17,7 @@ date = type_coerce(Event.date, DateText)
 _TYPES = {"id": BigInteger, "name": ColumnText, "trace_id": ColumnText}
 
 
-def filtered(names: tuple[str, ...], depths: tuple[int, ...]) -> tuple[ColumnElement[bool], ...]:
+def conditions(names: tuple[str, ...], depths: tuple[int, ...]) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions for members with these names, and for members of `data` at depths."""
     columns = tuple(
         Event.__table__.c[name] == bindparam(name, type_=_TYPES[name]) for name in names
@@ -25,7 +25,7 @@ def filtered(names: tuple[str, ...], depths: tuple[int, ...]) -> tuple[ColumnEle
     return columns + tuple(_member_equals(number, depth) for number, depth in enumerate(depths))
 
 
-def values(selection: Selection) -> dict[str, Any]:
+def bind_values(selection: Selection) -> dict[str, Any]:
     """Return the values for the conditions of a selection, its project and its bounds."""
     given = {"project_id": selection.project_id, **selection.bounds, **selection.filters}
     for number, (path, value) in enumerate(selection.data.items()):

@@ -30,23 +30,23 @@ one is there already it gets another, so that it can be taken off again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class Format:
     """How events are written: the text of each, and what goes before, between and after them."""
 
     media_type: str
     event: Callable[[Columns], ColumnElement[str]]
     separator: str
     closing: str
-    mend: Callable[[bytes], bytes]
+    postprocess: Callable[[bytes], bytes]
     beginning: bytes = b""
     between_pages: bytes = b""
     end: bytes = b""
 
-    def text(self, count: int, pages: Iterator[bytes]) -> Iterator[bytes]:
+    def write(self, count: int, pages: Iterator[bytes]) -> Iterator[bytes]:
         """Write a listing of `count` events, made by the database in pages of whole events."""
         before = self.beginning.replace(b"%d", b"%d" % count)
         for page in pages:
-            yield before + self.mend(page)
+            yield before + self.postprocess(page)
             before = self.between_pages
         yield self.end if count else before + self.end
 
@@ -55,51 +55,51 @@ def _join_halves(page: bytes) -> bytes:
     return page.replace(b'Z"}{', b'Z","data":{')
 
 
-def _quoted(column: ColumnElement[str]) -> ColumnElement[str]:
+def _quote(column: ColumnElement[str]) -> ColumnElement[str]:
     is_formula = Position(literal(FORMULA_STARTS), func.substr(column, 1, 1)) > 0
     text: ColumnElement[str] = func.replace(column, '"', '""', type_=String)
     return case((is_formula, "\"'"), else_='"') + text + '"'
 
 
-def _halves(event: Columns) -> ColumnElement[str]:
+def _write_halves(event: Columns) -> ColumnElement[str]:
     return Head(event.id, event.name, event.trace_id, event.date).concat(event.data)
 
 
-def _row(event: Columns) -> ColumnElement[str]:
+def _write_row(event: Columns) -> ColumnElement[str]:
     cells: tuple[ColumnElement[str], ...] = (
         cast(event.id, String),
-        _quoted(type_coerce(event.name, String)),
-        _quoted(type_coerce(event.trace_id, String)),
+        _quote(type_coerce(event.name, String)),
+        _quote(type_coerce(event.trace_id, String)),
         DateAsText(event.date),
-        _quoted(type_coerce(event.data, String)),
+        _quote(type_coerce(event.data, String)),
     )
     return reduce(lambda row, cell: row + "," + cell, cells)
 
 
-JSON = Form(
+JSON = Format(
     media_type="application/json",
-    event=_halves,
+    event=_write_halves,
     separator="},",
     closing="}",
-    mend=_join_halves,
+    postprocess=_join_halves,
     beginning=b'{"count":%d,"events":[',
     between_pages=b",",
     end=b"]}",
 )
-LINES = Form(
+LINES = Format(
     media_type="application/x-ndjson",
-    event=_halves,
+    event=_write_halves,
     separator="}\n",
     closing="}\n",
-    mend=_join_halves,
+    postprocess=_join_halves,
 )
-CSV = Form(
+CSV = Format(
     media_type="text/csv",
-    event=_row,
+    event=_write_row,
     separator="\r\n",
     closing="\r\n",
-    mend=bytes,
+    postprocess=bytes,
     beginning=",".join(COLUMNS).encode() + b"\r\n",
 )
-FORMS = {form.media_type: form for form in (JSON, LINES, CSV)}
+FORMATS = {form.media_type: form for form in (JSON, LINES, CSV)}
 """Every form by its media type; who does not ask for another gets the first."""

@@ -17,7 +17,7 @@ from ..config import MAX_ID, PAGE_BYTES, PAGE_EVENTS
 from ..storage.backend import StorageError, TextTooLong
 from ..storage.database import fetch
 from . import filters
-from .formats import Form
+from .formats import Format
 from .selection import BEGINNING, Cursor, Order, Selection
 from .statements import Part, Statements, highest_key, statements
 
@@ -31,21 +31,21 @@ class Listing:
     next: Cursor | None
 
 
-def is_long(engine: Engine, selection: Selection, form: Form) -> bool:
+def is_long(engine: Engine, selection: Selection, format_: Format) -> bool:
     """Tell whether a listing has more than a page, without counting it; raises StorageError."""
     if selection.limit and selection.limit <= PAGE_EVENTS:
         return False
-    made, values = _asked(engine, selection, form)
+    statement, values = _prepare(engine, selection, format_)
     beyond = {**values, "last": MAX_ID, "rows": 1, "skipped": PAGE_EVENTS}
-    return any(fetch(engine, part.positions, beyond) for part in made.parts)
+    return any(fetch(engine, part.positions, beyond) for part in statement.parts)
 
 
-def read(engine: Engine, selection: Selection, form: Form) -> Listing:
+def read(engine: Engine, selection: Selection, format_: Format) -> Listing:
     """List the events that were selected, without `limit` all of them; raises StorageError."""
-    made, values = _asked(engine, selection, form)
+    statement, values = _prepare(engine, selection, format_)
     if selection.limit is None:
-        return _whole(engine, made, values, selection.order)
-    return _limited(engine, made, values, selection.order, selection.limit)
+        return _list_all(engine, statement, values, selection.order)
+    return _list_page(engine, statement, values, selection.order, selection.limit)
 
 
 def last_key(engine: Engine) -> int:
@@ -54,26 +54,32 @@ def last_key(engine: Engine) -> int:
     return int(last)
 
 
-def _asked(engine: Engine, selection: Selection, form: Form) -> tuple[Statements, dict[str, Any]]:
-    kind = form, selection.order, tuple(selection.filters), selection.depths
-    made = statements(engine.dialect.name, *kind)
-    return made, filters.values(selection) | _first_position(selection)
+def _prepare(
+    engine: Engine, selection: Selection, format_: Format
+) -> tuple[Statements, dict[str, Any]]:
+    kind = format_, selection.order, tuple(selection.filters), selection.depths
+    statement = statements(engine.dialect.name, *kind)
+    return statement, filters.bind_values(selection) | _first_position(selection)
 
 
-def _whole(engine: Engine, made: Statements, values: dict[str, Any], order: Order) -> Listing:
-    ((total, last),) = fetch(engine, made.covered, values)
+def _list_all(
+    engine: Engine, statement: Statements, values: dict[str, Any], order: Order
+) -> Listing:
+    ((total, last),) = fetch(engine, statement.snapshot_bounds, values)
     count = int(total)  # In PostgreSQL a sum is a Decimal.
     following = Cursor(last) if order is Order.ARRIVAL else None
-    return Listing(count, _pages(engine, made, {**values, "last": last}, count), following)
+    return Listing(
+        count, _read_pages(engine, statement, {**values, "last": last}, count), following
+    )
 
 
-def _limited(
-    engine: Engine, made: Statements, values: dict[str, Any], order: Order, limit: int
+def _list_page(
+    engine: Engine, statement: Statements, values: dict[str, Any], order: Order, limit: int
 ) -> Listing:
     last = last_key(engine)
     values = {**values, "last": last}
     positions: list[Any] = []
-    for part in made.parts:
+    for part in statement.parts:
         wanted = {"rows": limit + 1 - len(positions), "skipped": 0}
         positions += fetch(engine, part.positions, values | wanted)
     count = min(len(positions), limit)
@@ -83,7 +89,7 @@ def _limited(
         following = Cursor(place.key, place.date)
     elif order is Order.ARRIVAL:
         following = Cursor(last)
-    return Listing(count, _pages(engine, made, values, count), following)
+    return Listing(count, _read_pages(engine, statement, values, count), following)
 
 
 def _first_position(selection: Selection) -> dict[str, Any]:
@@ -99,12 +105,14 @@ def _first_position(selection: Selection) -> dict[str, Any]:
     return {"date": date, "key": key}
 
 
-def _pages(engine: Engine, made: Statements, values: dict[str, Any], count: int) -> Iterator[bytes]:
-    part, rows = made.parts[0], PAGE_EVENTS
+def _read_pages(
+    engine: Engine, statement: Statements, values: dict[str, Any], count: int
+) -> Iterator[bytes]:
+    part, rows = statement.parts[0], PAGE_EVENTS
     while count:
         rows = min(rows, count)
         try:
-            found, text = _page(engine, part, {**values, "rows": rows})
+            found, text = _read_page(engine, part, {**values, "rows": rows})
         except TextTooLong:
             rows //= 2
             continue
@@ -116,15 +124,15 @@ def _pages(engine: Engine, made: Statements, values: dict[str, Any], count: int)
             last, *following = fetch(engine, part.positions, edge)
             values = {**values, "date": last.date, "key": last.key}
             is_cut = [row for row in following if row.date == last.date]
-            part = made.parts[0 if is_cut else -1]
-        elif part is not made.parts[-1]:
-            part = made.parts[-1]
+            part = statement.parts[0 if is_cut else -1]
+        elif part is not statement.parts[-1]:
+            part = statement.parts[-1]
         elif count:
             raise StorageError(f"{count} events went away while they were listed")
         rows = min(2 * rows, PAGE_EVENTS)
 
 
-def _page(engine: Engine, part: Part, values: dict[str, Any]) -> tuple[int, bytes]:
+def _read_page(engine: Engine, part: Part, values: dict[str, Any]) -> tuple[int, bytes]:
     ((found, text),) = fetch(engine, part.page, values)
     if found and text is None:
         raise TextTooLong(f"{found} events have more than {PAGE_BYTES} bytes")

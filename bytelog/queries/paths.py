@@ -10,11 +10,11 @@ from typing import Any, TypedDict
 from marshmallow import ValidationError
 from sqlalchemy import Engine, Integer, Select, bindparam, func, select, type_coerce
 
-from ..config import MAX_COUNTS
+from ..config import MAX_GROUPS
 from ..storage.database import fetch
 from ..storage.models import Event
 from ..storage.sql import Milliseconds
-from .filters import date, filtered, values
+from .filters import bind_values, conditions, date
 from .selection import Selection
 
 # `from` is no name in Python.
@@ -45,17 +45,17 @@ class Paths(TypedDict):
 def count(engine: Engine, selection: Selection) -> Paths:
     """Count which of the selected events follow each other in their traces; raises StorageError.
 
-    Raises ValidationError when there are more than MAX_COUNTS pairs to tell.
+    Raises ValidationError when there are more than MAX_GROUPS pairs to tell.
     """
     statement = _statement(tuple(selection.filters), selection.depths)
-    rows = fetch(engine, statement, values(selection) | {"rows": MAX_COUNTS + 1})
-    if len(rows) > MAX_COUNTS:
-        problem = f"Must leave at most {MAX_COUNTS} pairs of names: take a shorter window."
+    rows = fetch(engine, statement, bind_values(selection) | {"rows": MAX_GROUPS + 1})
+    if len(rows) > MAX_GROUPS:
+        problem = f"Must leave at most {MAX_GROUPS} pairs of names: take a shorter window."
         raise ValidationError(problem, "start")
-    return _told(rows)
+    return _summarize(rows)
 
 
-def _told(rows: Sequence[Any]) -> Paths:
+def _summarize(rows: Sequence[Any]) -> Paths:
     events: Counter[str] = Counter()
     followers: Counter[str] = Counter()
     ends: Counter[str] = Counter()
@@ -117,5 +117,5 @@ def _steps(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]:
         Event.project_id == bindparam("project_id"),
         date >= bindparam("start"),
         date < bindparam("end"),
-        *filtered(filters, depths),
+        *conditions(filters, depths),
     )

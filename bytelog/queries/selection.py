@@ -20,7 +20,7 @@ _TIME = "(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9][0-9]{3}"
 CURSOR_PATTERN = f"^([0-9]{{1,18}}(-{_YEAR}{_DAY}T{_TIME})?|end)$"
 """What a cursor looks like; clients take it as it is, or write `end`."""
 
-_PLACE = re.compile(CURSOR_PATTERN)
+_CURSOR = re.compile(CURSOR_PATTERN)
 
 
 class Order(StrEnum):
@@ -62,7 +62,7 @@ def parse_cursor(text: str) -> Cursor:
     """
     if text == "end":
         return Cursor(MAX_ID)
-    if not _PLACE.fullmatch(text):
+    if not _CURSOR.fullmatch(text):
         raise ValueError("it is not what a `Link` header gave")
     key, _, moment = text.partition("-")
     return Cursor(int(key), _date(moment) if moment else "")

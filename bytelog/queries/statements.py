@@ -23,8 +23,8 @@ from ..config import PAGE_BYTES
 from ..storage.models import Event
 from ..storage.sql import Joined
 from ..storage.types import UTF8, DateText
-from .filters import date, filtered
-from .formats import Form
+from .filters import conditions, date
+from .formats import Format
 from .selection import Order
 
 highest_key = select(func.coalesce(func.max(Event.key), 0))
@@ -33,7 +33,7 @@ highest_key = select(func.coalesce(func.max(Event.key), 0))
 _Conditions = tuple[ColumnElement[bool], ...]
 
 
-class _Way(NamedTuple):
+class KeysetPlan(NamedTuple):
     """An order, and the parts of what follows a position in it.
 
     PostgreSQL's indexes serve `(date, key) > …`. SQLite's do not, so that there are two parts; each
@@ -52,21 +52,21 @@ _place = bindparam("date", type_=DateText)
 _position, _given = tuple_(date, Event.key), tuple_(_place, bindparam("key", type_=BigInteger))
 
 _WAYS_OF_SQLITE = {
-    Order.DATE: _Way(
+    Order.DATE: KeysetPlan(
         order=(date, Event.key),
         parts=(
             (date == _place, Event.key > bindparam("key"), _place < bindparam("end")),
             (date > _place, _before_end),
         ),
     ),
-    Order.NEWEST: _Way(
+    Order.NEWEST: KeysetPlan(
         order=(date.desc(), Event.key.desc()),
         parts=(
             (date == _place, Event.key < bindparam("key"), _place >= bindparam("start")),
             (date < _place, _from_start),
         ),
     ),
-    Order.ARRIVAL: _Way(
+    Order.ARRIVAL: KeysetPlan(
         order=(Event.key,),
         parts=((Event.key > bindparam("key"), _from_start, _before_end),),
     ),
@@ -76,11 +76,11 @@ _WAYS = {
     "sqlite": _WAYS_OF_SQLITE,
     "postgresql": {
         # The bounds that a position implies tell which partitions need not be looked at.
-        Order.DATE: _Way(
+        Order.DATE: KeysetPlan(
             order=(date, Event.key),
             parts=((_position > _given, date >= _place, _before_end),),
         ),
-        Order.NEWEST: _Way(
+        Order.NEWEST: KeysetPlan(
             order=(date.desc(), Event.key.desc()),
             parts=((_position < _given, date <= _place, _from_start),),
         ),
@@ -92,8 +92,8 @@ _WAYS = {
 class Part:
     """One part of what follows a position: a page of it, and the positions of its events."""
 
-    def __init__(self, dialect: str, form: Form, ordered: Select[Any]) -> None:
-        self.page = _PAGES[dialect](form, ordered.limit(bindparam("rows")))
+    def __init__(self, dialect: str, format_: Format, ordered: Select[Any]) -> None:
+        self.page = _PAGES[dialect](format_, ordered.limit(bindparam("rows")))
         positions = ordered.with_only_columns(date.label("date"), Event.key)
         self.positions = positions.limit(bindparam("rows")).offset(bindparam("skipped"))
 
@@ -104,35 +104,37 @@ class Statements:
     def __init__(
         self,
         dialect: str,
-        form: Form,
+        format_: Format,
         order: Order,
         filters: tuple[str, ...],
         depths: tuple[int, ...],
     ) -> None:
         way = _WAYS[dialect][order]
-        mine = (_is_of_project(order, filters), *filtered(filters, depths))
-        self.covered = _covered(order, [(*mine, *part) for part in way.parts])
-        covered = (*mine, Event.key <= bindparam("last"))
+        mine = (_is_of_project(order, filters), *conditions(filters, depths))
+        self.snapshot_bounds = _select_bounds(order, [(*mine, *part) for part in way.parts])
+        snapshot_bounds = (*mine, Event.key <= bindparam("last"))
         self.parts = [
-            Part(dialect, form, select(Event).where(*covered, *part).order_by(*way.order))
+            Part(
+                dialect, format_, select(Event).where(*snapshot_bounds, *part).order_by(*way.order)
+            )
             for part in way.parts
         ]
 
 
-def _page_of_sqlite(form: Form, ordered: Select[Any]) -> Select[Any, Any]:
+def _page_of_sqlite(format_: Format, ordered: Select[Any]) -> Select[Any, Any]:
     # SQLite keeps the order of a subquery for an aggregate around it (flattening rule 16), and
     # stops at PAGE_BYTES by itself.
-    texts = ordered.with_only_columns(form.event(Event.__table__.c).label("text"))
-    text = Joined(texts.subquery().c.text, form.separator) + form.closing
+    texts = ordered.with_only_columns(format_.event(Event.__table__.c).label("text"))
+    text = Joined(texts.subquery().c.text, format_.separator) + format_.closing
     return select(func.count(), cast(text, UTF8))
 
 
-def _page_of_postgresql(form: Form, ordered: Select[Any]) -> Select[Any, Any]:
+def _page_of_postgresql(format_: Format, ordered: Select[Any]) -> Select[Any, Any]:
     # The lengths are known without reading what is long; no text is built if it would be too long.
     events = ordered.cte()
     size = select(func.sum(func.octet_length(events.c.data))).scalar_subquery()
-    texts = select(form.event(events.c).label("text")).subquery()
-    text = select(Joined(texts.c.text, form.separator) + form.closing).scalar_subquery()
+    texts = select(format_.event(events.c).label("text")).subquery()
+    text = select(Joined(texts.c.text, format_.separator) + format_.closing).scalar_subquery()
     count = select(func.count()).select_from(events).scalar_subquery()
     return select(count, type_coerce(case((size <= PAGE_BYTES, text)), UTF8))
 
@@ -143,7 +145,7 @@ statements = lru_cache(maxsize=200)(Statements)
 """The statements for a kind of listing; making them takes a millisecond."""
 
 
-def _covered(order: Order, parts: list[_Conditions]) -> Select[Any]:
+def _select_bounds(order: Order, parts: list[_Conditions]) -> Select[Any]:
     size = func.count().label("size"), func.max(Event.key).label("last")
     sizes = union_all(*(select(*size).where(*part) for part in parts)).subquery()
     # Who asks what is new goes on after all that was looked at, not after what was found.

@@ -9,11 +9,11 @@ from typing import TypedDict
 from marshmallow import ValidationError
 from sqlalchemy import ColumnElement, Engine, Select, String, bindparam, func, select
 
-from ..config import MAX_COUNTS
+from ..config import MAX_GROUPS
 from ..storage.database import fetch
 from ..storage.models import Event
 from ..storage.sql import DateAsText, WeekOf
-from .filters import date, filtered, values
+from .filters import bind_values, conditions, date
 from .selection import Bucket, Selection
 
 
@@ -47,12 +47,12 @@ _TEXT = {
 def count(engine: Engine, selection: Selection, bucket: Bucket) -> Summary:
     """Count the events that were selected; raises StorageError.
 
-    Raises ValidationError when there are more than MAX_COUNTS counts to tell.
+    Raises ValidationError when there are more than MAX_GROUPS counts to tell.
     """
     statement = _statement(bucket, tuple(selection.filters), selection.depths)
-    rows = fetch(engine, statement, values(selection) | {"rows": MAX_COUNTS + 1})
-    if len(rows) > MAX_COUNTS:
-        problem = f"Must leave at most {MAX_COUNTS} counts: take a longer one, or a shorter window."
+    rows = fetch(engine, statement, bind_values(selection) | {"rows": MAX_GROUPS + 1})
+    if len(rows) > MAX_GROUPS:
+        problem = f"Must leave at most {MAX_GROUPS} counts: take a longer one, or a shorter window."
         raise ValidationError(problem, "bucket")
     names: Counter[str] = Counter()
     buckets: dict[str, BucketCounts] = {}
@@ -73,10 +73,10 @@ def count(engine: Engine, selection: Selection, bucket: Bucket) -> Summary:
 def _statement(
     bucket: Bucket, filters: tuple[str, ...], depths: tuple[int, ...]
 ) -> Select[str, str, int]:
-    start = _start(bucket).label("bucket")
+    start = _bucket_start(bucket).label("bucket")
     is_mine = Event.project_id == bindparam("project_id")
     counted = select(start, Event.name, func.count()).where(
-        is_mine, date >= bindparam("start"), date < bindparam("end"), *filtered(filters, depths)
+        is_mine, date >= bindparam("start"), date < bindparam("end"), *conditions(filters, depths)
     )
     return (
         counted.group_by("bucket", Event.name)
@@ -85,7 +85,7 @@ def _statement(
     )
 
 
-def _start(bucket: Bucket) -> ColumnElement[str]:
+def _bucket_start(bucket: Bucket) -> ColumnElement[str]:
     if bucket is Bucket.WEEK:
         return WeekOf(date)
     return func.substr(DateAsText(date), 1, _TEXT[bucket][0], type_=String)

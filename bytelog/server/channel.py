@@ -21,13 +21,13 @@ from werkzeug.test import create_environ
 
 from ..api import errors
 from ..config import (
+    ACCEPTS_PER_LOOP,
     KEEP_ALIVE_SECONDS,
-    KNOCKS,
     MAX_CHUNK_LINE_BYTES,
     SEND_BUFFER_BYTES,
     STALLED_SECONDS,
 )
-from ..storage.writer import Gathered
+from ..storage.writer import BatchedRequest
 
 
 class Parser(HTTPRequestParser):
@@ -61,19 +61,19 @@ class JSONErrorTask(ErrorTask):
             error = BadRequest(
                 "The body's transfer encoding is not known; send it chunked or whole."
             )
-        response = self._answer(error)
+        response = self._send_error(error)
         self.status = response.status
         self.response_headers += response.headers.items()
         self.set_close_on_finish()
         self.content_length = response.content_length
         self.write(response.data)
 
-    def _answer(self, error: HTTPException) -> Response:
+    def _send_error(self, error: HTTPException) -> Response:
         app: Flask = self.channel.server.service
         headers = [(name.replace("_", "-"), it) for name, it in self.request.headers.items()]
         # No page of the application is there: nothing of the request was understood.
         with app.request_context(create_environ("*", headers=headers)):
-            return app.process_response(errors.answer(error))
+            return app.process_response(errors.error_response(error))
 
 
 class Task(WSGITask):
@@ -95,7 +95,7 @@ class Channel(HTTPChannel):
     parser_class = Parser
     error_task_class = JSONErrorTask
     last_activity: float
-    is_held = False
+    is_paused = False
     is_broken = False
 
     def is_busy(self) -> bool:
@@ -106,13 +106,13 @@ class Channel(HTTPChannel):
         """Tell whether it is the client's turn: to send a request, or the rest of one."""
         return not self.requests and not self.total_outbufs_len
 
-    def is_given_up(self, now: float) -> bool:
+    def has_timed_out(self, now: float) -> bool:
         """Tell whether the client has had its time, to send a request or to take an answer."""
         if self.total_outbufs_len:
             return self.last_activity < now - STALLED_SECONDS
         return self.is_waiting() and self.last_activity < now - KEEP_ALIVE_SECONDS
 
-    def end(self) -> None:
+    def abort(self) -> None:
         """End the connection, whatever its client still has to send or to take."""
         # The loop sees this at once. It would not see `will_close` on a socket that cannot be
         # written to, and a file number that is free in the middle of a turn gets mistaken.
@@ -127,12 +127,12 @@ class Channel(HTTPChannel):
             self.last_activity = since
 
     def handle_write(self) -> None:
-        """Send, and let a request go on that was held until there is room for its answer."""
+        """Send, and let a request go on that was paused until there is room for its response."""
         super().handle_write()
-        if self.is_held:
+        if self.is_paused:
             with self.requests_lock:
                 if self.total_outbufs_len <= SEND_BUFFER_BYTES:
-                    self.is_held = False
+                    self.is_paused = False
                     self.server.add_task(self)
 
     def check_client_disconnected(self) -> bool:
@@ -163,7 +163,7 @@ class Channel(HTTPChannel):
 
         One of several requests in a thread must not; its answer is small enough to be kept.
         """
-        if not isinstance(getcurrent(), Gathered):
+        if not isinstance(getcurrent(), BatchedRequest):
             super()._flush_outbufs_below_high_watermark()
         written: int = super().write_soon(data)
         return written
@@ -178,35 +178,35 @@ class Listener(TcpWSGIServer):
 
     channel_class = Channel
     service: Flask
-    room: int
+    connection_limit: int
 
     def add_task(self, task: Channel) -> None:
         """Queue a request, or hold it until the answers before it are on their way."""
         if task.total_outbufs_len > SEND_BUFFER_BYTES:
-            task.is_held = True
+            task.is_paused = True
         else:
             super().add_task(task)
 
     def pull_trigger(self) -> None:
         """Wake the loop; for gathered requests their lane does it once, when all are answered."""
-        if not isinstance(getcurrent(), Gathered):
+        if not isinstance(getcurrent(), BatchedRequest):
             super().pull_trigger()
 
     def handle_accept(self) -> None:
         """Take in those who knock; of too many connections, those that waited longest end."""
-        for _ in range(KNOCKS):
+        for _ in range(ACCEPTS_PER_LOOP):
             before = len(self.active_channels)
             super().handle_accept()
             if len(self.active_channels) == before:
                 break
-        surplus = len(self.active_channels) - self.room
+        surplus = len(self.active_channels) - self.connection_limit
         if surplus > 0:
             waiting = [it for it in self.active_channels.values() if it.is_waiting()]
             for channel in sorted(waiting, key=lambda it: it.last_activity)[:surplus]:
-                channel.end()
+                channel.abort()
 
     def maintenance(self, now: float) -> None:
         """End the connections whose clients had their time."""
         for channel in self.active_channels.values():
-            if channel.is_given_up(now):
-                channel.end()
+            if channel.has_timed_out(now):
+                channel.abort()

@@ -10,7 +10,7 @@ from waitress.channel import HTTPChannel
 from waitress.task import ThreadedTaskDispatcher
 
 from ..config import GROUP_EVENTS
-from ..storage.writer import Gathered
+from ..storage.writer import BatchedRequest
 
 log = logging.getLogger("bytelog")
 
@@ -22,26 +22,26 @@ def _serve(channel: HTTPChannel) -> None:
         log.exception("a connection failed")
 
 
-class RecordingLane(ThreadedTaskDispatcher):
+class WriteDispatcher(ThreadedTaskDispatcher):
     """One thread that takes all waiting requests at once, so that their events share a commit."""
 
-    def __init__(self, announce: Callable[[], None]) -> None:
+    def __init__(self, wake_loop: Callable[[], None]) -> None:
         super().__init__()
-        self._announce = announce
+        self._wake_loop = wake_loop
         self.set_thread_count(1)
 
     def handler_thread(self, thread_no: int) -> None:
         """Serve requests until the lane is stopped."""
         while self._wait(thread_no):
-            paused: list[Gathered] = []
+            paused: list[BatchedRequest] = []
             while self.queue and len(paused) < GROUP_EVENTS:
-                request = Gathered(partial(_serve, self.queue.popleft()))
+                request = BatchedRequest(partial(_serve, self.queue.popleft()))
                 request.switch()
                 if not request.dead:
                     paused.append(request)
             for request in paused:
                 request.switch()
-            self._announce()
+            self._wake_loop()
 
     def _wait(self, thread_no: int) -> bool:
         with self.lock:
@@ -57,12 +57,12 @@ class RecordingLane(ThreadedTaskDispatcher):
             return False
 
 
-class Lanes(ThreadedTaskDispatcher):
+class RequestDispatcher(ThreadedTaskDispatcher):
     """Recording in one lane, everything else in threads: a slow reader never delays a writer."""
 
-    def __init__(self, threads: int, announce: Callable[[], None]) -> None:
+    def __init__(self, threads: int, wake_loop: Callable[[], None]) -> None:
         super().__init__()
-        self._recording = RecordingLane(announce)
+        self._recording = WriteDispatcher(wake_loop)
         self.set_thread_count(threads)
 
     def add_task(self, task: HTTPChannel) -> None:

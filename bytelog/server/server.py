@@ -17,23 +17,23 @@ import click
 from flask import Flask
 from waitress import wasyncore
 
-from ..api.reader_slots import Places
+from ..api.reader_slots import slots_of
 from ..auth import keys
 from ..config import (
     CONNECTIONS,
     MAX_HEADER_BYTES,
+    RESERVED_FILE_DESCRIPTORS,
     SAME_SIGNAL_SECONDS,
     SEND_BUFFER_BYTES,
-    SPARE_FILES,
-    SPARE_THREADS,
+    SHORT_REQUEST_THREADS,
     STOP_SECONDS,
     UPLOAD_BYTES,
 )
 from ..maintenance import retention
-from ..storage.database import backend, close_readers, db
+from ..storage.database import backend_of, close_readers, db
 from ..storage.writer import current_writer
 from .channel import Listener
-from .dispatcher import Lanes
+from .dispatcher import RequestDispatcher
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -48,28 +48,30 @@ class Server:
         self._app = app
         self._asked_to_stop = 0.0
         self._sockets: dict[int, Any] = {}
-        app.extensions["bytelog.places"] = Places(threads)
+        slots_of(app).limit = threads
         listener = _listen(host, port)
         self.url = _url(host, listener.getsockname()[1])
-        room = _room()
+        connection_limit = _find_connection_limit()
         self._listener = Listener(
             app,
             map=self._sockets,
-            dispatcher=Lanes(threads + SPARE_THREADS, lambda: self._listener.pull_trigger()),
+            dispatcher=RequestDispatcher(
+                threads + SHORT_REQUEST_THREADS, lambda: self._listener.pull_trigger()
+            ),
             _sock=listener,
             bind_socket=False,
             sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
             sockets=[listener],
             ident="bytelog",
             url_prefix=prefix,
-            connection_limit=room + SPARE_FILES // 2,
+            connection_limit=connection_limit + RESERVED_FILE_DESCRIPTORS // 2,
             cleanup_interval=1,
             max_request_header_size=MAX_HEADER_BYTES,
             max_request_body_size=app.config["BYTELOG_BATCH_BYTES"] + UPLOAD_BYTES,
             outbuf_high_watermark=SEND_BUFFER_BYTES,
         )
         self._listener.service = app
-        self._listener.room = room
+        self._listener.connection_limit = connection_limit
 
     def run(self) -> None:
         """Serve until SIGTERM or Ctrl-C, then finish the requests in hand."""
@@ -78,22 +80,22 @@ class Server:
         _greet(self._app, self.url)
         # What the start left behind stays: without it a full garbage collection is short.
         gc.freeze()
-        with retention.applied(self._app):
+        with retention.run_in_background(self._app):
             while not self._asked_to_stop:
-                self._turn(seconds=1)
+                self._run_loop(seconds=1)
         log.info("stopping: finishing the requests in hand")
         current_writer().stop()
         self._listener.del_channel()
         self._listener.socket.close()
         deadline = time.monotonic() + STOP_SECONDS
         while self._is_busy() and time.monotonic() < deadline:
-            self._turn(seconds=0.1)
+            self._run_loop(seconds=0.1)
         # The last connection to close empties the write-ahead log into the database.
         close_readers()
         current_writer().close()
         log.info("stopped")
 
-    def _turn(self, seconds: float) -> None:
+    def _run_loop(self, seconds: float) -> None:
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._sockets, count=1)
 
     def _is_busy(self) -> bool:
@@ -148,8 +150,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _greet(app: Flask, url: str) -> None:
-    click.echo(f"bytelog listens on {url}\nDatabase: {backend(db.engine).path()}")
-    if app.config["BYTELOG_API_KEY"] or keys.listed():
+    click.echo(f"bytelog listens on {url}\nDatabase: {backend_of(db.engine).path()}")
+    if app.config["BYTELOG_API_KEY"] or keys.list_all():
         return
     key = keys.create("first", "default")
     events = f"{url}/api/v1/events -H 'Authorization: Bearer {key}'"
@@ -162,15 +164,15 @@ def _greet(app: Flask, url: str) -> None:
     )
 
 
-def _room() -> int:
+def _find_connection_limit() -> int:
     # Each may have a file beside it, for a long body or answer. Linux allows 1,024 files to a
     # process that does not ask for more.
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * CONNECTIONS + SPARE_FILES
+    wanted = 2 * CONNECTIONS + RESERVED_FILE_DESCRIPTORS
     if allowed < wanted:
         allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
-    return min(CONNECTIONS, (allowed - SPARE_FILES) // 2)
+    return min(CONNECTIONS, (allowed - RESERVED_FILE_DESCRIPTORS) // 2)
 
 
 def _url(host: str, port: int) -> str:

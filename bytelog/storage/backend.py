@@ -55,28 +55,28 @@ class Backend(ABC):
         """Return where the database is, for people to read."""
 
     @abstractmethod
-    def writable(self) -> Connection:
+    def open_writer(self) -> Connection:
         """Open a connection that may write; a process has one at a time."""
 
     @abstractmethod
-    def held(self, connection: Connection) -> AbstractContextManager[None]:
+    def write_lock(self, connection: Connection) -> AbstractContextManager[None]:
         """Prepare to write, and keep who must not write meanwhile away; raises StorageError."""
 
     @abstractmethod
     def transaction(self, connection: Connection) -> AbstractContextManager[None]:
-        """Run the block in a transaction in which nobody else writes, within `held`."""
+        """Run the block in a transaction in which nobody else writes, within `write_lock`."""
 
     @abstractmethod
     def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Add events to a transaction."""
 
     @abstractmethod
-    def prepare_for_many(self, connection: Connection) -> None:
+    def prepare_bulk_insert(self, connection: Connection) -> None:
         """Get ready for an import."""
 
     @abstractmethod
     def store(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Add events in a transaction of their own, within `held`."""
+        """Add events in a transaction of their own, within `write_lock`."""
 
     @abstractmethod
     def execute(
@@ -85,7 +85,7 @@ class Backend(ABC):
         """Run a statement that has a `?` for each value."""
 
     @abstractmethod
-    def survives(self, connection: Connection, error: BaseException) -> bool:
+    def is_usable_after(self, connection: Connection, error: BaseException) -> bool:
         """Tell whether the writing connection can go on after an error of the driver."""
 
     def close_readers(self) -> None:
@@ -94,7 +94,7 @@ class Backend(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give up what `held` keeps open."""
+        """Give up what `write_lock` keeps open."""
 
 
 def check_process(engine: Engine) -> None:

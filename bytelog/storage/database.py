@@ -37,7 +37,7 @@ _DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 def init_app(app: Flask) -> None:
     """Connect the application to its database; raises UnusableDatabase."""
     default = f"sqlite:///{Path(app.instance_path) / 'bytelog.db'}"
-    url = _parsed(app, "BYTELOG_DATABASE_URL") or make_url(default)
+    url = _parse_setting(app, "BYTELOG_DATABASE_URL") or make_url(default)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     # No transaction but those that the writer begins: in SQLite a read that turns into a write
     # fails.
@@ -53,7 +53,7 @@ def init_app(app: Flask) -> None:
                 sqlite.set_up(engine, checkpoints=app.config["BYTELOG_CHECKPOINTS"] != "off")
 
 
-def reader() -> Engine:
+def read_engine() -> Engine:
     """Return where events are read: a replica, if there is one."""
     return db.engines.get(_REPLICA, db.engine)
 
@@ -61,10 +61,10 @@ def reader() -> Engine:
 def close_readers() -> None:
     """Close the application's connections for reading."""
     for engine in db.engines.values():
-        backend(engine).close_readers()
+        backend_of(engine).close_readers()
 
 
-def backend(engine: Engine) -> Backend:
+def backend_of(engine: Engine) -> Backend:
     """Return what does the work of the engine's kind of database."""
     if engine not in _backends:
         kind = PostgreSQL if engine.dialect.name == "postgresql" else SQLite
@@ -72,12 +72,12 @@ def backend(engine: Engine) -> Backend:
     return _backends[engine]
 
 
-def other(url: str, setting: str) -> Engine:
+def connect(url: str, setting: str) -> Engine:
     """Return an engine for a PostgreSQL database beside the application's own.
 
     Raises UnusableDatabase, which says of the setting what is wrong with the URL.
     """
-    parsed = _url(url, setting)
+    parsed = _parse_url(url, setting)
     if parsed.get_backend_name() != "postgresql":
         raise UnusableDatabase(f"{setting} names no PostgreSQL database.")
     engine = create_engine(parsed, isolation_level="AUTOCOMMIT", **_prepare(parsed, Path()))
@@ -119,7 +119,7 @@ def remedy(error: DBAPIError) -> str:
 
 
 def _replica(app: Flask, primary: URL) -> dict[str | None, dict[str, Any]]:
-    url = _parsed(app, "BYTELOG_READ_DATABASE_URL")
+    url = _parse_setting(app, "BYTELOG_READ_DATABASE_URL")
     if url is None:
         return {}
     if "sqlite" in (primary.get_backend_name(), url.get_backend_name()):
@@ -127,12 +127,12 @@ def _replica(app: Flask, primary: URL) -> dict[str | None, dict[str, Any]]:
     return {_REPLICA: {"url": url, **postgresql.options(url)}}
 
 
-def _parsed(app: Flask, setting: str) -> URL | None:
+def _parse_setting(app: Flask, setting: str) -> URL | None:
     text = app.config[setting]
-    return _url(text, setting) if text else None
+    return _parse_url(text, setting) if text else None
 
 
-def _url(text: str, setting: str) -> URL:
+def _parse_url(text: str, setting: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:

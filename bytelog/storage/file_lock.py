@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-from ..config import BUSY_SECONDS, LOCK_SECONDS
+from ..config import BUSY_SECONDS, LOCK_POLL_SECONDS
 from .backend import StorageBusy, StorageError
 
 
@@ -18,18 +18,18 @@ class DatabaseFile:
 
     def __init__(self, path: str | None) -> None:
         self._path = path
-        self._identity = self._look()
+        self._identity = self._identify()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def write_lock(self) -> Iterator[None]:
         """Keep bytelog's other processes from writing; raises StorageBusy and StorageError."""
-        if self._look() != self._identity:
+        if self._identify() != self._identity:
             raise StorageError(f"{self._path} was removed or replaced; restart bytelog.")
         if not self._path:
             yield
             return
         lock = self._lock
-        self._take(lock)
+        self._acquire(lock)
         try:
             yield
         finally:
@@ -44,7 +44,7 @@ class DatabaseFile:
         if "_lock" in vars(self):
             os.close(vars(self).pop("_lock"))
 
-    def _take(self, lock: int) -> None:
+    def _acquire(self, lock: int) -> None:
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
@@ -52,9 +52,9 @@ class DatabaseFile:
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
                     raise StorageBusy("another bytelog holds the database; try again") from error
-            time.sleep(LOCK_SECONDS)
+            time.sleep(LOCK_POLL_SECONDS)
 
-    def _look(self) -> tuple[int, int] | None:
+    def _identify(self) -> tuple[int, int] | None:
         try:
             found = os.stat(self._path) if self._path else None  # noqa: PTH116
         except OSError:

@@ -17,10 +17,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from ..config import (
-    PARTITION_AGAIN_SECONDS,
     PARTITION_DAYS,
+    PARTITION_INTERVAL_SECONDS,
     PARTITION_LOCK_SECONDS,
-    PARTITION_SECONDS,
+    PARTITION_RETRY_SECONDS,
 )
 
 log = logging.getLogger("bytelog")
@@ -45,7 +45,7 @@ _MAKE = """
 """
 
 
-class Calendar:
+class PartitionMaintainer:
     """Sees that the days ahead have partitions."""
 
     def __init__(self) -> None:
@@ -55,19 +55,19 @@ class Calendar:
         """Make the partitions that lack, now and again, in a transaction `alone`."""
         if time.monotonic() < self._due:
             return
-        self._due = time.monotonic() + PARTITION_SECONDS
+        self._due = time.monotonic() + PARTITION_INTERVAL_SECONDS
         today = datetime.now(UTC).date()
         days = {today + number * _DAY for number in range(PARTITION_DAYS + 1)}
         try:
-            if not days <= made(connection).keys():
+            if not days <= existing(connection).keys():
                 with alone(connection):
                     make(connection, days)
         except DBAPIError as error:
-            self._due = time.monotonic() + PARTITION_AGAIN_SECONDS
-            log.warning("no partition was made, which is tried again: %s", error.orig)
+            self._due = time.monotonic() + PARTITION_RETRY_SECONDS
+            log.warning("no partition was existing, which is tried again: %s", error.orig)
 
 
-def made(connection: Connection) -> dict[date, str]:
+def existing(connection: Connection) -> dict[date, str]:
     """Return the days that have a partition, and its name."""
     names = connection.exec_driver_sql(_NAMES).scalars()
     return {
@@ -79,25 +79,25 @@ def made(connection: Connection) -> dict[date, str]:
 
 def make(connection: Connection, days: Iterable[date]) -> None:
     """Give days a partition each, in a transaction in which nobody else writes."""
-    for day in sorted(set(days) - made(connection).keys()):
+    for day in sorted(set(days) - existing(connection).keys()):
         name = day.strftime(_FORM)
-        _wait_shortly(connection)
+        _limit_lock_wait(connection)
         connection.exec_driver_sql(_MAKE.format(name=name, start=day, end=day + _DAY))
 
 
-def ended(connection: Connection, before: datetime) -> list[str]:
+def expired(connection: Connection, before: datetime) -> list[str]:
     """Return the partitions of days that are over by then, the oldest first."""
-    days = made(connection)
+    days = existing(connection)
     return [days[day] for day in sorted(days) if day + _DAY <= before.date()]
 
 
 def drop(connection: Connection, name: str) -> None:
     """Drop a partition, in a transaction in which nobody else writes."""
-    _wait_shortly(connection)
+    _limit_lock_wait(connection)
     connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
 
 
-def _wait_shortly(connection: Connection) -> None:
+def _limit_lock_wait(connection: Connection) -> None:
     # Whoever comes later waits behind one who waits to change the table.
     milliseconds = round(1000 * PARTITION_LOCK_SECONDS)
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{milliseconds}ms'")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import URL, Connection, CursorResult, Engine, event
 from sqlalchemy.exc import DBAPIError
 
-from ..config import BUSY_SECONDS, CONNECT_SECONDS, COPY_EVENTS, SILENCE_SECONDS
+from ..config import BUSY_SECONDS, CONNECT_SECONDS, COPY_EVENTS, SERVER_SILENCE_SECONDS
 from . import partitions
 from .backend import (
     Backend,
@@ -53,21 +53,21 @@ class PostgreSQL(Backend):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._partitions = partitions.Calendar()
+        self._partitions = partitions.PartitionMaintainer()
         self._warnings: list[str] = []
 
     def path(self) -> str:
         """Return where the database is, for people to read."""
         return self.engine.url.render_as_string()
 
-    def writable(self) -> Connection:
+    def open_writer(self) -> Connection:
         """Open a connection that may write; a process has one at a time."""
         connection = self.engine.connect()
         driver(connection).add_notice_handler(self._hear)
         return connection
 
     @contextmanager
-    def held(self, connection: Connection) -> Iterator[None]:
+    def write_lock(self, connection: Connection) -> Iterator[None]:
         """See that the days ahead have partitions; each transaction takes the lock by itself."""
         check_process(self.engine)
         self._partitions.keep(connection, self.transaction)
@@ -102,7 +102,7 @@ class PostgreSQL(Backend):
                 return
         copy(connection, _COLUMNS, rows)
 
-    def prepare_for_many(self, connection: Connection) -> None:
+    def prepare_bulk_insert(self, connection: Connection) -> None:
         """Do nothing: its memory is its server's business."""
 
     def store(self, connection: Connection, rows: Sequence[Row]) -> None:
@@ -123,7 +123,7 @@ class PostgreSQL(Backend):
         """Run a statement that has a `?` for each value."""
         return connection.exec_driver_sql(sql.replace("?", "%s"), values)
 
-    def survives(self, connection: Connection, error: BaseException) -> bool:
+    def is_usable_after(self, connection: Connection, error: BaseException) -> bool:
         """Tell whether the writing connection can go on; one to a replica must look for another."""
         is_open = not connection.invalidated and not driver(connection).closed
         return is_open and _state(error) != _READ_ONLY
@@ -140,8 +140,8 @@ def options(url: URL) -> dict[str, Any]:
     """Return how the engine is made; what the URL says of a connection wins."""
     connection = {
         "connect_timeout": CONNECT_SECONDS,
-        "tcp_user_timeout": 1000 * SILENCE_SECONDS,
-        "keepalives_idle": SILENCE_SECONDS // 2,
+        "tcp_user_timeout": 1000 * SERVER_SILENCE_SECONDS,
+        "keepalives_idle": SERVER_SILENCE_SECONDS // 2,
         "keepalives_interval": 1,
         "application_name": "bytelog",
     }

@@ -32,7 +32,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from ..config import MAX_TEXT_LENGTH
 
-Written = Callable[..., ColumnElement[Any]]
+Build = Callable[..., ColumnElement[Any]]
 
 # PostgreSQL reads no JSON with the escape of NUL. I-JSON should have no noncharacters (RFC 7493
 # section 2.1), so one of them stands for it where members are compared.
@@ -69,13 +69,13 @@ class _Expression(FunctionElement[Any]):
         cls.inherit_cache = True
 
 
-def _in(dialect: str, expression: type[_Expression]) -> Callable[[Written], Written]:
-    def register(write: Written) -> Written:
-        def compiled(element: _Expression, compiler: SQLCompiler, **options: Any) -> str:
-            return f"({compiler.process(write(*element.clauses), **options)})"
+def _register(dialect: str, expression: type[_Expression]) -> Callable[[Build], Build]:
+    def register(build: Build) -> Build:
+        def compile_(element: _Expression, compiler: SQLCompiler, **options: Any) -> str:
+            return f"({compiler.process(build(*element.clauses), **options)})"
 
-        compiles(expression, dialect)(compiled)
-        return write
+        compiles(expression, dialect)(compile_)
+        return build
 
     return register
 
@@ -86,13 +86,13 @@ class DateAsText(_Expression):
     type = String()
 
 
-@_in("sqlite", DateAsText)
-def _kept(date: ColumnElement[Any]) -> ColumnElement[Any]:
+@_register("sqlite", DateAsText)
+def _sqlite_date_as_text(date: ColumnElement[Any]) -> ColumnElement[Any]:
     return date
 
 
-@_in("postgresql", DateAsText)
-def _to_char(date: ColumnElement[Any]) -> ColumnElement[Any]:
+@_register("postgresql", DateAsText)
+def _postgresql_date_as_text(date: ColumnElement[Any]) -> ColumnElement[Any]:
     utc = func.timezone(literal_column("'UTC'"), date)
     return func.to_char(utc, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'"""))
 
@@ -103,14 +103,14 @@ class WeekOf(_Expression):
     type = String()
 
 
-@_in("sqlite", WeekOf)
-def _sunday_less_six(date: ColumnElement[Any]) -> ColumnElement[Any]:
+@_register("sqlite", WeekOf)
+def _sqlite_week_of(date: ColumnElement[Any]) -> ColumnElement[Any]:
     # The Sunday from that day on, less six days.
     return func.date(func.substr(date, 1, 10), "weekday 0", "-6 days")
 
 
-@_in("postgresql", WeekOf)
-def _monday(date: ColumnElement[Any]) -> ColumnElement[Any]:
+@_register("postgresql", WeekOf)
+def _postgresql_week_of(date: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.substr(DateAsText(func.date_trunc(literal_column("'week'"), date)), 1, 10)
 
 
@@ -120,14 +120,18 @@ class Milliseconds(_Expression):
     type = BigInteger()
 
 
-@_in("sqlite", Milliseconds)
-def _julian_days(earlier: ColumnElement[Any], later: ColumnElement[Any]) -> ColumnElement[Any]:
+@_register("sqlite", Milliseconds)
+def _sqlite_milliseconds(
+    earlier: ColumnElement[Any], later: ColumnElement[Any]
+) -> ColumnElement[Any]:
     # Precise to some microseconds, and dates have milliseconds.
     return func.round((func.julianday(later) - func.julianday(earlier)) * 86_400_000)
 
 
-@_in("postgresql", Milliseconds)
-def _epoch(earlier: ColumnElement[Any], later: ColumnElement[Any]) -> ColumnElement[Any]:
+@_register("postgresql", Milliseconds)
+def _postgresql_milliseconds(
+    earlier: ColumnElement[Any], later: ColumnElement[Any]
+) -> ColumnElement[Any]:
     return cast(func.extract("epoch", later - earlier) * 1000, BigInteger)
 
 
@@ -137,13 +141,13 @@ class Position(_Expression):
     type = BigInteger()
 
 
-@_in("sqlite", Position)
-def _instr(text: ColumnElement[Any], part: ColumnElement[Any]) -> ColumnElement[Any]:
+@_register("sqlite", Position)
+def _sqlite_position(text: ColumnElement[Any], part: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.instr(text, part)
 
 
-@_in("postgresql", Position)
-def _strpos(text: ColumnElement[Any], part: ColumnElement[Any]) -> ColumnElement[Any]:
+@_register("postgresql", Position)
+def _postgresql_position(text: ColumnElement[Any], part: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.strpos(text, part)
 
 
@@ -153,15 +157,15 @@ class Head(_Expression):
     type = String()
 
 
-@_in("sqlite", Head)
-def _json_object(*members: ColumnElement[Any]) -> ColumnElement[Any]:
+@_register("sqlite", Head)
+def _sqlite_head(*members: ColumnElement[Any]) -> ColumnElement[Any]:
     names = ("'id'", "'name'", "'trace_id'", "'date'")
     pairs = zip(names, members, strict=True)
     return func.json_object(*(it for name, it in pairs for it in (literal_column(name), it)))
 
 
-@_in("postgresql", Head)
-def _concatenated(*members: ColumnElement[Any]) -> ColumnElement[Any]:
+@_register("postgresql", Head)
+def _postgresql_head(*members: ColumnElement[Any]) -> ColumnElement[Any]:
     key, name, trace_id, date = members
     return func.concat(
         *(literal_column("""'{"id":'"""), key),
@@ -177,13 +181,15 @@ class Joined(_Expression):
     type = String()
 
 
-@_in("sqlite", Joined)
-def _group_concat(text: ColumnElement[Any], separator: ColumnElement[Any]) -> ColumnElement[Any]:
+@_register("sqlite", Joined)
+def _sqlite_joined(text: ColumnElement[Any], separator: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.group_concat(text, separator)
 
 
-@_in("postgresql", Joined)
-def _string_agg(text: ColumnElement[Any], separator: ColumnElement[Any]) -> ColumnElement[Any]:
+@_register("postgresql", Joined)
+def _postgresql_joined(
+    text: ColumnElement[Any], separator: ColumnElement[Any]
+) -> ColumnElement[Any]:
     return func.string_agg(text, cast(separator, Text))
 
 
@@ -196,15 +202,15 @@ class MemberEquals(_Expression):
     type = Boolean()
 
 
-@_in("sqlite", MemberEquals)
-def _has_member(
+@_register("sqlite", MemberEquals)
+def _sqlite_member_equals(
     data: ColumnElement[Any], value: ColumnElement[Any], *path: ColumnElement[Any]
 ) -> ColumnElement[Any]:
     # SQLite's paths find a name as it was written: one with an escape would be missed. Only
     # `json_each` reads names.
     way = []
     for name in path:
-        way.append(member := _members(data))
+        way.append(member := _each_member(data))
         is_named = member.c.key == name
         data = case((is_named & (member.c.type == "object"), member.c.value))
     written = member.c.json.op("->")(member.c.fullkey)
@@ -213,8 +219,8 @@ def _has_member(
     return select(literal(1)).select_from(*way).where(found).exists()
 
 
-@_in("postgresql", MemberEquals)
-def _reads_equal(
+@_register("postgresql", MemberEquals)
+def _postgresql_member_equals(
     data: ColumnElement[Any], value: ColumnElement[Any], *path: ColumnElement[Any]
 ) -> ColumnElement[Any]:
     has_nul = func.strpos(data, literal_column(r"'\u0000'")) > 0
@@ -228,6 +234,6 @@ def _reads_equal(
     return case((is_text, object_.op("->>")(last)), else_=written) == value
 
 
-def _members(data: ColumnElement[Any]) -> TableValuedAlias:
+def _each_member(data: ColumnElement[Any]) -> TableValuedAlias:
     columns = ("key", "value", "type", "atom", "fullkey", "json")
     return func.json_each(data).table_valued(*columns, joins_implicitly=True)

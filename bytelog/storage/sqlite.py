@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from sqlalchemy import URL, Connection, CursorResult, Engine, event
 
-from ..config import BUSY_SECONDS, GROUP_EVENTS, IMPORT_CACHE_BYTES, LOG_BYTES, PAGE_BYTES
+from ..config import BUSY_SECONDS, GROUP_EVENTS, IMPORT_CACHE_BYTES, PAGE_BYTES, WAL_LIMIT_BYTES
 from .backend import (
     Backend,
     Row,
@@ -31,7 +31,7 @@ PRAGMAS = {
     # A commit has reached the disk when it returns; NORMAL would lose the last ones in a power cut.
     "synchronous": "FULL",
     # A long transaction, such as an import, does not leave a log of its size behind for good.
-    "journal_size_limit": str(LOG_BYTES),
+    "journal_size_limit": str(WAL_LIMIT_BYTES),
     "foreign_keys": "ON",
     # One connection writes, the writer's: SQLite before 3.51.3 can damage the file when two
     # connections write or checkpoint at the same moment.
@@ -51,17 +51,17 @@ class SQLite(Backend):
         """Return where the database is, for people to read."""
         return self.engine.url.database or str(self.engine.url)
 
-    def writable(self) -> Connection:
+    def open_writer(self) -> Connection:
         """Open a connection that may write; a process has one at a time."""
         connection = self.engine.connect()
         connection.exec_driver_sql("PRAGMA query_only=OFF")
         return connection
 
     @contextmanager
-    def held(self, _: Connection) -> Iterator[None]:
+    def write_lock(self, _: Connection) -> Iterator[None]:
         """Keep bytelog's other processes from writing; raises StorageBusy and StorageError."""
         check_process(self.engine)
-        with self._file.held():
+        with self._file.write_lock():
             yield
 
     @contextmanager
@@ -84,7 +84,7 @@ class SQLite(Backend):
             values = tuple(value for row in group for value in row)
             connection.exec_driver_sql(_insert_statement(len(group)), values)
 
-    def prepare_for_many(self, connection: Connection) -> None:
+    def prepare_bulk_insert(self, connection: Connection) -> None:
         """Keep more of the file in memory."""
         connection.exec_driver_sql(f"PRAGMA cache_size=-{IMPORT_CACHE_BYTES // 1024}")
 
@@ -102,7 +102,7 @@ class SQLite(Backend):
         """Run a statement that has a `?` for each value."""
         return connection.exec_driver_sql(sql, values)
 
-    def survives(self, _: Connection, __: BaseException) -> bool:
+    def is_usable_after(self, _: Connection, __: BaseException) -> bool:
         """Tell whether the writing connection can go on after an error: that of a file can."""
         return True
 

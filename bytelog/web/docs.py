@@ -23,8 +23,8 @@ from ..maintenance.import_sources import SOURCES
 LANGUAGES = {"shell": "Shell", "ruby": "Ruby", "python": "Python", "javascript": "JavaScript"}
 """The languages of the samples, by the name that Pygments has for each."""
 
-COLOURS = "github-dark"
-"""A style of Pygments whose colours are legible for everybody on a dark ground."""
+COLOR_STYLE = "github-dark"
+"""A style of Pygments whose colors everybody can read on a dark background."""
 
 blueprint = Blueprint("docs", __name__, static_folder="../static", static_url_path="/docs/static")
 
@@ -58,18 +58,18 @@ def show() -> Response:
     return page
 
 
-@blueprint.get("/docs/colours.css")
-def colours() -> Response:
-    """Send the colours of the samples."""
+@blueprint.get("/docs/colors.css")
+def colors() -> Response:
+    """Send the colors of the samples."""
     from pygments.formatters import HtmlFormatter
 
-    formatter: Any = HtmlFormatter(style=COLOURS, nobackground=True)
+    formatter: Any = HtmlFormatter(style=COLOR_STYLE, nobackground=True)
     rules = formatter.get_style_defs(".sample pre")
     return Response(rules, mimetype="text/css")
 
 
 def _content(app: Flask) -> dict[str, Any]:
-    described = _described(app)
+    described = _describe_api(app)
     return {
         "url": request.url_root.rstrip("/"),
         "languages": LANGUAGES,
@@ -83,7 +83,7 @@ def _content(app: Flask) -> dict[str, Any]:
     }
 
 
-def _described(app: Flask) -> dict[str, Any]:
+def _describe_api(app: Flask) -> dict[str, Any]:
     made = app.extensions
     if "bytelog.docs" not in made:
         made["bytelog.docs"] = document(app)
@@ -150,8 +150,8 @@ def kind(schema: dict[str, Any]) -> str:
 
 @blueprint.app_template_filter()
 @lru_cache(maxsize=1000)
-def highlighted(text: str, language: str) -> Markup:
-    """Return a sample as HTML with its words marked for the colours."""
+def highlight_sample(text: str, language: str) -> Markup:
+    """Return a sample as HTML with its words marked for the colors."""
     # Not at the top: few servers are asked for the page, and all want to start fast.
     from pygments import highlight
     from pygments.formatters import HtmlFormatter

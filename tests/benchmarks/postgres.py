@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from bytelog.migrations import upgrade as migrations
 from bytelog.storage import partitions, postgresql
 from bytelog.storage.backend import Row
-from bytelog.storage.database import backend, other
+from bytelog.storage.database import backend_of, connect
 
 from . import database, servers, trace, wrk
 from .cluster import USER, Cluster
@@ -56,9 +56,9 @@ def _cluster(run: Run) -> Iterator[Cluster]:
 def _writing(cluster: Cluster, name: str) -> Iterator[Connection]:
     """Make a database of bytelog's, and give a connection that may write to it."""
     cluster.sql(f"CREATE DATABASE {name}")
-    engine = other(cluster.url(name), "url")
+    engine = connect(cluster.url(name), "url")
     migrations.upgrade(engine)
-    with backend(engine).writable() as connection:
+    with backend_of(engine).open_writer() as connection:
         yield connection
     engine.dispose()
 
@@ -176,7 +176,7 @@ def _fill(connection: Connection, events: int) -> Iterator[Figure]:
     rows = database.rows(events)
     while part := list(islice(rows, 100_000)):
         days = {date.fromisoformat(row[4][:10]) for row in part}
-        with backend(connection.engine).transaction(connection):
+        with backend_of(connection.engine).transaction(connection):
             partitions.make(connection, days)
             postgresql.copy(connection, _COLUMNS, part)
     for name, sql, then in (("tables and indexes", size, before[0]), ("log", log, before[1])):
