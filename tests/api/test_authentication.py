@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from support.api import CLICK, EVENTS, Person
+from support.server import Server, wait_for
+
+from bytelog import create_app
+from bytelog.auth import keys
+
+pytestmark = pytest.mark.each_database
+
+PATHS = [EVENTS, f"{EVENTS}/trace/03775690"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_without_a_key_the_answer_is_401_and_asks_for_one(app: Flask, path: str) -> None:
+    answer = app.test_client().get(path)
+    assert answer.status_code == 401
+    assert answer.json == {"error": "unauthorized"}
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="bytelog"'
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Bearer", "Bearer ", "Bearer nobody", "Basic YTpi", "byl_", "Bearer a b", "Bearer \xff"],
+)
+def test_a_bad_key_gets_401_invalid_token(app: Flask, header: str) -> None:
+    answer = app.test_client().get(EVENTS, headers={"Authorization": header})
+    assert answer.status_code == 401
+    expected = 'Bearer realm="bytelog", error="invalid_token"'
+    assert answer.headers["WWW-Authenticate"] == expected
+
+
+def test_the_scheme_is_read_in_any_case(alice: Person) -> None:
+    header = alice.headers["Authorization"].replace("Bearer", "bEARER")
+    assert alice.client.get(EVENTS, headers={"Authorization": header}).status_code == 200
+
+
+@pytest.mark.parametrize(("scope", "other"), [("read", "POST"), ("write", "GET")])
+def test_a_key_without_the_scope_gets_403(
+    person: Callable[..., Person], scope: str, other: str
+) -> None:
+    carol = person("carol", "shop", scopes=[scope])
+    answer = carol.post(CLICK) if other == "POST" else carol.get()
+    lacking = "write" if other == "POST" else "read"
+    assert answer.status_code == 403
+    assert answer.json == {"error": "forbidden"}
+    assert answer.headers["WWW-Authenticate"] == (
+        f'Bearer realm="bytelog", error="insufficient_scope", scope="{lacking}"'
+    )
+    allowed = carol.get() if other == "POST" else carol.post(CLICK)
+    assert allowed.status_code in (200, 201)
+
+
+def test_a_project_sees_nothing_of_another(alice: Person, bob: Person) -> None:
+    alice.post(CLICK)
+    assert bob.events() == []
+    trace = bob.client.get(f"{EVENTS}/trace/03775690", headers=bob.headers)
+    assert trace.json == {"count": 0, "events": []}
+    assert alice.events() == [CLICK]
+
+
+def test_two_keys_of_a_project_share_its_events(person: Callable[..., Person]) -> None:
+    person("alice", "shop").post(CLICK)
+    assert person("dave", "shop").events() == [CLICK]
+
+
+def test_an_expired_key_gets_401(person: Callable[..., Person]) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    carol = person("carol", "shop", expires=soon)
+    assert carol.get().status_code == 200
+    wait_for(lambda: carol.get().status_code == 401, seconds=2.5)
+
+
+def test_a_revoked_key_stops_within_a_second(app: Flask, alice: Person) -> None:
+    assert alice.get().status_code == 200
+    with app.app_context():
+        keys.revoke("alice")
+    wait_for(lambda: alice.get().status_code == 401, seconds=1)
+
+
+@pytest.mark.parametrize("key", ["example_api_key", "k", "schlüssel ☃", "успех", "\udcff\udcfe"])
+def test_the_key_of_the_environment_opens_the_project_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object, key: str
+) -> None:
+    monkeypatch.setenv("BYTELOG_API_KEY", key)
+    client = create_app(instance_path=str(tmp_path)).test_client()
+    header = {"Authorization": "Bearer " + os.fsencode(key).decode("latin-1")}
+    assert client.post(EVENTS, json=CLICK, headers=header).status_code == 201
+    assert client.get(EVENTS, headers=header).json == {"count": 1, "events": [CLICK]}
+    assert client.get(EVENTS, headers={"Authorization": "Bearer other"}).status_code == 401
+
+
+def test_an_empty_key_in_the_environment_opens_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.setenv("BYTELOG_API_KEY", "")
+    client = create_app(instance_path=str(tmp_path)).test_client()
+    assert client.get(EVENTS, headers={"Authorization": "Bearer "}).status_code == 401
+
+
+def test_a_key_can_be_told_from_noise_and_is_stored_as_a_digest(app: Flask, alice: Person) -> None:
+    key = alice.headers["Authorization"].removeprefix("Bearer ")
+    assert re.fullmatch(r"byl_[0-9A-Za-z]{36}", key)
+    assert keys.check_characters(key[4:-6]) == key[-6:]
+    with app.app_context():
+        assert key not in str(keys.list_all())
+        assert keys.digest(key) in str(keys.list_all())
+
+
+def test_no_key_is_ever_logged(serve: Callable[..., Server]) -> None:
+    server = serve("--access-log", BYTELOG_API_KEY="secret_of_alice")
+    for key in ("secret_of_alice", "secret_of_mallory"):
+        server.request(EVENTS, Authorization=f"Bearer {key}")
+        server.request(EVENTS, b"{", Authorization=f"Bearer {key}")
+    assert server.stop() == 0
+    log = server.log.read_text()
+    assert "GET /api/v1/events 200" in log
+    assert "GET /api/v1/events 401" in log
+    assert "secret" not in log
+
+
+def test_no_key_is_in_the_title_of_the_process(serve: Callable[..., Server]) -> None:
+    server = serve(BYTELOG_API_KEY="secret_of_alice")
+    process = Path(f"/proc/{server.process.pid}")
+    titles = [(process / "cmdline").read_text(), (process / "comm").read_text()]
+    titles += [(thread / "comm").read_text() for thread in (process / "task").iterdir()]
+    assert "secret" not in " ".join(titles)
+
+
+def test_an_unknown_and_a_revoked_key_get_equal_answers_in_equal_time(app: Flask) -> None:
+    with app.app_context():
+        revoked = keys.create("alice", "shop")
+        keys.revoke("alice")
+    unknown = revoked[:-8] + "x" * 8
+    client = app.test_client()
+    seconds: dict[str, list[float]] = {revoked: [], unknown: []}
+    for key in [revoked, unknown] * 400:
+        began = time.perf_counter()
+        answer = client.get(EVENTS, headers={"Authorization": f"Bearer {key}"})
+        seconds[key].append(time.perf_counter() - began)
+        assert (answer.status_code, answer.json) == (401, {"error": "unauthorized"})
+        assert "invalid_token" in answer.headers["WWW-Authenticate"]
+    first, second = (statistics.median(taken) for taken in seconds.values())
+    assert first == pytest.approx(second, rel=0.1)

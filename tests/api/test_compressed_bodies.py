@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from support.api import CLICK, EVENTS, Person
+from support.batches import JSON, LINES, clicks, problems, send, written
+from support.server import Server
+
+pytestmark = pytest.mark.each_database
+
+MEBIBYTE = 1024 * 1024
+
+
+def peak(server: Server) -> int:
+    """Return the most memory that a server has had, in KiB."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
+
+
+def post_at_once(server: Server, bodies: list[bytes], **headers: str) -> list[int]:
+    statuses: list[int] = []
+    threads = [
+        threading.Thread(
+            target=lambda body=body: statuses.append(server.request(EVENTS, body, **headers).status)
+        )
+        for body in bodies
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return statuses
+
+
+def test_a_packed_body_counts_as_what_is_in_it(alice: Person) -> None:
+    for kind, coding in [(JSON, "gzip"), (LINES, "GZIP"), (JSON, "x-gzip")]:
+        body = gzip.compress(written(kind, *clicks(2)))
+        assert send(alice, body, kind, Content_Encoding=coding).status_code == 201
+    alone = gzip.compress(json.dumps(CLICK).encode())
+    assert send(alice, alone, Content_Encoding="gzip").status_code == 201
+    assert len(alice.events()) == 7
+
+
+@pytest.mark.parametrize("damage", [b"", b"plain", slice(0, 20), slice(0, -1), b"x", b"\0"])
+def test_a_damaged_packed_body_is_refused(alice: Person, damage: bytes | slice) -> None:
+    whole = gzip.compress(written(JSON, *clicks(9)))
+    body = whole[damage] if isinstance(damage, slice) else damage
+    body = whole + damage if damage in (b"x", b"\0") else body
+    assert problems(send(alice, body, Content_Encoding="gzip")) == ["#"]
+    assert alice.events() == []
+
+
+def test_an_unknown_packing_is_told_which_ones_are_known(alice: Person) -> None:
+    for coding in ("br", "deflate", "gzip, gzip", "zstd"):
+        answer = send(alice, b"x", Content_Encoding=coding)
+        assert (answer.status_code, answer.headers.get("Accept-Encoding")) == (415, "gzip")
+
+
+def test_a_zip_bomb_takes_little_memory_and_time(server: Server) -> None:
+    assert server.request(EVENTS, written(JSON, *clicks(9))).status == 201
+    before, began = peak(server), time.monotonic()
+    huge = gzip.compress(b"\0" * 100 * MEBIBYTE, 1)
+    for unit in (b"\n", b"[", b"[],", b'{"a":1},', b"7,"):
+        fitting = b'[{"data":{"a":[' + unit * (15 * MEBIBYTE // len(unit))
+        for kind in (JSON, LINES):
+            headers = {"Content_Encoding": "gzip", "Content_Type": kind}
+            assert server.request(EVENTS, gzip.compress(fitting, 1), **headers).status == 400
+            assert server.request(EVENTS, huge, **headers).status == 413
+    assert peak(server) - before < 128 * 1024
+    assert time.monotonic() - began < 20
+
+
+def test_large_batches_at_once_are_not_all_in_memory(server: Server) -> None:
+    body = written(JSON, *clicks(4, data={"text": "x" * 1_000_000}))
+    server.request(EVENTS, body)
+    before = peak(server)
+    assert post_at_once(server, [body] * 16) == [201] * 16
+    assert peak(server) - before < 64 * 1024

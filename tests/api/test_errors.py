@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from support.api import CLICK, EVENTS, Person
+from support.server import Server
+
+from bytelog.events import store
+from bytelog.storage.backend import StorageBusy, StorageError, StorageFull
+
+pytestmark = pytest.mark.each_database
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/nothing", "/api/v1/events/", "/nothing", "/api/v1/events/trace/"]
+)
+def test_an_unknown_path_gets_404_in_json(app: Flask, path: str) -> None:
+    answer = app.test_client().get(path)
+    assert (answer.status_code, answer.json) == (404, {"error": "not found"})
+    assert answer.content_type == "application/json"
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "BREW"])
+def test_another_method_gets_405_and_the_allowed_ones(app: Flask, method: str) -> None:
+    answer = app.test_client().open(EVENTS, method=method)
+    assert (answer.status_code, answer.json) == (405, {"error": "method not allowed"})
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
+
+
+def test_problem_details_name_each_bad_field(alice: Person) -> None:
+    body = {**CLICK, "name": "", "date": "soon", "extra": 1}
+    answer = alice.post(body, headers={**alice.headers, "Accept": "application/problem+json"})
+    assert answer.status_code == 400
+    assert answer.content_type == "application/problem+json"
+    problem = answer.json
+    assert problem is not None
+    assert (problem["status"], problem["title"]) == (400, "Bad Request")
+    assert problem["error"] == "validation error"
+    assert {error["pointer"] for error in problem["errors"]} == {"#/name", "#/date", "#/extra"}
+
+
+def test_a_pointer_is_a_json_pointer(alice: Person) -> None:
+    headers = {**alice.headers, "Accept": "application/problem+json, application/json"}
+    answer = alice.post({**CLICK, "a/b~c d": 1, "": 2}, headers=headers)
+    assert answer.json is not None
+    pointers = [error["pointer"] for error in answer.json["errors"]]
+    assert sorted(pointers) == ["#/", "#/a~1b~0c%20d"]
+    broken = alice.post(b"{", headers=headers)
+    assert broken.json is not None
+    assert [error["pointer"] for error in broken.json["errors"]] == ["#"]
+
+
+def test_no_more_problems_are_told_than_are_of_use(alice: Person) -> None:
+    body = {f"field {number}": 1 for number in range(10_000)}
+    answer = alice.post(body, headers={**alice.headers, "Accept": "application/problem+json"})
+    assert answer.json is not None
+    assert len(answer.json["errors"]) == 100
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("*/*", "application/json"),
+        ("application/json, application/problem+json;q=0.5", "application/json"),
+        ("application/problem+json;q=0", "application/json"),
+        ("application/problem+json, */*", "application/problem+json"),
+    ],
+)
+def test_a_client_gets_the_form_that_it_prefers(app: Flask, accept: str, kind: str) -> None:
+    assert app.test_client().get(EVENTS, headers={"Accept": accept}).content_type == kind
+
+
+def test_problem_details_name_each_bad_parameter(alice: Person) -> None:
+    answer = alice.get("?start=soon", Accept="application/problem+json")
+    assert answer.json is not None
+    assert [error["parameter"] for error in answer.json["errors"]] == ["start"]
+
+
+def test_problem_details_keep_the_headers_of_their_status(app: Flask) -> None:
+    answer = app.test_client().get(EVENTS, headers={"Accept": "application/problem+json"})
+    assert answer.content_type == "application/problem+json"
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert answer.json is not None
+    assert "Authorization: Bearer" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(StorageBusy, 503), (StorageError, 503), (StorageFull, 507)]
+)
+def test_a_database_that_fails_is_told_without_its_words(
+    app: Flask,
+    alice: Person,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[StorageError],
+    status: int,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error("at /secret/path")
+
+    monkeypatch.setattr(store, "record", fail)
+    answer = alice.post(CLICK)
+    assert answer.status_code == status
+    assert "secret" not in answer.text
+    assert ("Retry-After" in answer.headers) == (status == 503)
+
+
+def test_an_unexpected_error_keeps_its_traceback_to_the_log(
+    app: Flask, alice: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(store, "record", lambda *_: 1 / 0)
+    answer = alice.post(CLICK)
+    assert (answer.status_code, answer.json) == (500, {"error": "internal server error"})
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /api/v1/events HTTP/1.1\r\nContent-Length: 99999999999", 413),
+        (b"POST /api/v1/events HTTP/1.1\r\nTransfer-Encoding: odd", 400),
+        (b"GET /api/v1/events HTTP/1.1\r\nno colon", 400),
+        (
+            b"POST /api/v1/events HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9999999999",
+            413,
+        ),
+    ],
+)
+def test_what_the_http_server_refuses_is_told_in_json_too(
+    server: Server, head: bytes, status: int
+) -> None:
+    answer = server.raw(head + b"\r\nHost: x\r\n\r\n")
+    assert answer.startswith((b"HTTP/1.1 %d" % status, b"HTTP/1.0 %d" % status))
+    assert b"Content-Type: application/json" in answer
+    assert answer.split(b"\r\n\r\n")[1].startswith(b'{"error": "')

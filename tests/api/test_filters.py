@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from flask import Flask
+from support.api import CLICK, EVENTS, Person, close
+from werkzeug.test import TestResponse
+
+from bytelog import create_app
+from bytelog.auth import keys
+from bytelog.config import MAX_HEADER_BYTES, MAX_ID, MAX_MEMBER_DEPTH, MAX_MEMBERS, MIN_ID
+
+pytestmark = pytest.mark.each_database
+
+numbers = count()
+
+BIG = "123456789012345678901234567890"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    app = create_app({"TESTING": True}, tmp_path_factory.mktemp("filters"))
+    yield app
+    close(app)
+
+
+@pytest.fixture
+def person(app: Flask) -> Callable[..., Person]:
+    def meet(name: str, project: str) -> Person:
+        with app.app_context():
+            return Person(app.test_client(), keys.create(name, f"{project} {next(numbers)}"))
+
+    return meet
+
+
+def post(person: Person, data: str = "{}", **changes: Any) -> None:
+    event = json.dumps({**CLICK, **changes, "data": "DATA"}).replace('"DATA"', data)
+    assert person.post(event.encode()).status_code == 201
+
+
+def ask(person: Person, path: str = "", /, **wanted: object) -> TestResponse:
+    headers = {**person.headers, "Accept": "application/problem+json"}
+    return person.client.get(f"{EVENTS}{path}?{urlencode(wanted)}", headers=headers)
+
+
+def ids(person: Person, path: str = "", /, **wanted: object) -> list[int]:
+    answer = ask(person, path, **wanted)
+    assert answer.status_code == 200, answer.text
+    assert answer.json is not None
+    found = [event["id"] for event in answer.json["events"]]
+    assert answer.json["count"] == len(found)
+    for order in ("date", "newest", "arrival"):
+        limited = ask(person, path, **wanted, order=order, limit=len(found) or 1).json
+        assert limited is not None
+        assert sorted(event["id"] for event in limited["events"]) == sorted(found)
+    return found
+
+
+def refused(person: Person, query: str) -> list[str]:
+    answer = person.get(f"?{query}", Accept="application/problem+json")
+    assert answer.status_code == 400, (query, answer.text)
+    assert answer.json is not None
+    return [problem["parameter"] for problem in answer.json["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("click", ["Click", "click ", "clic", "clicks", "%", "cl_ck", "cl*"]),
+        ("größe", ["gro\u0308ße", "GRÖSSE"]),
+        ("a+b c&d=e#f", ["a b c"]),
+        ("';DROP TABLE event--", ["'"]),
+        ("%FF", ["\ufffd"]),
+    ],
+)
+def test_a_name_or_trace_is_found_exactly(alice: Person, name: str, others: list[str]) -> None:
+    for number, text in enumerate([name, *others]):
+        post(alice, id=number, name=text, trace_id=f"t{text}")
+    assert ids(alice, name=name) == [0]
+    assert ids(alice, trace_id=f"t{name}") == [0]
+    assert ids(alice, trace_id=f"t{name}", name=others[0]) == []
+    assert len(ids(alice)) == 1 + len(others)
+
+
+@pytest.mark.parametrize("number", [0, 1, -1, 42, MIN_ID, MAX_ID])
+def test_an_id_is_found_whatever_its_size(alice: Person, number: int) -> None:
+    for other in (number, number // 2 + 7, number):
+        post(alice, id=other)
+    assert ids(alice, id=number) == [number, number]
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "value"),
+    [
+        ('{"client_id": "17039485"}', "client_id", "17039485"),
+        ('{"client_id": 17039485}', "client_id", "17039485"),
+        (f'{{"n": {BIG}}}', "n", BIG),
+        ('{"n": 1.50}', "n", "1.50"),
+        ('{"n": -1E+2}', "n", "-1E+2"),
+        ('{"yes": true}', "yes", "true"),
+        ('{"no": false}', "no", "false"),
+        ('{"none": null}', "none", "null"),
+        ('{"empty": ""}', "empty", ""),
+        ('{"list": [1, "a"]}', "list", '[1,"a"]'),
+        ('{"a": {"b c": {"d": "x y"}}}', "a.b c.d", "x y"),
+        ('{"a": {"b": 1}}', "a", '{"b":1}'),
+        (r'{"text": "gr\u00f6\u00DFe \ud83d\ude00 \/ \\ \" \n"}', "text", 'größe 😀 / \\ " \n'),
+        (r'{"gr\u00f6\u00DFe": "x"}', "größe", "x"),
+        ('{"größe": 5}', "größe", "5"),
+        (r'{"cli\u0063k": {"\ud83d\ude00": 1.0}}', "click.😀", "1.0"),
+        (r'{"a\\b": "x", "c\/d": "y"}', "c/d", "y"),
+        (r'{"a\\b": "x"}', "a\\b", "x"),
+        ('{"$": {"[0]": {"#-1": {"*": "x"}}}}', "$.[0].#-1.*", "x"),
+        ('{"a\'b": "x\'y"}', "a'b", "x'y"),
+        ('{"0": {"1": "x"}}', "0.1", "x"),
+        ('{"key": "x", "value": "y", "type": "z"}', "type", "z"),
+    ],
+)
+def test_a_member_of_data_is_found_by_what_it_says(
+    alice: Person, data: str, path: str, value: str
+) -> None:
+    post(alice, id=0)
+    post(alice, data, id=1)
+    post(alice, '{"other": [1, {"text": "text"}], "a": "b", "click": 1, "0": ["x", "x"]}', id=2)
+    assert ids(alice, **{f"data.{path}": value}) == [1]
+    assert ids(alice, **{f"data.{path}": f"{value}."}) == []
+    assert ids(alice, f"/trace/{CLICK['trace_id']}", **{f"data.{path}": value}) == [1]
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "value"),
+    [
+        ("{}", "a", ""),
+        ("{}", "a", "null"),
+        ('{"a": true}', "a", "1"),
+        ('{"a": 1.0}', "a", "1"),
+        ('{"a": null}', "a", ""),
+        ('{"a": "x"}', "A", "x"),
+        ('{"a": "x"}', "a", "X"),
+        ('{"a": "x"}', "a.b", "x"),
+        ('{"a": {"b": "x"}}', "b", "x"),
+        ('{"a": ["x"]}', "a.0", "x"),
+        ('{"a": ["x"]}', "a[0]", "x"),
+        ('{"a.b": "x"}', "a.b", "x"),
+        ('{"a": "\\"x\\""}', "a", "x"),
+        (r'{"a\\b": "x"}', r"a\\b", "x"),
+        (r'{"a": {"\"": 1, "b": 2}}', "a.b", "1"),
+    ],
+)
+def test_what_does_not_say_the_same_is_not_found(
+    alice: Person, data: str, path: str, value: str
+) -> None:
+    post(alice, data)
+    assert ids(alice, **{f"data.{path}": value}) == []
+
+
+@pytest.mark.parametrize(
+    "injection",
+    ["' OR 1=1 --", '" OR 1=1 --', "1) OR (1=1", ":value0", "?", "%(x)s", "$", "json('1')", "\\"],
+)
+def test_no_value_and_no_member_is_taken_for_sql(alice: Person, injection: str) -> None:
+    post(alice, '{"a": "b"}')
+    for parameter in ("name", "trace_id", "data.a", "data.x.y"):
+        assert ids(alice, **{parameter: injection}) == []
+    if '"' not in injection:
+        assert ids(alice, **{f"data.{injection}": "b"}) == []
+
+
+def test_filters_are_combined_with_each_other_and_with_a_window(alice: Person) -> None:
+    for number in range(24):
+        post(
+            alice,
+            f'{{"a": {number % 2}, "b": {{"c": "{number % 3}"}}}}',
+            id=number,
+            name="even" if number % 4 == 0 else "odd",
+            trace_id=str(number % 6),
+            date=f"2021-08-{1 + number:02}",
+        )
+    nested = {"data.a": 0, "data.b.c": "0"}
+    assert ids(alice, **nested) == [0, 6, 12, 18]
+    assert ids(alice, **nested, name="even") == [0, 12]
+    assert ids(alice, **nested, name="even", start="2021-08-02") == [12]
+    assert ids(alice, **nested, name="even", end="2021-08-02", id=0, trace_id=0) == [0]
+    assert ids(alice, "/trace/0", **nested, id=6) == [6]
+    assert ids(alice, "/trace/1", **nested) == []
+
+
+def test_a_filter_sees_no_other_project(alice: Person, bob: Person) -> None:
+    post(alice, '{"a": 1}')
+    for wanted in ({"name": "click"}, {"id": 1}, {"data.a": 1}, {"trace_id": CLICK["trace_id"]}):
+        assert ids(alice, **wanted) == [1]
+        assert ids(bob, **wanted) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("nam=click", "nam"),
+        ("data=1", "data"),
+        ("name=a&name=a", "name"),
+        ("data.a=1&data.a=2", "data.a"),
+        (f"name={'n' * 256}", "name"),
+        ("trace_id=a%00b", "trace_id"),
+        *((f"id={it}", "id") for it in ("", "1.0", "%201", "٣", MAX_ID + 1, "9" * 5000)),
+        *((f"limit={it}", "limit") for it in ("0", "-1", "10001", "")),
+        *((f"order={it}", "order") for it in ("random", "DATE", "")),
+        *((f"order=arrival&wait={it}", "wait") for it in ("-1", "31", "0.5")),
+        *((f"{it}=1", it) for it in ("data.", "data.a..b", "data.a.", "data..a")),
+        ("data.a%22b=1", 'data.a"b'),
+        ("data.a%00b=1", "data.a\0b"),
+        *((query, "*") for query in ("name=%FF", "data.%ff=1", "data.a=%C0%AF")),
+    ],
+)
+def test_a_bad_parameter_is_named(alice: Person, query: str, parameter: str) -> None:
+    assert refused(alice, query) == [parameter]
+
+
+def test_each_of_several_bad_parameters_is_named(alice: Person) -> None:
+    assert sorted(refused(alice, "limit=x&order=y&id=z&who=w")) == ["id", "limit", "order", "who"]
+
+
+@pytest.mark.parametrize("query", ["data.{}=1", "data" + ".a" * 3 + "{}=1", "data.x{}.y.z="])
+def test_as_many_filters_as_fit_into_a_request_are_answered_at_once(
+    alice: Person, query: str
+) -> None:
+    post(alice)
+    number = MAX_HEADER_BYTES // (len(query) + 4)
+    began = time.monotonic()
+    assert refused(alice, "&".join(query.format(i) for i in range(number)))
+    assert refused(alice, "data" + ".a" * (MAX_HEADER_BYTES // 2 - 10) + "=1")
+    assert time.monotonic() - began < 1
+
+
+def test_a_question_may_have_many_filters_and_deep_ones(alice: Person) -> None:
+    post(alice, json.dumps({f"m{i}": i for i in range(10)}), id=1)
+    post(alice, json.dumps({f"m{i}": i for i in range(9)}), id=2)
+    assert ids(alice, **{f"data.m{i}": i for i in range(10)}) == [1]
+    post(alice, '{"a":' * 10 + '"x"' + "}" * 10, id=3)
+    assert ids(alice, **{"data" + ".a" * 10: "x"}) == [3]
+    assert ids(alice, **{"data" + ".a" * 9: '{"a":"x"}'}) == [3]
+
+
+def test_one_filter_or_level_too_many_is_refused(alice: Person) -> None:
+    assert refused(alice, "&".join(f"data.m{i}=1" for i in range(MAX_MEMBERS + 1)))
+    assert refused(alice, "data" + ".a" * (MAX_MEMBER_DEPTH + 1) + "=1")
+
+
+def test_a_trace_takes_no_second_trace_id(alice: Person) -> None:
+    assert ask(alice, f"/trace/{quote('a/b', safe='')}", trace_id="a").status_code == 400

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from support.api import CLICK, EVENTS, Person
+from support.listings import MANY, fill, memory, read_to_the_end, start_listing
+from support.server import Server
+from werkzeug.test import TestResponse
+
+from bytelog import create_app
+from bytelog.config import MAX_ID, MIN_ID
+from bytelog.queries.formats import FORMULA_STARTS
+from bytelog.storage.writer import current_writer
+
+pytestmark = pytest.mark.each_database
+
+JSON, LINES, CSV = "application/json", "application/x-ndjson", "text/csv"
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+STRANGE = [
+    "a\nb",
+    "a\r\nb\r",
+    '"',
+    '""',
+    '",="',
+    "a,b;c\td",
+    "\u2028\u2029\x85\x0b\x0c\x1e",
+    "ключ😀",
+    "'",
+]
+
+
+def get(person: Person, accept: str | None = None, path: str = "") -> TestResponse:
+    headers = person.headers | ({} if accept is None else {"Accept": accept})
+    return person.client.get(EVENTS + path, headers=headers, buffered=True)
+
+
+def from_csv(text: str) -> list[dict[str, Any]]:
+    found = []
+    for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
+        shown = {name: it.removeprefix("'") for name, it in row.items()}
+        found.append({**shown, "id": int(row["id"]), "data": json.loads(shown["data"])})
+    return found
+
+
+def from_lines(text: str) -> list[dict[str, Any]]:
+    assert text == "" or text.endswith("}\n")
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        (None, JSON),
+        ("", JSON),
+        ("*/*", JSON),
+        (BROWSER, JSON),
+        ("application/*", JSON),
+        ("text/*", CSV),
+        ("image/png", JSON),
+        (LINES, LINES),
+        ("TEXT/CSV", CSV),
+        ("text/csv;q=0", JSON),
+        ("text/csv; charset=utf-8", CSV),
+        ("text/csv;header=present;q=0.9, application/json;q=0.8", CSV),
+        ("application/x-ndjson;charset=UTF-8", LINES),
+        ("text/csv;q=0.5, application/json;q=0.6", JSON),
+        ("text/csv;q=0.5, application/x-ndjson;q=0.6, */*;q=0.1", LINES),
+        ("application/json, text/csv", JSON),
+        ("application/problem+json, text/csv", CSV),
+        ("*/*, text/csv", CSV),
+        (";;;,,/", JSON),
+        ("text/csv;q=nan", JSON),
+    ],
+)
+def test_a_client_gets_the_form_that_it_prefers(
+    alice: Person, accept: str | None, form: str
+) -> None:
+    for path in ("", "/trace/1"):
+        answer = get(alice, accept, path)
+        assert (answer.status_code, answer.mimetype) == (200, form)
+        assert "Accept" in answer.headers["Vary"]
+
+
+def test_every_form_holds_the_same_events_and_links(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bytelog.queries.listing.PAGE_EVENTS", 3)
+    sent = [
+        {
+            **CLICK,
+            "id": number,
+            "name": text,
+            "trace_id": text,
+            "data": {text: [text, {"}{": 'Z"}{'}]},
+        }
+        for number, text in zip([MIN_ID, *range(1, len(STRANGE) - 1), MAX_ID], STRANGE, strict=True)
+    ]
+    for event in sent:
+        assert alice.post(event).status_code == 201
+    for query in ("", "?order=newest", "?limit=1", "?limit=7", "?name=none", "?order=arrival"):
+        whole = get(alice, JSON, query)
+        assert whole.json is not None
+        for form, read in ((LINES, from_lines), (CSV, from_csv)):
+            answer = get(alice, form, query)
+            found = read(answer.text)
+            assert found == whole.json["events"]
+            assert answer.headers.get("Link") == whole.headers.get("Link")
+            assert [list(event) for event in found] == [list(CLICK)] * len(found)
+
+
+def test_an_empty_listing_has_a_form_too(alice: Person) -> None:
+    assert get(alice, JSON).data == b'{"count":0,"events":[]}'
+    assert get(alice, LINES).data == b""
+    assert get(alice, CSV).data == b"id,name,trace_id,date,data\r\n"
+
+
+def test_a_line_and_a_row_look_like_this(alice: Person) -> None:
+    alice.post({**CLICK, "data": {"a": "x\ny", "b": 'say "hi"'}})
+    head = '{"id":1,"name":"click","trace_id":"03775690","date":"2021-08-15T23:41:41.507Z",'
+    assert get(alice, LINES).text == head + '"data":{"a":"x\\ny","b":"say \\"hi\\""}}\n'
+    row = '1,"click","03775690",2021-08-15T23:41:41.507Z,'
+    row += '"{""a"":""x\\ny"",""b"":""say \\""hi\\""""}"'
+    assert get(alice, CSV).text.split("\r\n")[1:] == [row, ""]
+
+
+@pytest.mark.parametrize(
+    "start", [*FORMULA_STARTS, "=", "+", "-", "@", "\t", "\r", "\n", "＝", "'"]
+)
+def test_no_cell_is_a_formula(alice: Person, start: str) -> None:
+    text = f"{start}cmd|' /C calc'!A0"
+    alice.post({**CLICK, "name": text, "trace_id": f" {text}"})
+    ((_, name, trace_id, _, _),) = list(
+        csv.reader(io.StringIO(get(alice, CSV).text, newline=""), strict=True)
+    )[1:]
+    assert (name, trace_id) == (f"'{text}", f" {text}")
+
+
+def test_names_that_differ_differ_in_csv(alice: Person) -> None:
+    names = ["=1", "'=1", "''=1", "1", "'1"]
+    for name in names:
+        alice.post({**CLICK, "name": name})
+    assert [event["name"] for event in from_csv(get(alice, CSV).text)] == names
+    assert get(alice, CSV).text.count("\"'") == 4
+
+
+def test_the_largest_event_has_every_form(alice: Person) -> None:
+    rest = len(json.dumps({**CLICK, "data": {"": []}}))
+    data = '{"":[' + '"",' * ((2**20 - rest) // 3 - 1) + '""]}'
+    event = json.dumps({**CLICK, "data": "DATA"}).replace('"DATA"', data)
+    for _ in range(3):
+        assert alice.post(event.encode()).status_code == 201
+    assert alice.post(CLICK).status_code == 201
+    for form, read in ((LINES, from_lines), (CSV, from_csv)):
+        csv.field_size_limit(2**22)
+        assert read(get(alice, form).text) == [json.loads(event)] * 3 + [CLICK]
+
+
+def test_a_head_request_tells_the_form_and_holds_no_place(app: Flask, alice: Person) -> None:
+    fill(app, 20_000)
+    app.config["BYTELOG_API_KEY"] = "k"
+    reader = Person(app.test_client(), "k")
+    for form in (JSON, LINES, CSV) * 4:
+        answer = reader.client.head(EVENTS, headers={**reader.headers, "Accept": form})
+        answer.close()
+        assert (answer.status_code, answer.mimetype, answer.data) == (200, form, b"")
+    assert get(reader, LINES).data.count(b"\n") == 20_000
+
+
+@pytest.fixture(scope="module")
+def full_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("forms")
+    fill(create_app(instance_path=folder / "data"), MANY)
+    server = Server(folder, BYTELOG_API_KEY=Server.key)
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+@pytest.mark.parametrize(("form", "size"), [(LINES, 19_000_000), (CSV, 15_000_000)])
+def test_a_long_listing_takes_flat_memory_in_every_form(
+    full_server: Server, form: str, size: int
+) -> None:
+    full_server.request(f"{EVENTS}?end=2021-08-15T00:00:01Z", Accept=form)
+    before = memory(full_server)
+    answer = full_server.request(EVENTS, Accept=form)
+    assert answer.body.count(b"\n") == MANY + (form == CSV)
+    assert len(answer.body) > size
+    assert memory(full_server) - before < 16 * 1024
+
+
+def test_a_failure_in_mid_stream_does_not_look_whole(serve: Callable[..., Server]) -> None:
+    server = serve(BYTELOG_API_KEY=Server.key)
+    fill(create_app(instance_path=server.folder / "data"), 60_000)
+    app = create_app(instance_path=server.folder / "data")
+    for form, kept in ((LINES, 40_000), (CSV, 20_000)):
+        with start_listing(server, form) as peer:
+            with app.app_context(), current_writer().transaction() as connection:
+                connection.exec_driver_sql(f"DELETE FROM event WHERE id > {kept}")
+            with pytest.raises(ConnectionResetError):
+                read_to_the_end(peer)

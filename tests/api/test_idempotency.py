@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import urllib.error
+from collections.abc import Callable
+from datetime import timedelta
+from http.client import HTTPException
+
+import pytest
+from flask import Flask
+from support.api import CLICK, EVENTS, Person
+from support.dying_server import DIES_BEFORE_THE_ANSWER
+from support.server import Server, wait_for
+from werkzeug.test import TestResponse
+
+from bytelog import timestamps
+from bytelog.storage.writer import (
+    BatchedRequest,
+    IdempotencyKeyReused,
+    IdempotencyToken,
+    current_writer,
+)
+
+pytestmark = pytest.mark.each_database
+
+
+def post(person: Person, key: str, **changes: object) -> TestResponse:
+    headers = {**person.headers, "Idempotency-Key": key}
+    return person.post({**CLICK, **changes}, headers=headers)
+
+
+def test_a_repeated_request_gets_the_first_answer_and_stores_nothing(alice: Person) -> None:
+    for _ in range(3):
+        answer = post(alice, '"8e03978e-40d5-43dd"')
+        assert (answer.status_code, answer.data) == (201, b"")
+    assert alice.events() == [CLICK]
+
+
+def test_a_key_may_come_with_or_without_its_quotes(alice: Person) -> None:
+    assert post(alice, '"8e03978e"').status_code == 201
+    assert post(alice, "8e03978e").status_code == 201
+    assert len(alice.events()) == 1
+
+
+def test_a_key_with_another_body_gets_422_and_stores_nothing(alice: Person) -> None:
+    post(alice, "a")
+    answer = post(alice, "a", id=2)
+    assert (answer.status_code, answer.json) == (422, {"error": "unprocessable entity"})
+    assert alice.events() == [CLICK]
+
+
+def test_another_key_stores_an_equal_event_again(alice: Person) -> None:
+    post(alice, "a")
+    post(alice, "b")
+    assert alice.events() == [CLICK, CLICK]
+
+
+def test_a_refused_body_leaves_its_key_free(alice: Person) -> None:
+    assert post(alice, "a", name="").status_code == 400
+    assert post(alice, "a").status_code == 201
+
+
+def test_projects_do_not_share_keys(alice: Person, bob: Person) -> None:
+    post(alice, "a")
+    assert post(bob, "a", id=2).status_code == 201
+    assert len(bob.events()) == 1
+
+
+@pytest.mark.parametrize("key", ["", '""', "a b", '"a', "é", "k" * 256])
+def test_a_malformed_key_gets_400_and_stores_nothing(alice: Person, key: str) -> None:
+    headers = {**alice.headers, "Idempotency-Key": key, "Accept": "application/problem+json"}
+    answer = alice.post(CLICK, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert answer.json["errors"][0]["header"] == "Idempotency-Key"
+    assert alice.events() == []
+
+
+def test_a_repetition_while_the_first_is_in_flight_gets_409(app: Flask, alice: Person) -> None:
+    answers: list[TestResponse] = []
+    first = threading.Thread(target=lambda: answers.append(post(alice, "a")))
+    with app.app_context():
+        writer = current_writer()
+    with writer.transaction():
+        first.start()
+        wait_for(lambda: writer._in_flight)  # noqa: SLF001
+        second = post(alice, "a")
+    first.join()
+    assert (second.status_code, second.json) == (409, {"error": "conflict"})
+    assert answers[0].status_code == 201
+    assert alice.events() == [CLICK]
+
+
+def test_a_key_is_forgotten_after_a_day(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    post(alice, "a")
+    now = timestamps.now()
+    monkeypatch.setattr(timestamps, "now", lambda: now + timedelta(hours=23, minutes=59))
+    post(alice, "a")
+    assert len(alice.events()) == 1
+    monkeypatch.setattr(timestamps, "now", lambda: now + timedelta(hours=24, minutes=1))
+    assert post(alice, "a", id=2).status_code == 201
+    assert [event["id"] for event in alice.events()] == [1, 2]
+
+
+def test_repeated_and_new_requests_of_one_group_each_get_their_own_answer(
+    app: Flask, alice: Person
+) -> None:
+    row = (1, 1, "click", "t", "2021-08-15T23:41:41.507Z", "{}")
+    with app.app_context():
+        writer = current_writer()
+    writer.append([row], IdempotencyToken(1, "known", "same"))
+    told: list[str] = []
+
+    def append(name: str, once: IdempotencyToken | None) -> None:
+        try:
+            writer.append([row], once)
+            told.append(name)
+        except IdempotencyKeyReused:
+            told.append(f"{name} refused")
+
+    requests = [
+        BatchedRequest(lambda: append("repeated", IdempotencyToken(1, "known", "same"))),
+        BatchedRequest(lambda: append("plain", None)),
+        BatchedRequest(lambda: append("new", IdempotencyToken(1, "new", "same"))),
+    ]
+    for _ in range(2):
+        for request in requests:
+            request.switch()
+    assert told == ["repeated", "plain", "new"]
+    with pytest.raises(IdempotencyKeyReused):
+        writer.append([row], IdempotencyToken(1, "new", "other"))
+    with writer.transaction() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM event").scalar() == 3
+
+
+def test_a_server_killed_between_commit_and_answer_stores_a_retried_event_once(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve(BYTELOG_API_KEY=Server.key)
+    server.stop()
+    body = json.dumps(CLICK).encode()
+    port = server.url.rpartition(":")[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", DIES_BEFORE_THE_ANSWER, "serve", "--port", port],
+        env=os.environ | server.environment,
+        stdout=subprocess.DEVNULL,
+    ) as dying:
+        wait_for(lambda: server.request("/healthz").status == 200)
+        with pytest.raises((urllib.error.URLError, ConnectionError, HTTPException)):
+            server.request(EVENTS, body, Idempotency_Key="a")
+        assert dying.wait(10) == -9
+    server.start()
+    assert json.loads(server.request(EVENTS).body)["count"] == 1
+    assert server.request(EVENTS, body, Idempotency_Key="a").status == 201
+    assert json.loads(server.request(EVENTS).body) == {"count": 1, "events": [CLICK]}

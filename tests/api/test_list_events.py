@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+from support.api import CLICK, Person
+
+from bytelog.config import PAGE_EVENTS
+
+pytestmark = pytest.mark.each_database
+
+
+def post_days(person: Person, *dates: str) -> None:
+    for number, date in enumerate(dates):
+        assert person.post({**CLICK, "id": number, "date": date}).status_code == 201
+
+
+def ids(person: Person, query: str = "") -> list[int]:
+    return [event["id"] for event in person.events(query)]
+
+
+def test_an_empty_project_has_no_events(alice: Person) -> None:
+    answer = alice.get()
+    assert answer.data == b'{"count":0,"events":[]}'
+    assert answer.content_type == "application/json"
+
+
+def test_events_come_by_date_and_equal_dates_by_arrival(alice: Person) -> None:
+    post_days(alice, "2021-08-16", "2021-08-15", "2021-08-16", "2021-08-14", "2021-08-15")
+    assert ids(alice) == [3, 1, 4, 0, 2]
+
+
+def test_start_is_in_the_window_and_end_is_not(alice: Person) -> None:
+    post_days(
+        alice,
+        "2021-08-14T23:59:59.999Z",
+        "2021-08-15T00:00:00.000Z",
+        "2021-08-15T23:59:59.999Z",
+        "2021-08-16T00:00:00.000Z",
+    )
+    assert ids(alice, "?start=2021-08-15&end=2021-08-16") == [1, 2]
+    assert ids(alice, "?start=2021-08-15") == [1, 2, 3]
+    assert ids(alice, "?end=2021-08-15") == [0]
+    assert ids(alice, "?start=2021-08-16&end=2021-08-15") == []
+
+
+def test_start_and_end_may_be_full_timestamps(alice: Person) -> None:
+    post_days(alice, "2021-08-15T10:00:00Z", "2021-08-15T11:00:00Z")
+    assert ids(alice, "?start=2021-08-15T12:30:00%2B02:00") == [1]
+    assert ids(alice, "?end=2021-08-15T10:00:00.001Z") == [0]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?start=yesterday",
+        "?start=",
+        "?end=2021-02-30",
+        "?begin=2021-08-15",
+        "?start=2021-08-15&start=2021-08-16",
+    ],
+)
+def test_a_parameter_that_is_not_understood_gets_400(alice: Person, query: str) -> None:
+    answer = alice.get(query)
+    assert answer.status_code == 400
+    assert answer.data == b'{"error": "validation error"}'
+
+
+def test_head_tells_the_headers_alone(alice: Person) -> None:
+    post_days(alice, "2021-08-15")
+    answer = alice.client.head("/api/v1/events", headers=alice.headers)
+    assert (answer.status_code, answer.data) == (200, b"")
+
+
+@pytest.mark.parametrize("date", ["2021-08-15", None])
+def test_a_listing_of_many_pages_is_whole_and_in_order(alice: Person, date: str | None) -> None:
+    # Equal dates are cut by arrival; some dates differ, so that both ways of cutting meet.
+    number = 2 * PAGE_EVENTS + 1
+    for i in range(number):
+        moment = date or f"2021-08-15T00:00:{i * 60 // number:02}Z"
+        assert alice.post({**CLICK, "id": i, "date": moment}).status_code == 201
+    assert ids(alice) == list(range(number))
+    events = alice.client.get("/api/v1/events/trace/03775690", headers=alice.headers).json
+    assert events is not None
+    assert [event["id"] for event in events["events"]] == list(range(number))
+
+
+def test_events_too_large_for_one_page_are_listed_too(alice: Person) -> None:
+    sent = [{**CLICK, "id": i, "data": {"text": f"{i}" * 1_000_000}} for i in range(9)]
+    for event in sent:
+        assert alice.post(event).status_code == 201
+    assert alice.events() == sent

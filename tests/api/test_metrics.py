@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
+from support.api import CLICK, EVENTS, Person
+from support.server import Server, connect, wait_for
+
+from bytelog import create_app
+
+KEY = "a key for Prometheus"
+BODY = json.dumps(CLICK).encode()
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Flask:
+    return create_app({"BYTELOG_METRICS_KEY": KEY}, tmp_path)
+
+
+@pytest.fixture
+def server(serve: Callable[..., Server]) -> Server:
+    return serve("--threads", "2", BYTELOG_METRICS_KEY=KEY, BYTELOG_API_KEY=Server.key)
+
+
+def numbers(text: str) -> dict[str, float]:
+    return {
+        f"{sample.name}{sorted(sample.labels.values())}": sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def shown(server: Server) -> dict[str, float]:
+    answer = server.request("/metrics", Authorization=f"Bearer {KEY}")
+    assert answer.status == 200
+    return numbers(answer.body.decode())
+
+
+def test_there_are_none_unless_a_key_is_set(tmp_path: Path) -> None:
+    client = create_app(instance_path=tmp_path).test_client()
+    assert client.get("/metrics").status_code == 404
+
+
+def test_they_open_to_their_own_key_alone(app: Flask, alice: Person) -> None:
+    assert alice.client.get("/metrics").status_code == 401
+    assert alice.client.get("/metrics", headers=alice.headers).status_code == 401
+    basic = {"Authorization": "Basic YTpi"}
+    assert alice.client.get("/metrics", headers=basic).status_code == 401
+    header = {"Authorization": f"Bearer {KEY}"}
+    assert alice.client.get("/metrics", headers=header).status_code == 200
+    assert alice.client.get(EVENTS, headers=header).status_code == 401
+
+
+def test_requests_are_counted_by_endpoint_method_and_status(server: Server) -> None:
+    server.request(EVENTS, BODY)
+    server.request(EVENTS, b"{}")
+    server.request(f"{EVENTS}/trace/03775690")
+    found = shown(server)
+    assert found["bytelog_requests_total['201', 'POST', 'register_events']"] == 1
+    assert found["bytelog_requests_total['400', 'POST', 'register_events']"] == 1
+    assert found["bytelog_requests_total['200', 'GET', 'follow_trace']"] == 1
+    assert found["bytelog_request_seconds_count['POST', 'register_events']"] == 2
+    assert 0 < found["bytelog_request_seconds_sum['POST', 'register_events']"] < 1
+
+
+def test_whatever_clients_send_the_numbers_stay_few(server: Server) -> None:
+    for number in range(20):
+        server.raw(b"M%d /%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (number, number))
+        server.raw(b"M%d %s HTTP/1.1\r\nConnection: close\r\n\r\n" % (number, EVENTS.encode()))
+    after = shown(server)
+    assert after["bytelog_requests_total['', '', '404']"] == 20
+    assert after["bytelog_requests_total['', '', '405']"] == 20
+    assert not [name for name in after if re.search("M[0-9]", name)]
+
+
+def test_events_and_the_commits_that_they_share_are_counted(server: Server) -> None:
+    server.request(EVENTS, BODY)
+    server.request(EVENTS, json.dumps([CLICK] * 30).encode())
+    for _ in range(2):
+        server.request(EVENTS, BODY, Idempotency_Key="a")
+    server.request(EVENTS, b"{}")
+    found = shown(server)
+    assert found["bytelog_events_total[]"] == 32
+    assert found["bytelog_commit_events_bucket['1.0']"] == 3
+    assert found["bytelog_commit_events_bucket['50.0']"] == 4
+    assert found["bytelog_commit_events_sum[]"] == 32
+
+
+def test_the_write_ahead_logs_size_is_told(server: Server) -> None:
+    assert shown(server)["bytelog_wal_bytes[]"] == 0
+    server.request(EVENTS, BODY)
+    log = server.folder / "data" / "bytelog.db-wal"
+    assert shown(server)["bytelog_wal_bytes[]"] == log.stat().st_size > 0
+
+
+def test_a_database_in_memory_has_no_log(tmp_path: Path) -> None:
+    settings = {"BYTELOG_METRICS_KEY": KEY, "BYTELOG_DATABASE_URL": "sqlite://"}
+    client = create_app(settings, tmp_path).test_client()
+    text = client.get("/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
+    assert numbers(text)["bytelog_wal_bytes[]"] == 0
+
+
+def test_long_listings_in_hand_and_those_who_wait_are_counted(server: Server) -> None:
+    assert shown(server)["bytelog_places_taken[]"] == 0
+    request = f"GET {EVENTS}?wait=30 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {Server.key}\r\n"
+    with connect(server) as peer:
+        peer.sendall(f"{request}\r\n".encode())
+        wait_for(lambda: shown(server)["bytelog_places_taken[]"] == 1)
+        server.request(EVENTS, BODY)
+    wait_for(lambda: shown(server)["bytelog_places_taken[]"] == 0)
+
+
+def test_each_application_counts_for_itself(alice: Person, tmp_path: Path) -> None:
+    other = create_app({"BYTELOG_METRICS_KEY": KEY}, tmp_path / "other").test_client()
+    assert alice.post(CLICK).status_code == 201
+    header = {"Authorization": f"Bearer {KEY}"}
+    assert numbers(other.get("/metrics", headers=header).text)["bytelog_events_total[]"] == 0
+    text = alice.client.get("/metrics", headers=header).text
+    assert numbers(text)["bytelog_events_total[]"] == 1
+
+
+def test_a_request_that_waitress_refuses_is_counted(server: Server) -> None:
+    server.raw(b"GET / HTTP/1.1\r\nTransfer-Encoding: strange\r\n\r\n")
+    assert shown(server)["bytelog_requests_total['', '', '400']"] == 1

@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from schemathesis import checks
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import Status, from_schema
+from schemathesis.engine.events import (
+    EngineFinished,
+    FatalError,
+    NonFatalError,
+    PhaseFinished,
+    ScenarioFinished,
+)
+from schemathesis.specs.openapi.schemas import OpenApiSchema
+from support.api import CLICK, EVENTS, Person
+from support.effort import LONG
+from support.server import Server
+from werkzeug.exceptions import TooManyRequests
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import Client, TestResponse
+
+from bytelog import timestamps
+from bytelog.api.openapi import document
+from bytelog.api.parameters import ListingParameters
+from bytelog.config import MAX_BODY_BYTES, MAX_ID, MAX_TEXT_LENGTH
+from bytelog.events import schemas, store
+from bytelog.storage.backend import StorageBusy, StorageFull
+from bytelog.storage.writer import IdempotencyKeyReused, RequestInProgress
+
+SQLITE_CASES = 50_000 if LONG else 2000
+CASES = {"sqlite": SQLITE_CASES, "postgresql": SQLITE_CASES // 10}
+
+TRACE = f"{EVENTS}/trace/{{trace_id}}"
+STATUSES = {
+    ("POST", EVENTS): {201, 400, 401, 403, 409, 413, 415, 422, 429, 503, 507},
+    ("GET", EVENTS): {200, 400, 401, 403, 429, 503},
+    ("GET", f"{EVENTS}/summary"): {200, 400, 401, 403, 429, 503},
+    ("GET", f"{EVENTS}/paths"): {200, 400, 401, 403, 429, 503},
+    ("GET", TRACE): {200, 400, 401, 403, 404, 429, 503},
+    ("GET", "/healthz"): {200, 503},
+    ("GET", "/openapi.json"): {200},
+}
+NO_API = {"clients", "docs", "explorer"}
+"""Blueprints of what people fetch from the server, and programs do not call."""
+
+FAILURES: dict[int, Exception] = {
+    409: RequestInProgress(),
+    422: IdempotencyKeyReused(),
+    429: TooManyRequests(retry_after=5),
+    503: StorageBusy(),
+    507: StorageFull(),
+}
+CHANGES: dict[int, dict[str, Any]] = {
+    400: {"json": {}, "query_string": {"unknown": "1"}},
+    401: {"headers": {}},
+    404: {"path": f"{EVENTS}/trace/"},
+    413: {"json": "x" * MAX_BODY_BYTES},
+    415: {"content_type": "text/html"},
+}
+CONFORMANCE = [
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+
+
+@pytest.fixture
+def described(app: Flask) -> OpenApiSchema:
+    return schemathesis.openapi.from_dict(document(app))
+
+
+def test_every_endpoint_is_described(app: Flask, described: OpenApiSchema) -> None:
+    rules = {
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.partition(".")[0] not in NO_API
+        for method in rule.methods or ()
+        if method not in ("HEAD", "OPTIONS")
+    }
+    operations = {
+        (method.upper(), path)
+        for path, methods in described.raw_schema["paths"].items()
+        for method in methods
+    }
+    assert rules == operations == set(STATUSES)
+
+
+def test_the_document_is_openapi_3_1(app: Flask, described: OpenApiSchema) -> None:
+    assert described.raw_schema["openapi"].startswith("3.1.")
+    described.validate()
+
+
+def test_a_document_that_is_not_openapi_is_noticed(app: Flask) -> None:
+    wrong = document(app)
+    del wrong["paths"][EVENTS]["get"]["parameters"][0]["name"]
+    with pytest.raises(ValueError, match="name"):
+        schemathesis.openapi.from_dict(wrong).validate()
+
+
+def test_a_new_field_shows_up(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    colour = schemas.Text(required=True, metadata={"description": "its colour"})
+    monkeypatch.setitem(schemas.EventSchema._declared_fields, "colour", colour)  # noqa: SLF001
+    event = document(app)["components"]["schemas"]["Event"]
+    assert event["properties"]["colour"]["description"] == "its colour"
+    assert event["properties"]["colour"]["maxLength"] == MAX_TEXT_LENGTH
+    assert "colour" in event["required"]
+
+
+def test_a_new_parameter_shows_up(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    after = schemas.Identifier()
+    monkeypatch.setitem(ListingParameters._declared_fields, "after", after)  # noqa: SLF001
+    described = {it["name"]: it for it in document(app)["paths"][EVENTS]["get"]["parameters"]}
+    assert {"start", "end", "name", "order", "limit", "cursor", "wait"} < described.keys()
+    assert described["after"]["schema"]["maximum"] == MAX_ID
+
+
+def test_no_key_is_needed(app: Flask) -> None:
+    answer = app.test_client().get("/openapi.json")
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    assert answer.json == {**document(app), "servers": [{"url": "/"}]}
+
+
+def test_the_server_is_where_the_document_was_asked_for(app: Flask) -> None:
+    client = Client(DispatcherMiddleware(app, {"/bytelog": app}))
+    for prefix, url in [("/bytelog", "/bytelog"), ("", "/"), ("/bytelog", "/bytelog")]:
+        answer = client.get(f"{prefix}/openapi.json")
+        assert json.loads(answer.data)["servers"] == [{"url": url}]
+
+
+def test_the_service_starts_without_what_makes_the_document(tmp_path: Path) -> None:
+    script = "import bytelog, sys; bytelog.create_app(); sys.exit('apispec' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+
+
+@given(st.from_regex(timestamps.PATTERN, fullmatch=True))
+@settings(deadline=None)
+def test_what_the_pattern_of_a_date_admits_is_understood(text: str) -> None:
+    timestamps.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2021-07-04", "20210704", "2021-W26-7", "2021W267", "2021-185", "2021185"),
+        *("2024-02-29", "20000229", "2021-12-31", "2021-04-30", "2021-06-30T23:59:59.999Z"),
+        *("2021-07-04 13:34:56", "2021-07-04t13:34z", "20210704T133456,9+0530", "2021-185 12-01"),
+    ],
+)
+def test_the_pattern_of_a_date_admits_every_form(text: str) -> None:
+    assert re.search(timestamps.PATTERN, text)
+    timestamps.parse(text)
+
+
+def provoke(status: int, method: str, path: str, person: Person, accept: str) -> TestResponse:
+    request: dict[str, Any] = {
+        "method": method,
+        "path": path.replace("{trace_id}", "03775690"),
+        "headers": person.headers,
+        **({"json": CLICK} if method == "POST" else {}),
+        **CHANGES.get(status, {}),
+    }
+    request["headers"] = {**request["headers"], "Accept": accept}
+    return person.client.open(**request)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [(*operation, status) for operation, known in STATUSES.items() for status in sorted(known)],
+)
+def test_every_answer_is_as_described(
+    described: OpenApiSchema,
+    person: Callable[..., Person],
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    path: str,
+    status: int,
+) -> None:
+    def fail(*_: object) -> None:
+        raise FAILURES[status]
+
+    if status in FAILURES:
+        for name in ("record", "select", "count", "count_paths", "ping"):
+            monkeypatch.setattr(store, name, fail)
+    scope = "read" if (method == "GET") != (status == 403) else "write"
+    carol = person("carol", "shop", scopes=[scope])
+    case = described[path][method].Case(path_parameters={"trace_id": "03775690"})
+    for accept in ("application/json", "application/problem+json"):
+        answer = provoke(status, method, path, carol, accept)
+        assert answer.status_code == status
+        assert status < 400 or answer.content_type == accept
+        case.validate_response(answer, CONFORMANCE)
+
+
+def test_no_other_answer_is_described(described: OpenApiSchema) -> None:
+    for (method, path), known in STATUSES.items():
+        assert set(described[path][method].definition.raw["responses"]) == set(map(str, known))
+
+
+@pytest.fixture
+def peers(server: Server) -> Path:
+    command = [sys.executable, "-m", "bytelog", "keys", "create", "bob", "--project", "bank"]
+    environment = os.environ | server.environment
+    bob = subprocess.check_output(command, env=environment, text=True).strip()
+    keys = {"alice": f"Bearer {Server.key}", "bob": f"Bearer {bob}"}
+    users = [
+        {"name": name, "fixedHeaders": [{"name": "Authorization", "value": key}]}
+        for name, key in keys.items()
+    ]
+    path = server.folder / "peers.json"
+    path.write_text(json.dumps({"auth": users}))
+    return path
+
+
+@pytest.fixture
+def explored(server: Server, peers: Path, database: str) -> OpenApiSchema:
+    config = {
+        "seed": 1,
+        "suppress-health-check": ["all"],
+        "cache": {"enabled": False},
+        "auth": {"wfc": {"path": str(peers), "peers": ["alice", "bob"]}},
+        # 422 means that the request is as it should be, but its Idempotency-Key came before.
+        "checks": {
+            "max_response_time": 10,
+            "positive_data_acceptance": {"expected-statuses": ["2xx", "422"]},
+            "negative_data_rejection": {"expected-statuses": ["400", "401", "415"]},
+        },
+        # A wrong key beside wrong data hides what is said of the data; `ignored_auth` sends keys.
+        "generation": {"database": "none", "with-security-parameters": False},
+        "phases": {
+            "fuzzing": {"generation": {"max-examples": CASES[database] // 7}},
+            "stateful": {"generation": {"max-examples": CASES[database] // 20}},
+        },
+    }
+    schema = schemathesis.openapi.from_url(
+        f"{server.url}/openapi.json", config=SchemathesisConfig.from_dict(config)
+    )
+    schema.hook("map_body")(without_whole_fractions)
+    return schema
+
+
+@schemathesis.hook("before_call")
+def without_waiting(_: object, case: Any, **__: Any) -> None:
+    if str((case.query or {}).get("wait")).isdecimal():
+        case.query = {**case.query, "wait": 0}
+
+
+def without_whole_fractions(context: Any, body: Any) -> Any:
+    # JSON Schema cannot say that an integer is to be written without a fraction, 1 and not 1.0.
+    match body:
+        case {"id": float(number)} if number.is_integer():
+            return {**body, "id": int(number)}
+        case [*events]:
+            return [without_whole_fractions(context, event) for event in events]
+    return body
+
+
+@schemathesis.serializer("application/x-ndjson")
+def as_lines(_: object, events: Any) -> bytes:
+    if isinstance(events, list):
+        return "".join(f"{json.dumps(line)}\n" for line in events).encode()
+    # Not an array, as the schema has it: that must not become one line, which would be right.
+    return json.dumps(events, indent=1).encode()
+
+
+def answered(scenario: ScenarioFinished) -> Iterator[tuple[str, str, int]]:
+    recorder = scenario.recorder
+    for case_id, interaction in recorder.interactions.items():
+        operation = recorder.cases[case_id].value.operation
+        if interaction.response:
+            yield scenario.phase.value, operation.label, interaction.response.status_code
+
+
+def failures(scenario: ScenarioFinished) -> Iterator[str]:
+    for check in chain(*scenario.recorder.checks.values()):
+        if check.status == Status.ERROR:
+            yield f"{check.name} crashed"
+        if check.failure_info:
+            yield f"{check.failure_info.failure}\n{check.failure_info.code_sample}"
+
+
+@pytest.mark.long
+@pytest.mark.each_database
+def test_schemathesis_finds_nothing(explored: OpenApiSchema, database: str) -> None:
+    answers: Counter[tuple[str, str, int]] = Counter()
+    phases: dict[str, Status] = {}
+    found: list[str] = []
+    for event in from_schema(explored).execute():
+        match event:
+            case ScenarioFinished():
+                answers.update(answered(event))
+                found += failures(event)
+            case PhaseFinished():
+                phases[event.phase.name.value] = event.status
+            case NonFatalError() | FatalError():
+                found.append(str(event))
+            case EngineFinished():
+                found += map(str, event.failures)
+    assert not found, "\n\n".join(found)
+    assert set(phases.values()) == {Status.SUCCESS}, phases
+    assert answers.total() >= CASES[database], answers
+    for phase in ("coverage", "fuzzing", "stateful"):
+        assert answers[phase, f"POST {EVENTS}", 201] >= 1

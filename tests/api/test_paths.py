@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.api import CLICK, EVENTS, Person
+
+pytestmark = pytest.mark.each_database
+
+VISITS = {
+    "anna": [("visit", 0), ("sign_up", 10), ("payment", 70)],
+    "ben": [("visit", 5), ("sign_up", 25)],
+    "carl": [("visit", 6), ("visit", 8), ("payment", 9)],
+    "dora": [("visit", 7), ("sign_up", 49)],
+}
+
+
+@pytest.fixture
+def shopkeeper(alice: Person) -> Person:
+    events = [
+        {**CLICK, "name": name, "trace_id": trace, "date": f"2021-08-15T09:{second // 60:02}:"
+         f"{second % 60:02}.250Z", "data": {"city": "Lima" if trace == "anna" else "Rome"}}
+        for trace, steps in VISITS.items()
+        for name, second in steps
+    ]  # fmt: skip
+    assert alice.post(events[::-1]).status_code == 201
+    return alice
+
+
+def paths(person: Person, query: str = "") -> dict[str, Any]:
+    answer = person.get(f"/paths{query}")
+    assert answer.status_code == 200, answer.text
+    assert answer.json is not None
+    return dict(answer.json)
+
+
+def flow(person: Person, query: str = "") -> dict[tuple[str, str], tuple[int, float]]:
+    return {
+        (it["from"], it["to"]): (it["count"], it["median_seconds"])
+        for it in paths(person, query)["transitions"]
+    }
+
+
+def test_paths_tell_what_follows_what_and_after_how_long(shopkeeper: Person) -> None:
+    assert flow(shopkeeper) == {
+        ("visit", "sign_up"): (3, 20),
+        ("sign_up", "payment"): (1, 60),
+        ("visit", "payment"): (1, 1),
+        ("visit", "visit"): (1, 2),
+    }
+
+
+def test_the_median_of_two_lies_between_them(shopkeeper: Person) -> None:
+    assert flow(shopkeeper, "?data.city=Rome")["visit", "sign_up"] == (2, 31)
+
+
+def test_paths_tell_where_traces_start_and_end(shopkeeper: Person) -> None:
+    found = paths(shopkeeper)
+    assert (found["count"], found["traces"]) == (10, 4)
+    assert found["names"] == [
+        {"name": "visit", "count": 5, "starts": 4, "ends": 0},
+        {"name": "sign_up", "count": 3, "starts": 0, "ends": 2},
+        {"name": "payment", "count": 2, "starts": 0, "ends": 2},
+    ]
+
+
+def test_the_most_frequent_step_comes_first(shopkeeper: Person) -> None:
+    counts = [it["count"] for it in paths(shopkeeper)["transitions"]]
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_a_window_cuts_traces(shopkeeper: Person) -> None:
+    assert flow(shopkeeper, "?start=2021-08-15T09:00:08Z&end=2021-08-15T09:01") == {
+        ("visit", "payment"): (1, 1)
+    }
+
+
+def test_filters_join_what_they_leave(shopkeeper: Person) -> None:
+    assert flow(shopkeeper, "?name=visit") == {("visit", "visit"): (1, 2)}
+    assert paths(shopkeeper, "?trace_id=anna")["traces"] == 1
+
+
+def test_an_empty_project_has_no_paths(bob: Person, shopkeeper: Person) -> None:
+    assert paths(bob) == {"count": 0, "traces": 0, "names": [], "transitions": []}
+
+
+def test_equal_dates_are_ordered_by_arrival(alice: Person) -> None:
+    alice.post([{**CLICK, "name": "b"}, {**CLICK, "name": "a"}])
+    assert flow(alice) == {("b", "a"): (1, 0)}
+
+
+@pytest.mark.parametrize("query", ["?bucket=day", "?limit=5", "?start=soon", "?name=a&name=b"])
+def test_a_bad_parameter_gets_400(alice: Person, query: str) -> None:
+    assert alice.get(f"/paths{query}").status_code == 400
+
+
+def test_more_pairs_than_an_answer_holds_get_400_that_says_what_to_do(
+    shopkeeper: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bytelog.queries.paths.MAX_GROUPS", 2)
+    answer = shopkeeper.get("/paths", Accept="application/problem+json")
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert "shorter window" in answer.json["errors"][0]["detail"]
+
+
+def test_paths_need_a_key_that_can_read(alice: Person) -> None:
+    assert alice.client.get(f"{EVENTS}/paths").status_code == 401

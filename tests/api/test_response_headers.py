@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from support.api import CLICK, EVENTS, Person
+from support.server import Server
+
+from bytelog import create_app
+from bytelog.api.response_headers import SECURITY_HEADERS
+from bytelog.config import MAX_BODY_BYTES, NUMBERS, UPLOAD_BYTES, SetupError
+
+SHOP = "https://shop.example"
+ALLOWED = "Access-Control-Allow-Origin"
+
+
+def client(tmp_path: Path, origins: str) -> FlaskClient:
+    app = create_app({"BYTELOG_API_KEY": "k", "BYTELOG_CORS_ORIGINS": origins}, tmp_path)
+    return app.test_client()
+
+
+def page(origin: str, key: str = "k") -> dict[str, str]:
+    return {"Origin": origin, "Authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize("path", ["", "?start=x", "/trace/1", "/nothing"])
+def test_every_answer_carries_the_security_headers(alice: Person, path: str) -> None:
+    headers = alice.get(path).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_what_the_http_server_refuses_carries_them_too(server: Server) -> None:
+    answer = server.raw(b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n").decode()
+    assert answer.startswith("HTTP/1.1 400")
+    for name, value in SECURITY_HEADERS.items():
+        assert f"{name}: {value}\r\n" in answer
+
+
+def test_no_page_of_another_origin_may_call_unless_it_is_set(alice: Person) -> None:
+    assert ALLOWED not in alice.get(Origin=SHOP).headers
+
+
+def test_a_page_of_a_named_origin_may_post_and_read(tmp_path: Path) -> None:
+    shop = client(tmp_path, f"{SHOP}, http://localhost:3000")
+    for origin in (SHOP, "http://localhost:3000"):
+        assert shop.post(EVENTS, json=CLICK, headers=page(origin)).headers[ALLOWED] == origin
+        answer = shop.get(EVENTS, headers=page(origin))
+        assert answer.headers[ALLOWED] == origin
+        assert "Origin" in answer.headers.getlist("Vary")
+
+
+@pytest.mark.parametrize(
+    "stranger", ["https://shop.example.org", "http://shop.example", "https://shop-example", "null"]
+)
+def test_a_page_of_another_origin_may_not(tmp_path: Path, stranger: str) -> None:
+    answer = client(tmp_path, SHOP).get(EVENTS, headers=page(stranger))
+    assert ALLOWED not in answer.headers
+
+
+def test_every_page_may_call_when_all_are_named(tmp_path: Path) -> None:
+    anybody = client(tmp_path, "*")
+    headers = anybody.get(EVENTS, headers=page("https://x.example")).headers
+    assert headers[ALLOWED] in ("*", "https://x.example")
+    assert "Access-Control-Allow-Credentials" not in headers
+
+
+def test_the_browsers_question_beforehand_needs_no_key(tmp_path: Path) -> None:
+    asked = {
+        "Origin": SHOP,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, content-type, idempotency-key",
+    }
+    answer = client(tmp_path, SHOP).options(EVENTS, headers=asked)
+    assert answer.status_code == 200
+    assert answer.headers[ALLOWED] == SHOP
+    assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+    allowed = answer.headers["Access-Control-Allow-Headers"]
+    assert allowed == "authorization, content-type, idempotency-key"
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "status"),
+    [(EVENTS, "wrong", 401), (f"{EVENTS}?start=x", "k", 400), (f"{EVENTS}/x", "k", 404)],
+)
+def test_a_page_is_told_of_errors_too(tmp_path: Path, path: str, key: str, status: int) -> None:
+    answer = client(tmp_path, SHOP).get(path, headers=page(SHOP, key))
+    assert answer.status_code == status
+    assert answer.headers[ALLOWED] == SHOP
+    assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
+
+
+def test_a_page_is_told_that_its_body_is_too_large(serve: Callable[..., Server]) -> None:
+    server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_CORS_ORIGINS=SHOP)
+    limit = (NUMBERS["BYTELOG_BATCH_BYTES"] or 0) + UPLOAD_BYTES
+    for size in (MAX_BODY_BYTES + 1, limit + 1):
+        head = (
+            f"POST {EVENTS} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nOrigin: {SHOP}\r\n"
+            f"Authorization: Bearer {server.key}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {size}\r\n\r\n"
+        )
+        body = b"1" * size if size < limit else b""
+        answer = server.raw(head.encode() + body).decode()
+        assert answer.startswith("HTTP/1.1 413"), answer
+        assert f"{ALLOWED}: {SHOP}" in answer
+
+
+@pytest.mark.parametrize("origins", ["shop.example", "https://shop.example/", "https://*.example"])
+def test_an_origin_that_is_none_is_refused_at_the_start(tmp_path: Path, origins: str) -> None:
+    with pytest.raises(SetupError, match="is no origin"):
+        create_app({"BYTELOG_CORS_ORIGINS": origins}, tmp_path)
+
+
+def test_a_host_application_gets_no_header_of_ours(tmp_path: Path) -> None:
+    from bytelog import init_app
+
+    host = Flask(__name__)
+    init_app(host, {"BYTELOG_API_KEY": "k"}, tmp_path)
+    assert "Content-Security-Policy" not in host.test_client().get("/").headers

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from support.api import CLICK, EVENTS
+from support.listings import MANY, fill, memory, read_to_the_end, start_listing
+from support.server import Server, wait_for
+
+from bytelog import create_app
+from bytelog.config import PAGE_EVENTS
+from bytelog.storage.backend import StorageError
+from bytelog.storage.writer import current_writer
+
+pytestmark = pytest.mark.each_database
+
+
+@pytest.fixture
+def full_server(serve: Callable[..., Server]) -> Server:
+    server = serve(BYTELOG_API_KEY=Server.key)
+    server.stop()
+    fill(create_app(instance_path=server.folder / "data"), MANY)
+    server.start()
+    return server
+
+
+def test_a_long_listing_takes_no_more_memory_than_a_short_one(full_server: Server) -> None:
+    full_server.request(f"{EVENTS}?end=2021-08-15T00:00:01Z")
+    before = memory(full_server)
+    answer = full_server.request(EVENTS)
+    assert json.loads(answer.body)["count"] == MANY
+    assert len(answer.body) > 19_000_000
+    assert memory(full_server) - before < 16 * 1024
+
+
+@pytest.mark.sqlite_file
+def test_a_slow_reader_stops_neither_writers_nor_the_checkpoint(full_server: Server) -> None:
+    log = full_server.folder / "data" / "bytelog.db-wal"
+    body = json.dumps({**CLICK, "data": {"text": "x" * 100_000}}).encode()
+    with start_listing(full_server):
+        for _ in range(200):
+            assert full_server.request(EVENTS, body).status == 201
+        # 20 MB were written; a reader that pinned the log would have kept them all in it.
+        assert log.stat().st_size < 10_000_000
+
+
+def test_a_listing_holds_what_was_there_when_it_began(full_server: Server) -> None:
+    with start_listing(full_server) as peer:
+        late = {**CLICK, "date": "2021-08-15T00:00:58Z"}  # among those that are still to come
+        assert full_server.request(EVENTS, json.dumps(late).encode()).status == 201
+        received = b"".join(iter(lambda: peer.recv(1_000_000), b""))
+    assert b"sign up button" not in received
+    assert received.endswith(b"]}\r\n0\r\n\r\n")
+
+
+def test_a_client_that_leaves_frees_its_thread(serve: Callable[..., Server]) -> None:
+    server = serve("--threads", "1", BYTELOG_API_KEY=Server.key)
+    server.stop()
+    fill(create_app(instance_path=server.folder / "data"), MANY)
+    server.start()
+    for _ in range(5):
+        start_listing(server).close()
+        wait_for(lambda: server.request(EVENTS).status == 200)
+
+
+def test_one_long_listing_too_many_is_told_to_come_back(serve: Callable[..., Server]) -> None:
+    server = serve("--threads", "2", BYTELOG_API_KEY=Server.key)
+    server.stop()
+    fill(create_app(instance_path=server.folder / "data"), MANY)
+    server.start()
+    with start_listing(server), start_listing(server):
+        answer = server.request(EVENTS)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert server.request("/healthz").status == 200
+        assert server.request(f"{EVENTS}/trace/unknown").status == 200
+    wait_for(lambda: server.request(EVENTS).status == 200)
+
+
+def test_a_failure_in_mid_stream_breaks_the_connection(full_server: Server) -> None:
+    with start_listing(full_server) as peer:
+        app = create_app(instance_path=full_server.folder / "data")
+        with app.app_context(), current_writer().transaction() as connection:
+            connection.exec_driver_sql("DELETE FROM event WHERE id > 50000")
+        with pytest.raises(ConnectionResetError):
+            read_to_the_end(peer)
+
+
+def test_a_failure_before_the_first_page_is_still_told(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(app, PAGE_EVENTS * 3)
+    app.config["BYTELOG_API_KEY"] = "k"
+
+    def fail(*_: object) -> None:
+        raise StorageError("broken")
+
+    monkeypatch.setattr("bytelog.queries.listing.fetch", fail)
+    answer = app.test_client().get(EVENTS, headers={"Authorization": "Bearer k"})
+    assert answer.status_code == 503
+    assert answer.json == {"error": "service unavailable"}

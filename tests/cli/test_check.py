@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.commands import Bytelog, interrupt
+from support.history import day, make_history
+from support.load import posting
+from support.server import Server, wait_for
+
+DAYS = 3
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two projects in `data`, and a backup of them beside it."""
+    folder = tmp_path_factory.mktemp("original")
+    make_history(folder / "data", DAYS)
+    bytelog = Bytelog(folder / "data")
+    bytelog.run("keys", "create", "alice", "--project", "shop")
+    make_history(folder / "data", 1, project_id=2)
+    bytelog.run("backup", folder / "copy.db")
+    return folder
+
+
+@pytest.fixture
+def bytelog(original: Path, tmp_path: Path) -> Bytelog:
+    shutil.copytree(original / "data", tmp_path / "data")
+    return Bytelog(tmp_path / "data")
+
+
+@pytest.fixture
+def file(original: Path, tmp_path: Path) -> Path:
+    (tmp_path / "backups").mkdir()
+    return Path(shutil.copy(original / "copy.db", tmp_path / "backups"))
+
+
+@pytest.fixture
+def changed(file: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        yield database
+
+
+def counts(output: bytes) -> list[list[str]]:
+    return [line.split() for line in output.decode().partition("EVENTS\n")[2].splitlines()]
+
+
+def test_the_events_are_counted_by_project_and_day(bytelog: Bytelog) -> None:
+    checked = bytelog.run("check")
+    assert checked.startswith(f"Database: {bytelog.folder / 'bytelog.db'}\nSchema: ".encode())
+    assert b", that of this version\nNo damage was found.\n" in checked
+    assert counts(checked) == [
+        *(["default", day(number), "1000"] for number in range(DAYS)),
+        ["shop", day(0), "1000"],
+    ]
+
+
+def test_a_backup_has_the_same_counts(bytelog: Bytelog, file: Path) -> None:
+    assert counts(bytelog.run("check", file)) == counts(bytelog.run("check"))
+
+
+def test_a_file_is_checked_where_there_is_no_service(file: Path, tmp_path: Path) -> None:
+    nowhere = Bytelog(tmp_path / "nowhere")
+    assert len(counts(nowhere.run("check", file))) == DAYS + 1
+    assert not nowhere.folder.exists()
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_an_older_file_is_not_brought_up_to_date(
+    bytelog: Bytelog, file: Path, changed: sqlite3.Connection, mode: str
+) -> None:
+    changed.execute(f"PRAGMA journal_mode={mode}")
+    changed.execute("UPDATE bytelog_version SET version_num = '0001'")
+    changed.close()
+    before = file.read_bytes()
+    assert b"Schema: 0001, older than this version\n" in bytelog.run("check", file)
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_file_of_a_newer_version_is_told(
+    bytelog: Bytelog, file: Path, changed: sqlite3.Connection
+) -> None:
+    changed.execute("UPDATE bytelog_version SET version_num = '9999'")
+    assert "it was written by a newer bytelog: its schema is 9999" in bytelog.refuse("check", file)
+
+
+def test_what_is_not_bytelogs_is_told(
+    bytelog: Bytelog, file: Path, changed: sqlite3.Connection, tmp_path: Path
+) -> None:
+    changed.execute("DROP TABLE bytelog_version")
+    assert "it is a database of another program" in bytelog.refuse("check", file)
+    file.write_bytes(b"garbage" * 1000)
+    assert f"{file} cannot be checked: file is not a database" in bytelog.refuse("check", file)
+    assert "does not exist" in bytelog.refuse("check", tmp_path / "nothing", status=2)
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_a_damaged_page_is_told(bytelog: Bytelog, file: Path, place: float) -> None:
+    with file.open("r+b") as content:
+        content.seek(int(place * file.stat().st_size) // 4096 * 4096)
+        content.write(b"\xff" * 4096)
+    refused = bytelog.refuse("check", file)
+    assert f"{file} is damaged: " in refused
+    assert "Restore a backup" in refused
+
+
+def test_a_damaged_live_database_is_told(bytelog: Bytelog) -> None:
+    live = bytelog.folder / "bytelog.db"
+    with live.open("r+b") as content:
+        content.seek(live.stat().st_size // 8192 * 4096)
+        content.write(b"\xff" * 4096)
+    assert f"{live} is damaged" in bytelog.refuse("check")
+
+
+def test_an_index_that_misses_an_event_is_damage(
+    bytelog: Bytelog, file: Path, changed: sqlite3.Connection
+) -> None:
+    changed.execute("PRAGMA writable_schema=ON")
+    changed.execute(
+        "UPDATE sqlite_master SET sql = sql || ' WHERE id < 0' WHERE name = 'event_by_trace'"
+    )
+    changed.close()
+    assert "wrong # of entries in index event_by_trace" in bytelog.refuse("check", file)
+
+
+def test_an_event_of_a_project_that_is_gone_is_damage(
+    bytelog: Bytelog, file: Path, changed: sqlite3.Connection
+) -> None:
+    changed.execute("DELETE FROM project WHERE name = 'shop'")
+    assert "of event names no project" in bytelog.refuse("check", file)
+
+
+def test_a_database_is_checked_while_a_server_writes_to_it(
+    bytelog: Bytelog, serve: Callable[..., Server]
+) -> None:
+    server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATA=str(bytelog.folder))
+    with posting(server) as acknowledged:
+        wait_for(lambda: acknowledged)
+        checked = counts(bytelog.run("check"))
+        by_name = counts(bytelog.run("check", bytelog.folder / "bytelog.db"))
+    assert len(checked) == len(by_name) == DAYS + 2
+    assert 0 < int(checked[DAYS][2]) < int(by_name[DAYS][2]) <= len(acknowledged)
+
+
+def test_ctrl_c_ends_a_check(bytelog: Bytelog) -> None:
+    make_history(bytelog.folder, 40)
+    process = bytelog.start("check", stderr=subprocess.PIPE)
+    wait_for((bytelog.folder / "bytelog.db-wal").exists)
+    assert interrupt(process).endswith(b"\nAborted!\n")

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from support.api import CLICK, EVENTS
+from support.commands import Bytelog
+from support.server import Server, wait_for
+
+from bytelog import timestamps
+from bytelog.config import IMPORT_EVENTS, MAX_BODY_BYTES, MAX_LINE_BYTES
+
+GOES_ON = "Run the same command again: it goes on where it was."
+
+
+def line(number: int, **changes: object) -> bytes:
+    return json.dumps({**CLICK, "id": number, **changes}).encode() + b"\n"
+
+
+def lines(first: int, last: int) -> bytes:
+    return b"".join(map(line, range(first, last + 1)))
+
+
+@pytest.fixture
+def bytelog(tmp_path: Path) -> Bytelog:
+    return Bytelog(tmp_path / "data")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "events"
+
+
+def test_the_same_file_adds_nothing_the_second_time(bytelog: Bytelog, file: Path) -> None:
+    file.write_bytes(lines(1, 5))
+    assert bytelog.run("import", file) == b"Imported 5 events into default.\n"
+    size = file.stat().st_size
+    nothing = f"Imported 0 events into default; the first {size} bytes were imported before.\n"
+    assert bytelog.run("import", file).decode() == nothing
+    assert bytelog.run("import", text=file.read_bytes()).decode() == nothing
+    assert bytelog.ids() == [1, 2, 3, 4, 5]
+
+
+def test_a_file_that_has_grown_adds_what_is_new(bytelog: Bytelog, file: Path) -> None:
+    file.write_bytes(lines(1, 3).rstrip())
+    bytelog.run("import", file)
+    file.write_bytes(lines(1, 5))
+    assert bytelog.run("import", file).startswith(b"Imported 2 events into default; the first ")
+    assert bytelog.run("import", file).startswith(b"Imported 0 events")
+    file.write_bytes(lines(1, 3).rstrip())
+    assert bytelog.run("import", file).startswith(b"Imported 0 events")
+    assert bytelog.ids() == [1, 2, 3, 4, 5]
+
+
+def test_another_file_is_imported_from_its_start(bytelog: Bytelog, file: Path) -> None:
+    file.write_bytes(lines(1, 3))
+    bytelog.run("import", file)
+    file.write_bytes(lines(7, 7) + lines(2, 3))
+    assert bytelog.run("import", file) == b"Imported 3 events into default.\n"
+    assert bytelog.ids() == [1, 2, 3, 7, 2, 3]
+
+
+def test_every_project_gets_the_file_for_itself(bytelog: Bytelog, file: Path) -> None:
+    file.write_bytes(lines(1, 2))
+    bytelog.run("import", file)
+    assert bytelog.run("import", "--project", "shop", file) == b"Imported 2 events into shop.\n"
+    assert bytelog.run("export", "--project", "shop") == bytelog.run("export")
+
+
+def test_a_line_without_a_date_gets_the_present_moment(bytelog: Bytelog) -> None:
+    before = timestamps.format_utc(timestamps.now())
+    bytelog.run("import", text=b'\n{"id": 1, "name": "n", "trace_id": "t"}\n \r\n')
+    event = json.loads(bytelog.run("export"))
+    assert before <= event["date"] <= timestamps.format_utc(timestamps.now())
+    assert event["data"] == {}
+
+
+def test_an_empty_file_holds_no_events(bytelog: Bytelog) -> None:
+    assert bytelog.run("import", text=b"") == b"Imported 0 events into default.\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        (b"{", "Not I-JSON: Expecting property name enclosed in double quotes: column 2 (char 1)."),
+        (b"[]", "Not I-JSON: not an object."),
+        (b"\xff", "Not I-JSON: 'utf-8' codec can't decode byte 0xff in position 0"),
+        (b'{"id": 1, "id": 2}', "Not I-JSON: a name appears twice in one object."),
+        (line(1)[:-2], "Not I-JSON: Expecting ',' delimiter"),
+        (line(1, name=""), "name: Must be a string of 1 to 255 characters, not NUL."),
+        (line(1, name="", trace_id=5), "name: Must be a string of 1 to 255 characters, not NUL. t"),
+        (line(1, nmae="n"), "nmae: Unknown field."),
+        (line(2**63), "id: Must be an integer of 64 bits."),
+        (line(1, date="soon"), "date: Must be a date"),
+        (b'{"id": 1, "name": "n"}', "trace_id: Missing data for required field."),
+        (line(1, data={"a": "x" * MAX_BODY_BYTES}), f"data: Must have {MAX_BODY_BYTES} bytes"),
+        (b" " * MAX_LINE_BYTES + line(1), f"Longer than {MAX_LINE_BYTES} bytes."),
+    ],
+)
+def test_a_wrong_line_is_named_with_what_is_wrong(
+    bytelog: Bytelog, wrong: bytes, complaint: str
+) -> None:
+    said = bytelog.refuse("import", text=b"\n" + line(1) + wrong.rstrip() + b"\n" + line(3))
+    assert said.startswith(f"Error: line 3: {complaint}")
+    assert said.endswith("Mend it, and run the same command again: it goes on there.\n")
+    assert bytelog.ids() == [1]
+
+
+def test_after_a_wrong_line_is_mended_the_import_goes_on_there(
+    bytelog: Bytelog, file: Path
+) -> None:
+    before = lines(1, IMPORT_EVENTS + 5)
+    file.write_bytes(before + b"wrong\n" + lines(5001, 5003) + b"wrong\n")
+    assert f"line {IMPORT_EVENTS + 6}: " in bytelog.refuse("import", file)
+    assert bytelog.ids() == [*range(1, IMPORT_EVENTS + 6)]
+    file.write_bytes(before + lines(5000, 5003) + b"wrong\n")
+    assert f"line {IMPORT_EVENTS + 10}: " in bytelog.refuse("import", file)
+    assert bytelog.ids() == [*range(1, IMPORT_EVENTS + 6), *range(5000, 5004)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        (b'2,"n","t",2021-08-15', "line 4: Must have 5 cells, not 4."),
+        (b'x,"n","t",2021-08-15,{}', "line 4: id: Must be an integer of 64 bits."),
+        (b'2,"n","t",2021-08-15,"{""a"":1},{}"', "line 4: Not I-JSON: something follows"),
+        (b'2,"n","t",2021-08-15,"[]"', "line 4: Not I-JSON: not an object."),
+        (b'2,"n\nn","t",soon,{}', "line 5: date: Must be a date"),
+        (b'2,"n"n,"t",2021-08-15,{}', "line 4: Not CSV: ',' expected after '\"'."),
+        (b'2,"n', "line 4: Not CSV: unexpected end of data."),
+    ],
+)
+def test_a_wrong_line_in_csv_is_named_too(bytelog: Bytelog, wrong: bytes, complaint: str) -> None:
+    header = b"id,name,trace_id,date,data\r\n"
+    right = b'1,"two\nlines","t",2021-08-15,{}\r\n'
+    assert complaint in bytelog.refuse("import", text=header + right + wrong)
+    assert bytelog.ids() == [1]
+
+
+def test_csv_goes_on_after_a_wrong_line_too(bytelog: Bytelog) -> None:
+    before = b'id,name,trace_id,date,data\r\n1,"two\nlines","t",2021-08-15,{}\r\n'
+    assert "line 4: " in bytelog.refuse("import", text=before + b"wrong\r\n")
+    bytelog.run("import", text=before + b'2,"n","t",2021-08-15,{}\r\n')
+    assert bytelog.ids() == [1, 2]
+
+
+def test_data_in_csv_nests_no_deeper_than_an_export_can_tell(bytelog: Bytelog) -> None:
+    deep = b'{"a":' * 62 + b"{}" + b"}" * 62
+    cell = b'"' + deep.replace(b'"', b'""') + b'"'
+    header = b"id,name,trace_id,date,data\r\n"
+    bytelog.run("import", text=header + b"1,n,t,2021-08-15," + cell)
+    assert bytelog.run("import", "--project", "again", text=bytelog.run("export")).endswith(b".\n")
+    deeper = header + b"1,n,t,2021-08-15," + cell.replace(b"{}", b'{"""":{}}')
+    assert "nested deeper than 63 levels" in bytelog.refuse("import", text=deeper)
+
+
+def test_an_interrupted_import_goes_on_without_doubling(bytelog: Bytelog, file: Path) -> None:
+    file.write_bytes(lines(1, 30_000))
+    bytelog.run("import", text=b"")
+    process = bytelog.start("import", file, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for(lambda: len(bytelog.ids()) >= 2 * IMPORT_EVENTS)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output) == (1, b"")
+    assert errors.decode() == f"Error: interrupted. {GOES_ON}\n"
+    stored = len(bytelog.ids())
+    assert stored < 30_000
+    assert stored % IMPORT_EVENTS == 0
+    assert f"Imported {30_000 - stored} events" in bytelog.run("import", file).decode()
+    assert bytelog.ids() == [*range(1, 30_001)]
+
+
+def test_an_import_that_is_killed_at_any_moment_stores_every_event_once(
+    bytelog: Bytelog, file: Path
+) -> None:
+    file.write_bytes(lines(1, 20_000))
+    began = time.monotonic()
+    bytelog.run("import", "--project", "measured", file)
+    seconds = time.monotonic() - began
+    for _ in range(6):
+        process = bytelog.start("import", file, stdout=subprocess.DEVNULL)
+        time.sleep(random.uniform(0.3, 0.7) * seconds)
+        process.kill()
+        process.wait()
+    bytelog.run("import", file)
+    assert bytelog.ids()[20_000:] == [*range(1, 20_001)]
+
+
+def test_two_imports_of_a_file_at_once_do_not_double_it(bytelog: Bytelog, file: Path) -> None:
+    file.write_bytes(lines(1, 20_000))
+    bytelog.run("import", text=b"")
+    both = [bytelog.start("import", file, stderr=subprocess.PIPE) for _ in range(2)]
+    said = [process.communicate(timeout=60)[1].decode() for process in both]
+    assert 0 in [process.returncode for process in both]
+    assert set(said) <= {
+        "",
+        "Error: another import into this project is under way. Run the same command again when "
+        "that one has ended: it goes on where it was.\n",
+    }
+    bytelog.run("import", file)
+    assert bytelog.ids() == [*range(1, 20_001)]
+
+
+def test_a_server_takes_every_event_while_an_import_runs(server: Server, file: Path) -> None:
+    file.write_bytes(lines(1, 20_000))
+    bytelog = Bytelog(server.folder / "data")
+    process = bytelog.start("import", file)
+    posted = 0
+    while process.poll() is None:
+        assert server.request(EVENTS, line(-1)).status == 201
+        posted += 1
+    assert process.returncode == 0
+    assert posted > 20
+    stored = bytelog.ids()
+    assert [number for number in stored if number > 0] == [*range(1, 20_001)]
+    assert len(stored) == 20_000 + posted
+    assert json.loads(server.request(f"{EVENTS}?id=20000").body)["count"] == 1
+
+
+def test_progress_is_shown_on_a_terminal_only(bytelog: Bytelog, file: Path) -> None:
+    file.write_bytes(lines(1, 3000))
+    assert bytelog.finish("import", file)[1] == ""
+    shown = bytelog.on_terminal("import", "--project", "shop", file)
+    assert b"Importing" in shown
+    assert b"100%" in shown
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--from", "excel"], ["--project", ""], ["/nowhere/events"], ["."]]
+)
+def test_an_argument_that_makes_no_sense_is_refused(bytelog: Bytelog, arguments: list[str]) -> None:
+    assert "Invalid value" in bytelog.refuse("import", *arguments, status=2)

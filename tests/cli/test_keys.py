@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.api import EVENTS
+from support.server import Server, wait_for
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
+    program = getattr(request, "param", "bytelog").split()
+
+    def run(*arguments: str, status: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *program, "keys", *arguments],
+            cwd=ROOT,
+            env={"BYTELOG_DATA": str(tmp_path / "data")},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == status, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout if status == 0 else done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize("run", ["bytelog", "flask --app wsgi"], indirect=True)
+def test_create_prints_the_key_alone(run: Callable[..., str]) -> None:
+    key = run("create", "alice")
+    assert key.startswith("byl_")
+    assert key == key.strip() + "\n"
+
+
+def test_list_shows_what_a_key_may_do_but_not_the_key(run: Callable[..., str]) -> None:
+    key = run("create", "alice", "--project", "shop", "--scope", "read").strip()
+    run("create", "bob", "--expires", "2999-12-31")
+    run("create", "old", "--expires", "2001-01-01")
+    listing = run("list")
+    alice, bob, old = listing.splitlines()[1:]
+    assert alice.split()[1:4] == ["alice", "shop", "read"]
+    assert "active" in alice
+    assert "read write" in bob
+    assert "expires 2999-12-31" in bob
+    assert "expired 2001-01-01" in old
+    assert key not in listing
+
+
+def test_revoke_takes_a_name_or_an_id(run: Callable[..., str]) -> None:
+    run("create", "alice")
+    run("create", "bob")
+    assert run("revoke", "alice") == "Revoked alice.\n"
+    assert run("revoke", "2") == "Revoked bob.\n"
+    assert run("list").count("revoked") == 2
+    assert "no active key 'alice'" in run("revoke", "alice", status=1)
+
+
+@pytest.mark.parametrize("run", ["bytelog", "flask --app wsgi"], indirect=True)
+def test_a_name_that_two_keys_share_is_not_guessed(run: Callable[..., str]) -> None:
+    run("create", "alice")
+    run("create", "alice")
+    assert "name one by its id: 1, 2" in run("revoke", "alice", status=1)
+
+
+def test_a_date_that_is_not_understood_is_refused(run: Callable[..., str]) -> None:
+    assert "2021-07-04" in run("create", "alice", "--expires", "soon", status=2)
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "n" * 256])
+def test_a_name_is_fit_to_be_read(run: Callable[..., str], name: str) -> None:
+    assert "printable" in run("create", name, status=2)
+    assert "printable" in run("create", "alice", "--project", name, status=2)
+
+
+def test_another_program_that_holds_the_database_is_said_plainly(
+    run: Callable[..., str], tmp_path: Path
+) -> None:
+    run("list")
+    other = sqlite3.connect(tmp_path / "data" / "bytelog.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert run("create", "alice", status=1) == (
+        "Error: another program holds the database; try again\n"
+    )
+    other.close()
+
+
+def test_a_running_server_takes_a_new_key_and_drops_a_revoked_one(server: Server) -> None:
+    def command(*arguments: str) -> str:
+        folder = {"BYTELOG_DATA": str(server.folder / "data")}
+        command = [sys.executable, "-m", "bytelog", "keys", *arguments]
+        return subprocess.check_output(command, env=folder, text=True)
+
+    server.key = command("create", "alice").strip()
+    assert server.request(EVENTS).status == 200
+    command("revoke", "alice")
+    wait_for(lambda: server.request(EVENTS).status == 401, seconds=1)

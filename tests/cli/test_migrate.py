@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from benchmarks.cluster import Cluster
+from flask import Flask
+from support.api import CLICK, EVENTS, Person
+from support.commands import Bytelog, interrupt
+from support.history import make_history
+from support.server import Server
+
+from bytelog import create_app
+from bytelog.config import MIGRATE_EVENTS, PARTITION_EVENTS
+from bytelog.testing import KEY
+
+DAYS = 20
+"""Days of a thousand events."""
+
+
+@pytest.fixture
+def name(shared_cluster: Cluster) -> Iterator[str]:
+    shared_cluster.sql("CREATE DATABASE target")
+    yield "target"
+    shared_cluster.sql("DROP DATABASE target WITH (FORCE)")
+
+
+@pytest.fixture
+def url(shared_cluster: Cluster, name: str) -> str:
+    return shared_cluster.url(name)
+
+
+@pytest.fixture
+def bytelog(tmp_path: Path) -> Bytelog:
+    return Bytelog(tmp_path / "data")
+
+
+def listed(server: Server, query: str = "") -> bytes:
+    answer = server.request(EVENTS + query)
+    assert answer.status == 200
+    return answer.body
+
+
+def test_a_live_service_moves_with_all_it_has_acknowledged(
+    serve: Callable[..., Server], url: str
+) -> None:
+    old = serve(BYTELOG_API_KEY=Server.key)
+    command = Bytelog(old.folder / "data")
+    own_key = command.run("keys", "create", "alice", "--project", "shop").decode().strip()
+    make_history(old.folder / "data", DAYS)
+    numbers, acknowledged, done = count(10**6), list[int](), threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            event = {**CLICK, "id": next(numbers)}
+            once = f"once-{event['id']}"
+            if old.request(EVENTS, json.dumps(event).encode(), Idempotency_Key=once).status == 201:
+                acknowledged.append(event["id"])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    said = command.run("migrate", "--to", url).decode()
+    assert re.search(r"Copied \d{5} events. All \d{5} are the same", said)
+    done.set()
+    writer.join()
+    arrivals = listed(old, "?order=arrival")
+    following = old.request(f"{EVENTS}?order=arrival&limit=10").headers["Link"]
+    assert old.stop() == 0
+    command.run("migrate", "--to", url)
+    new = serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATABASE_URL=url)
+    assert listed(new, "?order=arrival") == arrivals
+    assert new.request(f"{EVENTS}?order=arrival&limit=10").headers["Link"] == following
+    assert set(acknowledged) <= {it["id"] for it in json.loads(listed(new))["events"]}
+    again = json.dumps({**CLICK, "id": acknowledged[-1]}).encode()
+    once = f"once-{acknowledged[-1]}"
+    assert new.request(EVENTS, again, Idempotency_Key=once).status == 201
+    assert listed(new, "?order=arrival") == arrivals
+    assert new.request(EVENTS, Authorization=f"Bearer {own_key}").status == 200
+
+
+def test_after_an_interruption_it_goes_on_where_it_was(
+    bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str
+) -> None:
+    make_history(bytelog.folder, DAYS)
+    for number in (signal.SIGKILL, signal.SIGINT):
+        process = bytelog.start("migrate", "--to", url, stderr=subprocess.PIPE)
+        before = copied(shared_cluster, name)
+        while copied(shared_cluster, name) < before + MIGRATE_EVENTS:
+            assert process.poll() is None
+            time.sleep(0.01)
+        if number == signal.SIGINT:
+            assert b"the same command again" in interrupt(process)
+        else:
+            process.kill()
+            process.communicate()
+    left = 1000 * DAYS - copied(shared_cluster, name)
+    assert left < 1000 * DAYS
+    assert bytelog.run("migrate", "--to", url).startswith(
+        b"Copied %d events. All %d" % (left, 1000 * DAYS)
+    )
+    assert bytelog.run("migrate", "--to", url).startswith(
+        b"Copied 0 events. All %d" % (1000 * DAYS)
+    )
+
+
+def copied(cluster: Cluster, name: str) -> int:
+    if cluster.sql("SELECT to_regclass('event')", name) == [(None,)]:
+        return 0
+    return int(cluster.sql("SELECT count(*) FROM event", name)[0][0])
+
+
+def test_days_with_many_events_have_partitions_and_what_was_pruned_meanwhile_goes(
+    bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str
+) -> None:
+    make_history(bytelog.folder, 3)
+    bytelog.run("migrate", "--to", url)
+    rows = shared_cluster.sql(
+        "SELECT tableoid::regclass::text, count(*) FROM event GROUP BY 1", name
+    )
+    assert [number for _, number in rows] == [PARTITION_EVENTS] * 3
+    last = max(rows)[0]
+    day = f"{last[6:10]}-{last[10:12]}-{last[12:14]}"
+    bytelog.run("prune", "--before", day)
+    assert bytelog.run("migrate", "--to", url).startswith(b"Copied 0 events. All 1000 ")
+    assert copied(shared_cluster, name) == 1000
+
+
+def test_no_key_is_given_a_second_time(
+    app: Flask, alice: Person, bytelog: Bytelog, url: str, tmp_path: Path
+) -> None:
+    alice.post([{**CLICK, "date": f"20{year}-01-01"} for year in (30, 20, 21)])
+    cursor = alice.get("?order=arrival").headers["Link"].partition("cursor=")[2].partition(">")[0]
+    bytelog.environment["BYTELOG_DATA"] = app.instance_path
+    bytelog.run("prune", "--before", "2025-01-01")
+    bytelog.run("migrate", "--to", url)
+    moved = create_app({"BYTELOG_DATABASE_URL": url, "BYTELOG_API_KEY": "k"}, tmp_path / "moved")
+    moved.test_client().post(EVENTS, json=CLICK, headers={"Authorization": "Bearer k"})
+    with moved.app_context():
+        person = Person(moved.test_client(), "k")
+        assert len(person.events(f"?order=arrival&cursor={cursor}")) == 1
+
+
+def test_a_difference_is_found(
+    bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str
+) -> None:
+    make_history(bytelog.folder, 1)
+    bytelog.run("migrate", "--to", url)
+    shared_cluster.sql("UPDATE event SET data = '{}' WHERE key = 700", name)
+    assert "keys 1 to 1000 differ" in bytelog.refuse("migrate", "--to", url)
+
+
+def test_a_database_with_events_of_its_own_is_left_alone(
+    bytelog: Bytelog, url: str, tmp_path: Path
+) -> None:
+    make_history(bytelog.folder, 1)
+    other = create_app({"BYTELOG_DATABASE_URL": url, "BYTELOG_API_KEY": KEY}, tmp_path / "other")
+    person = Person(other.test_client(), KEY)
+    person.post(CLICK)
+    before = person.events()
+    assert "has events of its own" in bytelog.refuse("migrate", "--to", url)
+    assert person.events() == before
+
+
+def test_progress_is_shown_on_a_terminal_only(bytelog: Bytelog, url: str) -> None:
+    make_history(bytelog.folder, 1)
+    shown = bytelog.on_terminal("migrate", "--to", url)
+    assert b"Copying" in shown
+    assert b"Comparing" in shown
+    assert bytelog.finish("migrate", "--to", url)[1] == ""
+
+
+def test_no_password_is_shown(bytelog: Bytelog, url: str) -> None:
+    make_history(bytelog.folder, 1)
+    secret = url.replace("postgres@", "postgres:secret@")
+    assert b"secret" not in bytelog.run("migrate", "--to", secret)
+    assert "secret" not in bytelog.refuse("migrate", "--to", secret.replace("/target", "/missing"))
+
+
+@pytest.mark.parametrize("wrong", ["nonsense", "sqlite:////tmp/x.db"])
+def test_what_is_no_database_of_postgresql_is_refused(bytelog: Bytelog, wrong: str) -> None:
+    assert "--to" in bytelog.refuse("migrate", "--to", wrong)

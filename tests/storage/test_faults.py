@@ -1,0 +1,366 @@
+from __future__ import annotations
+
+import json
+import random
+import resource
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta, tzinfo
+from email.message import Message
+from http.client import IncompleteRead
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.api import CLICK, EVENTS, Person
+from support.disk import as_root
+from support.listings import read_to_the_end
+from support.server import Answer, Server, connect
+
+from bytelog import create_app
+from bytelog.config import BUSY_SECONDS, READER_THREADS, SHORT_REQUEST_THREADS
+
+BODY = json.dumps(CLICK).encode()
+BIG = json.dumps({**CLICK, "data": {"text": "x" * 50_000}}).encode()
+UNAVAILABLE = b'{"error": "service unavailable"}'
+START = datetime(2021, 8, 15, tzinfo=UTC)
+PAGE = 4096
+ONES, ZEROS, NOISE = b"\xff" * PAGE, bytes(PAGE), random.Random(1).randbytes(PAGE)
+MANY = 12_000  # a listing of several pages, of which the first three are read before the status
+
+
+def count(server: Server) -> int:
+    answer = server.request(EVENTS)
+    assert answer.status == 200, answer
+    return int(json.loads(answer.body)["count"])
+
+
+def post_until_refused(server: Server, body: bytes) -> tuple[int, Answer]:
+    for stored in range(500):
+        answer = server.request(EVENTS, body)
+        if answer.status != 201:
+            return stored, answer
+    raise AssertionError("the disk never got full")
+
+
+@pytest.fixture
+def server_on_disk(disk: Path, serve: Callable[..., Server]) -> Server:
+    return serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATA=str(disk / "data"))
+
+
+@pytest.fixture
+def lock(server: Server) -> Iterator[sqlite3.Connection]:
+    path = server.folder / "data" / "bytelog.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
+
+
+def test_a_full_disk_refuses_events_until_there_is_room_and_reads_go_on(
+    disk: Path, server_on_disk: Server
+) -> None:
+    server, ballast = server_on_disk, disk / "ballast"
+    ballast.write_bytes(bytes(2_000_000))
+    stored, answer = post_until_refused(server, BIG)
+    assert (answer.status, answer.body) == (507, b'{"error": "insufficient storage"}')
+    assert stored > 1
+    assert [server.request(EVENTS, BIG).status for _ in range(3)] == [507] * 3
+    assert count(server) == stored
+    assert server.request("/healthz").status == 200
+    ballast.unlink()
+    assert [server.request(EVENTS, BIG).status for _ in range(3)] == [201] * 3
+    assert count(server) == stored + 3
+    assert server.stop() == 0
+    server.start()
+    assert count(server) == stored + 3
+
+
+def fill_up(ballast: Path) -> None:
+    with suppress(OSError), ballast.open("wb", 0) as file:
+        while True:
+            file.write(bytes(PAGE))
+
+
+def test_a_disk_without_one_free_byte_refuses_small_events_too(
+    disk: Path, server_on_disk: Server
+) -> None:
+    server, ballast = server_on_disk, disk / "ballast"
+    assert server.request(EVENTS, BODY).status == 201
+    fill_up(ballast)
+    stored, answer = post_until_refused(server, BODY)
+    assert answer.status == 507
+    assert count(server) == 1 + stored
+    ballast.unlink()
+    assert server.request(EVENTS, BODY).status == 201
+    assert count(server) == 2 + stored
+
+
+def test_a_start_on_a_full_disk_is_one_sentence_and_the_events_are_there_afterwards(
+    disk: Path, server_on_disk: Server
+) -> None:
+    server, ballast = server_on_disk, disk / "ballast"
+    assert server.request(EVENTS, BODY).status == 201
+    assert server.stop() == 0
+    fill_up(ballast)
+    assert "cannot be used" in sentence(server)
+    ballast.unlink()
+    server.start()
+    assert count(server) == 1
+
+
+def test_files_that_cannot_be_written_any_more_refuse_events_and_reads_go_on(
+    server: Server,
+) -> None:
+    assert server.request(EVENTS, BODY).status == 201
+    unlimited = resource.RLIM_INFINITY
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, unlimited))
+    for _ in range(3):
+        assert server.request(EVENTS, BODY).status in {503, 507}
+    assert count(server) == 1
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (unlimited, unlimited))
+    assert server.request(EVENTS, BODY).status == 201
+    assert count(server) == 2
+
+
+def test_a_read_only_disk_is_one_sentence_and_the_events_are_there_afterwards(
+    disk: Path, server_on_disk: Server
+) -> None:
+    server = server_on_disk
+    assert server.request(EVENTS, BODY).status == 201
+    server.stop()
+    as_root("mount", "-o", "remount,ro", disk)
+    assert "Read-only file system" in sentence(server)
+    as_root("mount", "-o", "remount,rw", disk)
+    server.start()
+    assert count(server) == 1
+
+
+def sentence(server: Server) -> str:
+    """Start a server that cannot work and return its one sentence."""
+    with pytest.raises(AssertionError):
+        server.start()
+    assert server.process.wait(20) == 1
+    text = server.log.read_text()
+    assert len(text.splitlines()) == 1, text
+    assert text.startswith("Error: ")
+    return text
+
+
+def timed_post(server: Server) -> tuple[Answer, float]:
+    began = time.monotonic()
+    answer = server.request(EVENTS, BODY)
+    return answer, time.monotonic() - began
+
+
+def test_posts_are_told_to_come_back_while_another_process_holds_the_lock(
+    server: Server, lock: sqlite3.Connection
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        posts = [pool.submit(timed_post, server) for _ in range(4)]
+        while not all(post.done() for post in posts):
+            began = time.monotonic()
+            assert count(server) == 0
+            assert time.monotonic() - began < BUSY_SECONDS
+    for answer, seconds in (post.result() for post in posts):
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert answer.body == UNAVAILABLE
+        # One wait for the group that was ahead, one for its own.
+        assert seconds < 2 * BUSY_SECONDS + 2
+    lock.execute("ROLLBACK")
+    assert server.request(EVENTS, BODY).status == 201
+    assert count(server) == 1
+
+
+def test_a_post_that_waits_for_the_lock_is_stored_when_it_is_let_go_in_time(
+    server: Server, lock: sqlite3.Connection
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        post = pool.submit(timed_post, server)
+        for _ in range(20):
+            assert count(server) == 0
+        assert not post.done()
+        lock.execute("ROLLBACK")
+        assert post.result()[0].status == 201
+    assert count(server) == 1
+
+
+def test_a_server_starts_and_reads_while_another_process_holds_the_lock(
+    server: Server, lock: sqlite3.Connection
+) -> None:
+    server.stop()
+    server.start()
+    assert count(server) == 0
+    lock.execute("ROLLBACK")
+    assert server.request(EVENTS, BODY).status == 201
+
+
+def event(number: int) -> dict[str, object]:
+    date = (START + timedelta(seconds=number)).isoformat(timespec="milliseconds")[:-6] + "Z"
+    data = {"text": f"event {number:05}"}
+    return {"id": number, "name": "n", "trace_id": f"trace{number}", "date": date, "data": data}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("whole") / "bytelog.db"
+    create_app({"BYTELOG_DATABASE_URL": f"sqlite:///{path}"}, path.parent)
+    rows = [{**event(number), "data": json.dumps(event(number)["data"])} for number in range(MANY)]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO event (project_id, id, name, trace_id, date, data)"
+            " VALUES (1, :id, :name, :trace_id, :date, :data)",
+            rows,
+        )
+    return path
+
+
+def page_of(whole: Path, number: int) -> int:
+    """Return the page of the table, not of an index, that holds an event."""
+    return whole.read_bytes().index(b"event %05d" % number) // PAGE
+
+
+def root_of(whole: Path, name: str) -> int:
+    """Return the first page of a table or of an index."""
+    with closing(sqlite3.connect(whole)) as connection:
+        query = "SELECT rootpage - 1 FROM sqlite_master WHERE name = ?"
+        return int(connection.execute(query, [name]).fetchone()[0])
+
+
+def damaged(whole: Path, page: int, garbage: bytes) -> bytes:
+    content = whole.read_bytes()
+    return content[: page * PAGE] + garbage + content[(page + 1) * PAGE :]
+
+
+@pytest.fixture
+def serve_file(tmp_path: Path, serve: Callable[..., Server]) -> Callable[[bytes], Server]:
+    def start(content: bytes) -> Server:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "bytelog.db").write_bytes(content)
+        with pytest.MonkeyPatch.context() as patch:
+            # It may well answer that it is not healthy.
+            patch.setattr(Server, "request", lambda *_: Answer(200, Message(), b""))
+            return serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATA=str(tmp_path / "data"))
+
+    return start
+
+
+def get(server: Server, path: str) -> Answer | None:
+    """Return the answer, or None if the connection broke before its end."""
+    try:
+        return server.request(path)
+    except (IncompleteRead, ConnectionResetError):
+        return None
+
+
+def list_by_http_1_0(server: Server, form: str) -> None:
+    """Ask as nginx does, where an answer of any length ends with the connection."""
+    head = f"GET {EVENTS} HTTP/1.0\r\nAccept: {form}\r\nAuthorization: Bearer {Server.key}\r\n\r\n"
+    with connect(server) as peer:
+        peer.sendall(head.encode())
+        read_to_the_end(peer)
+
+
+@pytest.mark.parametrize("garbage", [ONES, ZEROS], ids=["ones", "zeros"])
+def test_a_damaged_page_is_told_in_json_and_the_rest_still_works(
+    whole: Path, serve_file: Callable[[bytes], Server], garbage: bytes
+) -> None:
+    server = serve_file(damaged(whole, page_of(whole, 1000), garbage))
+    for path in (EVENTS, f"{EVENTS}/trace/trace1000"):
+        answer = server.request(path)
+        assert (answer.status, answer.body) == (503, UNAVAILABLE)
+    trace = server.request(f"{EVENTS}/trace/trace9000")
+    assert json.loads(trace.body) == {"count": 1, "events": [event(9000)]}
+    assert server.request(EVENTS, BODY).status == 201
+    assert json.loads(server.request(f"{EVENTS}/trace/03775690").body)["events"] == [CLICK]
+    assert server.request("/healthz").status == 200
+    assert "database disk image is malformed" in server.log.read_text()
+    assert server.stop() == 0
+
+
+def test_a_damaged_page_far_into_a_listing_breaks_the_connection(
+    whole: Path, serve_file: Callable[[bytes], Server]
+) -> None:
+    server = serve_file(damaged(whole, page_of(whole, MANY - 1000), ONES))
+    for _ in range(
+        READER_THREADS + SHORT_REQUEST_THREADS + 1
+    ):  # a thread that is lost would be missed
+        assert get(server, EVENTS) is None
+    with pytest.raises(ConnectionResetError):
+        list_by_http_1_0(server, "application/x-ndjson")
+    window = server.request(f"{EVENTS}?end=2021-08-15T02:00:00Z")
+    assert json.loads(window.body)["events"] == [event(number) for number in range(7200)]
+    assert server.request(EVENTS, BODY).status == 201
+    assert "database disk image is malformed" in server.log.read_text()
+    assert server.stop() == 0
+
+
+def test_a_damaged_last_page_refuses_new_events_and_the_rest_is_read(
+    whole: Path, serve_file: Callable[[bytes], Server]
+) -> None:
+    server = serve_file(damaged(whole, page_of(whole, MANY - 1), ONES))
+    for _ in range(3):
+        answer = server.request(EVENTS, BODY)
+        assert (answer.status, answer.body) == (503, UNAVAILABLE)
+    assert server.request("/healthz").status == 503
+    trace = server.request(f"{EVENTS}/trace/trace1000")
+    assert json.loads(trace.body) == {"count": 1, "events": [event(1000)]}
+    assert server.stop() == 0
+
+
+# The roots of what a request touches, and pages further down, by their part of the file.
+PLACES = ["sqlite_sequence", "event", "event_by_date", "event_by_trace", 0.6, 0.9]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_whatever_page_is_damaged_no_answer_looks_whole_that_is_not(
+    whole: Path, serve_file: Callable[[bytes], Server], place: str | float
+) -> None:
+    by_part = isinstance(place, float) and int(place * whole.stat().st_size) // PAGE
+    page = by_part or root_of(whole, str(place))
+    server = serve_file(damaged(whole, page, NOISE))
+    new = [CLICK] if recorded(server) else []
+    events = [*(event(number) for number in range(MANY)), *new]
+    assert listed(server, EVENTS) in (None, events)
+    assert listed(server, f"{EVENTS}/trace/trace0") in (None, events[:1])
+    assert listed(server, f"{EVENTS}/trace/03775690") in (None, new)
+    assert server.request("/healthz").status in {200, 503}
+    assert server.stop() == 0
+
+
+def recorded(server: Server) -> bool:
+    answer = server.request(EVENTS, BODY)
+    assert answer.status == 201 or (answer.status, answer.body) == (503, UNAVAILABLE)
+    return answer.status == 201
+
+
+def listed(server: Server, path: str) -> list[dict[str, object]] | None:
+    """Return the events of a listing, or None if it was refused or broke off."""
+    answer = get(server, path)
+    if answer and answer.status == 200:
+        return list(json.loads(answer.body)["events"])
+    assert answer is None or (answer.status, answer.body) == (503, UNAVAILABLE)
+    return None
+
+
+def test_events_that_come_while_the_clock_steps_back_are_listed_by_date_then_arrival(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = [5, 6, 2, 2, 3, 6, 1]
+    times = iter([START + timedelta(seconds=tick) for tick in ticks])
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return next(times)
+
+    monkeypatch.setattr("bytelog.timestamps.datetime", Clock)
+    for number in range(len(ticks)):
+        body = {"id": number, "name": "tick", "trace_id": "t"}
+        assert alice.post(body).status_code == 201
+    expected = sorted((tick, number) for number, tick in enumerate(ticks))
+    for listing in (alice.events(), alice.events("/trace/t")):
+        found = [(event["date"], event["id"]) for event in listing]
+        assert found == [(f"2021-08-15T00:00:0{tick}.000Z", number) for tick, number in expected]

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.api import CLICK, EVENTS
+from support.server import Server, wait_for
+
+WRITERS, EVENT_COUNT = 4, 120
+# Ten pages an event: on the way the log's 1000 pages are emptied into the database.
+DATA = {"text": "x" * 40_000}
+DATABASE, LOG = "bytelog.db", "bytelog.db-wal"
+
+TRACED = "--trace=pwrite64,ftruncate,fsync,fdatasync,?unlink,unlinkat,recvfrom,sendto"
+STRACE = ("strace", "-D", "--follow-forks", "--decode-fds=path", "--string-limit=1000000", TRACED)
+UNFINISHED = " <unfinished ...>"
+
+WRITTEN = re.compile(r'pwrite64\(\d+<(.+?)>, (".*"), \d+, (\d+)\) += (\d+)')
+TRUNCATED = re.compile(r"ftruncate\(\d+<(.+?)>, (\d+)\) += 0")
+REMOVED = re.compile(r'unlink(?:at)?\(.*?"(.+?)".*\) += 0')
+SYNC_BEGUN = re.compile(r"(?:fsync|fdatasync)\(\d+<(.+?)>")
+SYNCED = re.compile(r"(?:fsync|fdatasync)\(\d+<(.+?)>\) += 0")
+RECEIVED = re.compile(r'recvfrom\((\d+)<.*?>, (".*"), \d+,')
+ACKNOWLEDGED = re.compile(r'sendto\((\d+)<.*?>, "HTTP/1\.1 201 ')
+TRACE_ID = re.compile(rb'"trace_id": "(.+?)"')
+
+
+class RecordedServer(Server):
+    program = ("-m", "bytelog")
+
+    def start(self) -> None:
+        if not shutil.which("strace"):
+            pytest.fail("strace is not installed: apt-get install strace")
+        self.trace, self.data = self.folder / "trace", self.folder / "data"
+        strace = [*STRACE, "--output", str(self.trace)]
+        command = [*strace, sys.executable, *self.program, "serve", *self.arguments]
+        with self.log.open("w") as log:
+            # strace stays in the background, and ends with the server, which is our child.
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=os.environ | self.environment, stdout=log, stderr=log
+            )
+        try:
+            wait_for(lambda: "listens on http" in self.log.read_text() or self.process.poll())
+            assert self.process.poll() is None, self.log.read_text()
+        except BaseException:
+            self.stop(signal.SIGKILL)
+            raise
+        self.url = self.log.read_text().split("listens on ")[1].split()[0]
+
+    def post(self, number: int) -> None:
+        event = {**CLICK, "trace_id": f"trace-{number}", "data": DATA}
+        answer = self.request(EVENTS, json.dumps(event).encode())
+        assert answer.status == 201, answer.body
+
+    def end(self) -> None:
+        self.stop(signal.SIGKILL)
+        last = re.compile(rf"^{self.process.pid} +\+\+\+ killed by", re.MULTILINE)
+        wait_for(lambda: last.search(self.trace.read_text()[-4000:]))
+
+
+class WeakenedServer(RecordedServer):
+    program = (
+        "-c",
+        "import bytelog.__main__, bytelog.storage.sqlite\n"
+        "bytelog.storage.sqlite.PRAGMAS['synchronous'] = 'NORMAL'\n"
+        "bytelog.__main__.main()",
+    )
+
+
+class File:
+    def __init__(self) -> None:
+        self.content = bytearray()
+        self.synced = b""
+
+    def write(self, data: bytes, offset: int) -> None:
+        self.content.extend(bytes(max(0, offset - len(self.content))))
+        self.content[offset : offset + len(data)] = data
+
+    def truncate(self, size: int) -> None:
+        self.write(b"", size)
+        del self.content[size:]
+
+
+class Replay:
+    def __init__(self, server: RecordedServer) -> None:
+        self.trace, self.folder = server.trace, server.data
+        self.files: defaultdict[str, File] = defaultdict(File)
+        self.acknowledged: list[str] = []
+        self._durable: dict[str, File] = {}
+        self._syncing: dict[str, bytes] = {}
+        self._received: defaultdict[str, bytes] = defaultdict(bytes)
+
+    def until_each_acknowledgement(self) -> Iterator[dict[str, bytes]]:
+        for thread, call, is_over in calls(self.trace):
+            if is_over:
+                self._end(thread, call)
+            elif begun := SYNC_BEGUN.match(call):
+                # What is written while a sync is under way may come too late for it.
+                self._syncing[thread] = bytes(self.files[begun[1]].content)
+            elif sent := ACKNOWLEDGED.match(call):
+                self._acknowledge(self._received.pop(sent[1]))
+                yield {Path(name).name: file.synced for name, file in self._durable.items()}
+
+    def _acknowledge(self, request: bytes) -> None:
+        trace_id = TRACE_ID.search(request)
+        assert trace_id, request
+        self.acknowledged.append(trace_id[1].decode())
+
+    def _end(self, thread: str, call: str) -> None:
+        if done := WRITTEN.match(call):
+            self.files[done[1]].write(unquoted(done[2])[: int(done[4])], int(done[3]))
+        elif done := TRUNCATED.match(call):
+            self.files[done[1]].truncate(int(done[2]))
+        elif done := REMOVED.match(call):
+            self.files.pop(done[1], None)
+        elif done := SYNCED.match(call):
+            self._sync(done[1], self._syncing.pop(thread))
+        elif done := RECEIVED.match(call):
+            self._received[done[1]] += unquoted(done[2])
+
+    def _sync(self, name: str, content: bytes) -> None:
+        if name == str(self.folder):
+            # Until now, what was removed would have come back after a power cut.
+            del self.files[name]
+            self._durable = dict(self.files)
+        else:
+            self.files[name].synced = content
+            self._durable[name] = self.files[name]
+
+
+def calls(trace: Path) -> Iterator[tuple[str, str, bool]]:
+    begun: dict[str, str] = {}
+    for line in trace.read_text("ascii").splitlines():
+        thread, call = line.split(maxsplit=1)
+        if resumed := re.match(r"<\.\.\. \w+ resumed>", call):
+            call = begun.pop(thread) + call[resumed.end() :]
+        else:
+            yield thread, call, False
+        if call.endswith(UNFINISHED):
+            begun[thread] = call.removesuffix(UNFINISHED)
+        else:
+            yield thread, call, True
+
+
+def unquoted(text: str) -> bytes:
+    return bytes(ast.literal_eval("b" + text))
+
+
+def record(server: RecordedServer) -> Replay:
+    try:
+        with ThreadPoolExecutor(WRITERS) as writers:
+            list(writers.map(server.post, range(EVENT_COUNT)))
+    finally:
+        server.end()
+    return Replay(server)
+
+
+def stored_in(files: dict[str, bytes], folder: Path) -> Counter[str]:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    with closing(sqlite3.connect(folder / DATABASE)) as database:
+        database.execute("PRAGMA synchronous=OFF")
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return Counter(trace_id for (trace_id,) in database.execute("SELECT trace_id FROM event"))
+
+
+def test_no_acknowledged_event_is_lost_when_the_power_fails(tmp_path: Path) -> None:
+    replay = record(RecordedServer(tmp_path, BYTELOG_API_KEY=Server.key))
+    databases = set()
+    for files in replay.until_each_acknowledgement():
+        stored = stored_in(files, tmp_path / "rebuilt")
+        assert {event: stored[event] for event in replay.acknowledged if stored[event] != 1} == {}
+        databases.add(files[DATABASE])
+    assert len(set(replay.acknowledged)) == EVENT_COUNT
+    assert len(databases) > 1, "the log was never emptied into the database"
+    # The recording missed nothing: with all that was written, the files are what they really are.
+    for path in (replay.folder / DATABASE, replay.folder / LOG):
+        assert replay.files[str(path)].content == path.read_bytes(), path
+
+
+def test_the_power_cut_shows_when_a_server_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    replay = record(WeakenedServer(tmp_path, BYTELOG_API_KEY=Server.key))
+    assert any(
+        set(replay.acknowledged) - stored_in(files, tmp_path / "rebuilt").keys()
+        for files in replay.until_each_acknowledgement()
+    )

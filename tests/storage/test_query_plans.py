@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+from support.api import CLICK, EVENTS, Person, close
+from support.listings import fill
+from support.pages import ORDERS, following, get, ids
+
+from bytelog import create_app
+from bytelog.config import MAX_LIMIT
+from bytelog.storage.backend import Row
+from bytelog.storage.database import db
+from bytelog.storage.writer import current_writer, insert
+
+MANY = 200_000
+PATHS = (EVENTS, f"{EVENTS}/trace/1")
+WINDOWS = ("", "&start=2021-08-02", "&start=2021-08-02&end=2021-08-31")
+LIMITS = ("", "&limit=2")
+FILTERS = ("", "&name=click", "&id=1&name=click", "&data.clicked_on=x")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    app = create_app({"BYTELOG_API_KEY": "k"}, tmp_path_factory.mktemp("many"))
+    rows: list[Row] = [
+        (1, i, "n", f"{i % 2}", f"2021-08-{1 + i // 10_000:02}T00:00:00.{i % 900:03}Z", "{}")
+        for i in range(MANY)
+    ]
+    with app.app_context(), current_writer().transaction() as connection:
+        insert(connection, rows)
+    yield Person(app.test_client(), "k")
+    close(app)
+
+
+def work(person: Person, address: str) -> int:
+    """Return how many steps SQLite's machine takes for an answer."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    def listen(connection: Any, *_: object) -> None:
+        connection.set_progress_handler(count, 1)
+
+    with person.client.application.app_context():
+        event.listen(db.engine, "checkout", listen)
+        get(person, address)
+        event.remove(db.engine, "checkout", listen)
+        db.engine.dispose()
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("path", "order"), [it for it in product(PATHS, ORDERS) if it != (PATHS[1], "arrival")]
+)
+def test_the_last_page_takes_the_work_of_the_first(many: Person, path: str, order: str) -> None:
+    step = f"{path}?order={order}&limit={MAX_LIMIT}"
+    for _ in range(MANY // MAX_LIMIT - 1):
+        step = following(get(many, step)) or step
+    last = step.replace(f"limit={MAX_LIMIT}", "limit=100")
+    assert len(ids(get(many, last))) == 100
+    of_first = work(many, f"{path}?order={order}&limit=100")
+    assert work(many, last) < 1.2 * of_first < 100 * 100
+
+
+def plans(app: Flask, person: Person, address: str) -> list[str]:
+    asked: list[tuple[str, Any]] = []
+
+    def note(*arguments: Any) -> None:
+        asked.append((arguments[2], arguments[3]))
+
+    with app.app_context(), db.engine.connect() as connection:
+        event.listen(db.engine, "before_cursor_execute", note)
+        get(person, address)
+        event.remove(db.engine, "before_cursor_execute", note)
+        found = [
+            connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+            for statement, values in asked
+            if "FROM event" in statement
+        ]
+    return [str(row[3]) for plan in found for row in plan]
+
+
+@pytest.mark.parametrize(("path", "order"), list(product(PATHS, ORDERS)))
+def test_every_statement_searches_its_index_and_sorts_nothing(
+    app: Flask, alice: Person, path: str, order: str
+) -> None:
+    for number in range(9):
+        alice.post({**CLICK, "trace_id": "1", "date": f"2021-08-{9 - number // 2:02}"})
+    columns = "project_id=? AND trace_id=?" if path == PATHS[1] else "project_id=?"
+    ways = [f"({columns} AND date=? AND rowid", f"({columns} AND date>? AND date<?"]
+    if order == "arrival":
+        ways = ["(rowid>?"] if path == EVENTS else [f"event_by_trace ({columns}"]
+    for window, limit, filters in product(WINDOWS, LIMITS, FILTERS):
+        steps = plans(app, alice, f"{path}?order={order}{window}{limit}{filters}")
+        searches = [step for step in steps if step.startswith("SEARCH event USING")]
+        assert searches
+        assert all(any(way in step for way in ways) for step in searches), steps
+        assert not [step for step in steps if "SCAN event" in step]
+        if (path, order) != (PATHS[1], "arrival"):
+            assert not [step for step in steps if "TEMP B-TREE" in step]
+
+
+@contextmanager
+def counted(app: Flask) -> Iterator[list[int]]:
+    """Note each thousand steps that SQLite's machine takes for readers."""
+    steps: list[int] = []
+
+    def listen(connection: Any, *_: object) -> None:
+        connection.set_progress_handler(lambda: steps.append(1), 1000)
+
+    with app.app_context():
+        event.listen(db.engine, "checkout", listen)
+        yield steps
+        event.remove(db.engine, "checkout", listen)
+
+
+def test_what_has_been_looked_at_while_waiting_is_not_looked_at_again(app: Flask) -> None:
+    fill(app, 20_000)
+    other = create_app({"BYTELOG_API_KEY": "k"}, app.instance_path)
+    reader = Person(other.test_client(), "k")
+    with counted(other) as once:
+        assert reader.events("?order=arrival&name=none") == []
+    with counted(other) as steps:
+        waiter = threading.Thread(target=reader.events, args=["?order=arrival&name=none&wait=1"])
+        waiter.start()
+        while waiter.is_alive():
+            reader.post(CLICK)
+        waiter.join()
+    assert 0 < len(steps) < 5 * len(once)

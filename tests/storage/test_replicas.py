@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from benchmarks.cluster import Cluster
+from support.api import CLICK, EVENTS
+from support.server import Server, wait_for
+
+from bytelog import create_app
+from bytelog.storage.backend import UnusableDatabase
+
+WRITERS = 4
+METRICS_KEY = "prometheus"
+LAG = "bytelog_replica_lag_events"
+GUIDE = (Path(__file__).parents[2] / "docs" / "postgresql.md").read_text()
+
+
+class Pair:
+    """A primary that waits for its replica before a commit is done."""
+
+    def __init__(self, make_folder: Callable[[], Path]) -> None:
+        self.primary = Cluster(make_folder(), synchronous_standby_names="second").create().start()
+        self.replica = self.primary.copy(make_folder(), "second").start()
+
+    def settings(self) -> dict[str, str]:
+        ports = f"host=127.0.0.1:{self.primary.port}&host=127.0.0.1:{self.replica.port}"
+        url = f"postgresql+psycopg://postgres@/postgres?{ports}&target_session_attrs=read-write"
+        return {"BYTELOG_API_KEY": Server.key, "BYTELOG_DATABASE_URL": url}
+
+
+@pytest.fixture
+def pair(cluster_folder: Callable[[], Path]) -> Iterator[Pair]:
+    pair = Pair(cluster_folder)
+    yield pair
+    for cluster in (pair.primary, pair.replica):
+        if cluster.process.poll() is None:
+            cluster.stop()
+
+
+@pytest.fixture
+def server(pair: Pair, serve: Callable[..., Server]) -> Server:
+    read = {"BYTELOG_READ_DATABASE_URL": pair.replica.url()}
+    return serve(**pair.settings(), **read, BYTELOG_METRICS_KEY=METRICS_KEY)
+
+
+def post(server: Server, number: int) -> int:
+    return server.request(EVENTS, json.dumps({**CLICK, "id": number}).encode()).status
+
+
+def ids(server: Server, query: str = "") -> list[int]:
+    return [it["id"] for it in json.loads(server.request(EVENTS + query).body)["events"]]
+
+
+def lag(server: Server) -> float:
+    assert LAG in GUIDE
+    numbers = server.request("/metrics", Authorization=f"Bearer {METRICS_KEY}").body.decode()
+    return float(numbers.split(f"\n{LAG} ")[1].split()[0])
+
+
+def test_events_are_read_at_the_replica_and_the_lag_is_told(pair: Pair, server: Server) -> None:
+    assert post(server, 1) == 201
+    wait_for(lambda: ids(server) == [1])
+    assert lag(server) == 0
+    pair.replica.sql("SELECT pg_wal_replay_pause()")
+    assert [post(server, number) for number in (2, 3)] == [201, 201]
+    assert ids(server) == ids(server, "/trace/" + CLICK["trace_id"]) == [1]
+    assert lag(server) == 2
+    pair.replica.sql("SELECT pg_wal_replay_resume()")
+    wait_for(lambda: ids(server) == [1, 2, 3])
+    assert lag(server) == 0
+
+
+def test_who_follows_arrivals_is_never_sent_back_by_a_replica_that_lags(
+    pair: Pair, serve: Callable[..., Server], server: Server
+) -> None:
+    direct = serve(**pair.settings())
+    pair.replica.sql("SELECT pg_wal_replay_pause()")
+    assert [post(direct, number) for number in (1, 2)] == [201, 201]
+    answer = direct.request(f"{EVENTS}?order=arrival")
+    following = answer.headers["Link"].partition(">")[0][1:]
+    assert ids(server, following) == []
+    assert ids(server, "?order=arrival&cursor=end&wait=0") == []
+    assert post(direct, 3) == 201
+    assert ids(server, following) == [3]
+    pair.replica.sql("SELECT pg_wal_replay_resume()")
+
+
+def test_readers_go_on_without_the_primary(pair: Pair, server: Server) -> None:
+    assert post(server, 1) == 201
+    wait_for(lambda: ids(server) == [1])
+    pair.primary.kill()
+    time.sleep(1)  # until no key is trusted any more without asking
+    assert ids(server) == [1]
+    assert server.request("/healthz").status == 503
+    assert post(server, 2) == 503
+
+
+def write(
+    server: Server, writer: int, acknowledged: list[int], refused: list[str], done: threading.Event
+) -> None:
+    number = writer
+    while not done.is_set():
+        number += WRITERS
+        try:
+            answer = server.request(EVENTS, json.dumps({**CLICK, "id": number}).encode())
+        except urllib.error.URLError as error:
+            refused.append(str(error))
+            continue
+        if answer.status == 201:
+            acknowledged.append(number)
+        else:
+            refused.append(f"{answer.status} {answer.headers['Retry-After']}")
+
+
+def test_no_acknowledged_event_is_lost_when_the_primary_dies_and_the_replica_takes_over(
+    pair: Pair, serve: Callable[..., Server]
+) -> None:
+    server = serve(**pair.settings())
+    acknowledged: list[int] = []
+    refused: list[str] = []
+    done = threading.Event()
+    arguments = (acknowledged, refused, done)
+    writers = [
+        threading.Thread(target=write, args=(server, it, *arguments)) for it in range(WRITERS)
+    ]
+    for thread in writers:
+        thread.start()
+    wait_for(lambda: len(acknowledged) > 200)
+    pair.primary.kill()
+    wait_for(lambda: len(refused) > WRITERS)
+    before = len(acknowledged)
+    pair.replica.sql("SELECT pg_promote()")
+    wait_for(lambda: len(acknowledged) > before + 200)
+    done.set()
+    for thread in writers:
+        thread.join()
+    assert set(refused) == {"503 1"}
+    stored = ids(server)
+    assert set(acknowledged) <= set(stored)
+    assert len(stored) == len(set(stored))
+    # At most the event that each writer had under way was stored without an answer.
+    assert len(stored) <= len(acknowledged) + WRITERS
+    assert server.process.poll() is None
+
+
+def test_a_commit_that_the_replica_did_not_confirm_is_not_acknowledged(
+    pair: Pair, serve: Callable[..., Server]
+) -> None:
+    server = serve(**pair.settings())
+    assert post(server, 1) == 201
+    pair.replica.stop()
+    answers: list[int] = []
+    waiting = threading.Thread(target=lambda: answers.append(post(server, 2)))
+    waiting.start()
+    cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    wait_for(lambda: pair.primary.sql(cancel))
+    waiting.join()
+    assert answers == [503]
+
+
+def test_a_replica_without_a_primary_of_its_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnusableDatabase, match="for replicas of PostgreSQL only"):
+        create_app({"BYTELOG_READ_DATABASE_URL": "postgresql+psycopg://h/d"}, tmp_path)

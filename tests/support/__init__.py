@@ -1,0 +1,1 @@
+"""What tests share: fixtures, servers, proxies, pages, samples."""

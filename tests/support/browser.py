@@ -1,0 +1,72 @@
+"""A real browser: Debian's Chromium, with a new page for each test that asks."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+from support.server import Server
+
+# No name is looked up, so that a page that asks another server fails at once.
+ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+
+
+# Not for the whole session: while Playwright runs, nothing else in the thread can use asyncio.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=ARGUMENTS
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> Iterator[list[str]]:
+    """What the browser says of a page: a test that expects something takes it out."""
+    complaints: list[str] = []
+    yield complaints
+    assert complaints == []
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server, complaints: list[str]) -> Iterator[Page]:
+    """A page whose addresses are those of a new server."""
+    context = browser.new_context(base_url=server.url, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    watch(page, server, complaints)
+    yield page
+    context.close()
+
+
+def watch(page: Page, server: Server, complaints: list[str]) -> None:
+    """Note errors in the console, and requests that leave the server."""
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(message.text)
+
+    def see(request: Request) -> None:
+        if not request.url.startswith((f"{server.url}/", "data:", "blob:")):
+            complaints.append(f"asks {request.url}")
+
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", hear)
+    page.on("request", see)
+
+
+def barriers(page: Page) -> list[str]:
+    """Return what axe-core finds that keeps people out: its serious and critical findings."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{finding['id']}: {node['html']} {node['failureSummary']}"
+        for finding in found
+        if finding["impact"] in ("serious", "critical")
+        for node in finding["nodes"]
+    ]

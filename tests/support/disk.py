@@ -1,0 +1,26 @@
+"""A small disk of its own, which a test can fill."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+def as_root(*command: str | Path) -> None:
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    subprocess.run([*sudo, *command], check=True, timeout=10)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    as_root("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder)
+    try:
+        yield folder
+    finally:
+        as_root("umount", "--lazy", folder)

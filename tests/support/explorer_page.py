@@ -1,0 +1,75 @@
+"""What the tests of the explorer share: a shop's day, and somebody who looks at it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from bytelog import timestamps
+from bytelog.maintenance.demo import generate_events as day_of_the_shop
+from support.api import EVENTS
+from support.browser import watch
+from support.server import Server
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def post(server: Server, *events: dict[str, Any]) -> None:
+    assert server.request(EVENTS, json.dumps(events).encode()).status == 201
+
+
+def fill(server: Server) -> int:
+    # None that the last 24 hours lose while a test looks at them.
+    first = now() - timedelta(hours=23)
+    day, events = [event for event in day_of_the_shop(now()) if event["date"] > first], []
+    for event in day:
+        date, data = timestamps.format_utc(event["date"]), json.loads(event["data"])
+        events.append({**event, "date": date, "data": data})
+    post(server, *events)
+    return len(day)
+
+
+def sign_in(page: Page, address: str = "/", key: str = Server.key) -> None:
+    page.goto(address)
+    page.get_by_label("API key").fill(key)
+    page.keyboard.press("Enter")
+    expect(page.locator("#app")).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def shop_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a day of a shop, which a module's tests only read."""
+    server = Server(tmp_path_factory.mktemp("shop"), BYTELOG_API_KEY=Server.key)
+    fill(server)
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+@pytest.fixture
+def shop(browser: Browser, shop_server: Server, complaints: list[str]) -> Iterator[Page]:
+    """The page of somebody who has signed in, and looks at a day of a shop."""
+    context = browser.new_context(base_url=shop_server.url, reduced_motion="reduce")
+    page = context.new_page()
+    watch(page, shop_server, complaints)
+    sign_in(page)
+    expect(rows(page).first).to_be_visible()
+    expect(page.locator("#count")).not_to_be_empty()
+    yield page
+    context.close()
+
+
+def rows(page: Page) -> Locator:
+    return page.locator("#list .row")
+
+
+def open_event(page: Page, place: int = 0) -> Locator:
+    rows(page).nth(place).locator(".what").click()
+    return page.locator("#event")

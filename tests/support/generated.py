@@ -1,0 +1,69 @@
+"""Events and requests that Hypothesis generates, and somebody who posts them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from bytelog.config import MAX_ID, MAX_TEXT_LENGTH, MIN_ID
+from support.api import Person
+
+Event = dict[str, Any]
+
+
+short_texts = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=MAX_TEXT_LENGTH
+)
+texts = short_texts | short_texts.map(lambda text: (text * MAX_TEXT_LENGTH)[:MAX_TEXT_LENGTH])
+dates = st.datetimes().map(lambda moment: moment.isoformat(timespec="milliseconds") + "Z")
+integers = st.integers() | st.integers(-(10**4000), 10**4000)
+floats = st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    st.none() | st.booleans() | integers | floats | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+members: dict[str, st.SearchStrategy[Any]] = {
+    "id": st.integers(MIN_ID, MAX_ID),
+    "name": texts,
+    "trace_id": texts,
+    "date": dates,
+    "data": st.dictionaries(st.text(), values, max_size=4),
+}
+events = st.fixed_dictionaries(members)
+styles: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {"ensure_ascii": st.booleans(), "indent": st.sampled_from([None, 0, "\t"])}
+)
+
+
+thorough = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@st.composite
+def encoded(draw: st.DrawFn, of: st.SearchStrategy[Event]) -> bytes:
+    event = draw(of)
+    shuffled = {name: event[name] for name in draw(st.permutations(list(event)))}
+    return json.dumps(shuffled, **draw(styles)).encode("utf-8", "surrogatepass")
+
+
+def listed(person: Person, path: str = "") -> list[Event]:
+    answer = person.get(path)
+    with answer:
+        assert answer.status_code == 200, answer.text
+        found = json.loads(answer.data)
+    json.dumps(found, allow_nan=False, ensure_ascii=False).encode()  # fails unless it is I-JSON
+    assert found["count"] == len(found["events"])
+    return list(found["events"])
+
+
+def expected(stored: list[Event], start: str | None = None, end: str | None = None) -> list[Event]:
+    within = [e for e in stored if (start or "") <= e["date"] and (not end or e["date"] < end)]
+    return sorted(within, key=lambda event: str(event["date"]))
+
+
+def same(some: object, other: object) -> bool:
+    # For Python, 1 == 1.0 == True and 0.0 == -0.0; not so for their texts.
+    return json.dumps(some, sort_keys=True) == json.dumps(other, sort_keys=True)

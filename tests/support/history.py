@@ -1,0 +1,59 @@
+"""Years of events in a database."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bytelog import create_app
+from bytelog.storage.backend import Row
+from bytelog.storage.database import db
+from bytelog.storage.writer import current_writer, insert
+
+FIRST_DAY = date(2021, 8, 1)
+NAMES = ("click", "click", "paypal_payment", "sign_up")
+
+
+def day(number: int) -> str:
+    """Return the day on which the events with the ids from `number` times 1000 on happened."""
+    return (FIRST_DAY + timedelta(number)).isoformat()
+
+
+def make_history(folder: Path, days: int, project_id: int = 1) -> None:
+    """Fill a data folder with 1000 events a day, whose ids count them in the order of dates."""
+    if folder.exists() or project_id != 1:
+        _record(folder, days, project_id)
+        return
+    folder.mkdir(parents=True)
+    shutil.copy(Path(_made(days).name) / "bytelog.db", folder)
+
+
+@cache
+def _made(days: int) -> TemporaryDirectory[str]:
+    made = TemporaryDirectory(prefix="bytelog-history-")
+    _record(Path(made.name), days, 1)
+    return made
+
+
+def _record(folder: Path, days: int, project_id: int) -> None:
+    app = create_app({}, folder)
+    with app.app_context():
+        for number in range(days):
+            with current_writer().transaction() as connection:
+                insert(connection, list(_events_of(number, project_id)))
+        current_writer().close()
+        db.engine.dispose()
+
+
+def _events_of(number: int, project_id: int) -> Iterator[Row]:
+    scattered = random.Random(number)
+    for place in range(1000):
+        moment = f"{day(number)}T{place % 24:02}:{place % 60:02}:00.{place:03}Z"
+        trace_id, data = f"{scattered.getrandbits(32):08x}", json.dumps({"text": "x" * 50})
+        yield project_id, number * 1000 + place, NAMES[place % 4], trace_id, moment, data

@@ -1,0 +1,85 @@
+"""A real `bytelog serve`, on a port of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from email.message import Message
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Message
+    body: bytes
+
+
+class Server:
+    """A real `bytelog serve`, on a port of its own."""
+
+    key = "example_api_key"
+    program: Sequence[str | Path] = (sys.executable, "-m", "bytelog")
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+        self.folder = folder
+        self.log = folder / "serve.log"
+        self.arguments = ("--port", "0", *arguments)
+        self.environment = {"BYTELOG_DATA": str(folder / "data"), **environment}
+        self.start()
+
+    def start(self) -> None:
+        command = [*self.program, "serve", *self.arguments]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=os.environ | self.environment, stdout=log, stderr=log
+            )
+        wait_for(
+            lambda: "listens on http" in self.log.read_text() or self.process.poll() is not None
+        )
+        assert self.process.poll() is None, self.log.read_text()
+        self.url = self.log.read_text().split("listens on ")[1].split()[0]
+        wait_for(lambda: self.request("/healthz").status == 200)
+
+    def request(self, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        request = urllib.request.Request(self.url + path, body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read())
+
+    def raw(self, request: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), 20) as peer:
+            peer.sendall(request)
+            return b"".join(iter(lambda: peer.recv(65536), b""))
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(40)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(OSError):
+            if condition():
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"not within {seconds} seconds")
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), 20)

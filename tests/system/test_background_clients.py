@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from support.api import EVENTS
+from support.history import make_history
+from support.server import Server
+
+from bytelog.clients import bytelog
+from bytelog.clients.bytelog import BytelogError, BytelogHandler, Client
+from bytelog.clients.downloads import MEDIA_TYPES
+
+FOLDER = Path(bytelog.__file__).parent
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.url, server.key, retries=0, background=True) as client:
+        yield client
+
+
+def events(server: Server) -> list[dict[str, Any]]:
+    return list(json.loads(server.request(EVENTS).body)["events"])
+
+
+def run(server: Server, command: list[str], script: str) -> str:
+    environment = os.environ | {
+        "BYTELOG_URL": server.url,
+        "BYTELOG_API_KEY": server.key,
+        "PYTHONPATH": str(FOLDER),
+    }
+    done = subprocess.run(
+        [*command, script], env=environment, cwd=FOLDER, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_python_sends_what_is_queued_in_order(server: Server, client: Client) -> None:
+    for number in range(2500):
+        client.record(number, "click", "1")
+    client.flush()
+    assert [event["id"] for event in events(server)] == list(range(2500))
+    assert client.dropped == 0
+
+
+def test_python_drops_a_bad_event_alone(server: Server, client: Client) -> None:
+    client.record_many({"id": it, "name": "x" * (it != 3), "trace_id": "1"} for it in range(9))
+    client.flush()
+    assert sorted(event["id"] for event in events(server)) == [0, 1, 2, 4, 5, 6, 7, 8]
+    assert client.dropped == 1
+
+
+def test_python_keeps_what_is_queued_while_the_server_is_away(
+    server: Server, client: Client
+) -> None:
+    server.arguments = ("--port", server.url.rpartition(":")[2])
+    server.stop()
+    client.record(1, "click", "1")
+    with pytest.raises(BytelogError) as raised:
+        client.flush()
+    assert raised.value.status is None
+    server.start()
+    client.record(2, "click", "1")
+    client.flush()
+    assert [event["id"] for event in events(server)] == [1, 2]
+    assert client.dropped == 0
+
+
+def test_pythons_queue_is_bounded_and_what_it_loses_is_counted() -> None:
+    with Client("http://127.0.0.1:9", "key", retries=0, background=True) as client:
+        for number in range(20):
+            client.record(number, "click", "1", {"text": "x" * 2**20})
+        assert client.dropped == 5
+    assert client.dropped == 20
+
+
+def test_python_sends_the_last_events_when_a_program_ends_or_forks(server: Server) -> None:
+    script = """
+import os
+from bytelog import Client
+
+client = Client(background=True)
+client.record(1, "click", "1")
+if os.fork():
+    os.wait()
+else:
+    client.record(2, "click", "1")
+"""
+    run(server, [sys.executable, "-c"], script)
+    assert sorted(event["id"] for event in events(server)) == [1, 2]
+
+
+def test_python_logs_as_events(server: Server, client: Client) -> None:
+    logger = logging.getLogger("shop.checkout")
+    handler = BytelogHandler(client, level=logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        logger.info("too low")
+        logger.warning("%s paid", "Bob", extra={"trace_id": "03758690", "data": {"euros": 5}})
+        try:
+            raise ValueError("no card")
+        except ValueError:
+            logger.exception("failed")
+    finally:
+        logger.removeHandler(handler)
+    client.flush()
+    paid, failed = events(server)
+    data = {"level": "WARNING", "message": "Bob paid", "euros": 5}
+    assert (paid["id"], paid["name"], paid["trace_id"]) == (30, "shop.checkout", "03758690")
+    assert paid["data"] == data
+    assert "ValueError: no card" in failed["data"]["exception"]
+
+
+def test_javascript_sends_the_last_events_when_node_ends(server: Server) -> None:
+    script = """
+import { Client } from "./bytelog.mjs";
+
+const client = new Client({ background: true });
+for (let id = 0; id < 2500; id++) await client.record({ id, name: "click", trace_id: "1" });
+"""
+    run(server, ["node", "--input-type=module", "-e"], script)
+    assert [event["id"] for event in events(server)] == list(range(2500))
+
+
+def test_javascript_drops_a_bad_event_alone(server: Server) -> None:
+    script = """
+import { Client } from "./bytelog.mjs";
+
+const client = new Client({ background: true });
+for (let id = 0; id < 9; id++) client.record({ id, name: id === 3 ? "" : "x", trace_id: "1" });
+await client.flush();
+console.log(client.dropped);
+"""
+    assert run(server, ["node", "--input-type=module", "-e"], script) == "1\n"
+    assert sorted(event["id"] for event in events(server)) == [0, 1, 2, 4, 5, 6, 7, 8]
+
+
+def test_javascript_keeps_what_is_queued_and_bounds_it_while_the_server_is_away(
+    server: Server,
+) -> None:
+    script = """
+import { Client } from "./bytelog.mjs";
+
+const client = new Client({ url: "http://127.0.0.1:9", retries: 0, background: true });
+const data = { text: "x".repeat(2 ** 20) };
+for (let id = 0; id < 20; id++) client.record({ id, name: "click", trace_id: "1", data });
+const error = await client.flush().catch((error) => error);
+console.log(error.name, error.status, client.dropped);
+"""
+    output = run(server, ["node", "--input-type=module", "-e"], script)
+    assert output == "BytelogError undefined 5\n"
+
+
+@pytest.fixture
+def long_history(server: Server) -> Server:
+    make_history(server.folder / "data", days=50)
+    return server
+
+
+def test_a_long_listing_is_not_held_in_memory(long_history: Server) -> None:
+    tracemalloc.start()
+    count = sum(1 for _ in Client(long_history.url, long_history.key).events())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 50_000
+    assert peak < 8 * 2**20
+    script = """
+import { Client } from "./bytelog.mjs";
+
+let count = 0;
+for await (const event of new Client().events()) count++;
+console.log(count);
+"""
+    node = ["node", "--max-old-space-size=12", "--input-type=module", "-e"]
+    assert run(long_history, node, script) == "50000\n"
+
+
+@pytest.mark.parametrize(("name", "media_type"), MEDIA_TYPES.items())
+def test_a_client_is_fetched_without_a_key_and_only_when_it_changed(
+    app: Flask, name: str, media_type: str
+) -> None:
+    browser = app.test_client()
+    answer = browser.get(f"/clients/{name}")
+    assert answer.data == (FOLDER / name).read_bytes()
+    assert answer.mimetype == media_type
+    again = browser.get(f"/clients/{name}", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+
+
+def test_nothing_else_is_fetched(app: Flask) -> None:
+    for name in ("__init__.py", "..%2Fconfig.py", "bytelog.php"):
+        assert app.test_client().get(f"/clients/{name}").status_code == 404

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from support.api import close
+from support.faulty_proxy import Proxy, proxy
+from support.server import Server
+
+from bytelog import create_app
+from bytelog.auth import keys
+from bytelog.clients import downloads as clients
+
+FOLDER = Path(__file__).parents[1] / "support" / "clients"
+CASES: dict[str, Any] = json.loads((FOLDER / "cases.json").read_text())
+RUNTIMES = {
+    "python": [sys.executable, str(FOLDER / "run.py")],
+    "javascript": ["node", str(FOLDER / "run.mjs")],
+    "ruby": ["ruby", str(FOLDER / "run.rb")],
+    "shell": ["sh", str(FOLDER / "run.sh")],
+}
+
+
+class World(NamedTuple):
+    """A server that all cases share, what it offers for download, and a project for each case."""
+
+    server: Server
+    clients: Path
+    new_key: Callable[[], str]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("clients")
+    server = Server(folder, BYTELOG_API_KEY=Server.key)
+    server.arguments = ("--port", server.url.rpartition(":")[2])
+    downloads = folder / "downloads"
+    downloads.mkdir()
+    for name in clients.MEDIA_TYPES:
+        (downloads / name).write_bytes(server.request(f"/clients/{name}").body)
+    app = create_app(instance_path=folder / "data")
+    projects = iter(range(1000))
+
+    def new_key() -> str:
+        with app.app_context():
+            return keys.create("alice", f"project{next(projects)}")
+
+    yield World(server, downloads, new_key)
+    close(app)
+    server.process.kill()
+    server.process.wait()
+
+
+def environment(world: World, url: str | None = None) -> dict[str, str]:
+    return os.environ | {
+        "BYTELOG_URL": url or world.server.url,
+        "BYTELOG_API_KEY": world.new_key(),
+        "CASES": str(FOLDER / "cases.json"),
+        "CLIENTS": str(world.clients),
+        "OUTPUT": str(world.clients / "output"),
+        "PYTHON": sys.executable,
+    }
+
+
+def outcomes(world: World, command: list[str], case: str, url: str | None) -> Iterator[Any]:
+    """Yield what comes of each step, and restart the server where a step wants it."""
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*command, case], env=environment(world, url), **pipes) as runner:
+        for step in CASES[case]["steps"]:
+            if step["call"] == "restart":
+                world.server.stop(signal.SIGKILL)
+                print(file=runner.stdin, flush=True)
+                world.server.start()
+            yield json.loads(runner.stdout.readline() if runner.stdout else "")
+        assert runner.wait(10) == 0
+
+
+def check(step: dict[str, Any], outcome: dict[str, Any]) -> None:
+    assert ("fails" in outcome) == ("fails" in step), outcome
+    if "fails" in step:
+        assert outcome["fails"] == step["fails"]
+        assert re.search(step.get("says", ""), outcome["says"])
+    if "ids" in step:
+        assert [event["id"] for event in outcome["gives"]] == step["ids"]
+    if "count" in step:
+        assert [event["id"] for event in outcome["gives"]] == list(range(step["count"]))
+    if "gives" in step:
+        assert [dated(event) for event in outcome["gives"]] == step["gives"]
+
+
+def dated(event: dict[str, Any]) -> dict[str, Any]:
+    age = datetime.now(UTC) - datetime.fromisoformat(event["date"])
+    return {**event, "date": "now"} if abs(age.total_seconds()) < 60 else event
+
+
+def check_requests(unruly: Proxy, answers: list[dict[str, Any]]) -> None:
+    for answer, (request, following) in zip(answers, pairwise(unruly.requests), strict=False):
+        if answer["status"] not in ("passed", 301) and answer.get("Retry-After") != "61":
+            assert following[:3] == request[:3] or following.method != request.method
+            assert following.moment - request.moment >= int(answer.get("Retry-After", 0))
+    keys = {request.key for request in unruly.requests if request.method == "POST"}
+    bodies = {request.body for request in unruly.requests if request.method == "POST"}
+    assert len(keys) == len(bodies)
+    assert all(len(body) < 1100 * 1024 for body in bodies)
+
+
+@pytest.mark.parametrize("language", RUNTIMES)
+@pytest.mark.parametrize("case", CASES)
+def test_a_client_does_what_the_table_says(world: World, case: str, language: str) -> None:
+    with ExitStack() as stack:
+        url, unruly, answers = None, None, CASES[case].get("answers")
+        if answers is not None:
+            unruly = stack.enter_context(proxy(world.server, answers))
+            url = unruly.url
+        found = outcomes(world, RUNTIMES[language], case, url)
+        for step, outcome in zip(CASES[case]["steps"], found, strict=True):
+            check(step, outcome)
+        if unruly:
+            check_requests(unruly, answers)

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import json
+import re
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from support.api import CLICK, EVENTS
+from support.listings import MANY, fill, start_listing
+from support.server import Server, connect, wait_for
+
+from bytelog import create_app
+from bytelog.config import CONNECTIONS, READER_THREADS, SHORT_REQUEST_THREADS
+
+# Settings are Python, and so can make the wait short.
+IMPATIENT = """from bytelog.server import channel
+channel.KEEP_ALIVE_SECONDS = channel.STALLED_SECONDS = 3
+"""
+BODY = json.dumps(CLICK).encode()
+AUTHORIZED = f"Host: x\r\nAuthorization: Bearer {Server.key}\r\n".encode()
+POST = b"POST /api/v1/events HTTP/1.1\r\nContent-Type: application/json\r\n" + AUTHORIZED
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+# What a client sends first, and then again and again; it never makes a request.
+HEADERS = pytest.param(POST + b"X: ", b"x", id="headers")
+SIZED_BODY = pytest.param(POST + b"Content-Length: 1000000\r\n\r\n", b"x", id="a body")
+CHUNKS = pytest.param(CHUNKED, b"1\r\nx\r\n", id="chunks")
+LARGE_CHUNKS = pytest.param(CHUNKED, b"2000\r\n" + b"x" * 0x2000 + b"\r\n", id="large chunks")
+CHUNK_SIZE = pytest.param(CHUNKED, b"0", id="a chunk's size")
+NOTHING = pytest.param(b"", b"", id="nothing")
+
+
+@pytest.fixture(autouse=True)
+def as_many_files_as_usual() -> Iterator[None]:
+    """Linux lets a process open 1,024 files unless it asks for more; servers inherit this."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextmanager
+def crowd(server: Server, number: int, first: bytes = b"") -> Iterator[list[socket.socket]]:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with ExitStack() as stack:
+        peers = [stack.enter_context(connect(server)) for _ in range(number)]
+        send(peers, first)
+        yield peers
+
+
+def send(peers: list[socket.socket], data: bytes) -> None:
+    for peer in peers:
+        with suppress(ConnectionError):
+            peer.sendall(data)
+
+
+@contextmanager
+def dripping(peers: list[socket.socket], data: bytes, seconds: float = 0.05) -> Iterator[None]:
+    leaving = threading.Event()
+
+    def drip() -> None:
+        while not leaving.wait(seconds):
+            send(peers, data)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(drip)
+        try:
+            yield
+        finally:
+            leaving.set()
+
+
+def check_that_newcomers_are_served(server: Server) -> None:
+    def visit(_: int) -> float:
+        began = time.monotonic()
+        assert server.request(EVENTS, BODY).status == 201
+        assert server.request(f"{EVENTS}/trace/unknown").status == 200
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(8) as pool:
+        assert max(pool.map(visit, range(100))) < 5
+
+
+@pytest.mark.parametrize(("first", "then"), [HEADERS, SIZED_BODY, CHUNKS, LARGE_CHUNKS, CHUNK_SIZE])
+def test_two_hundred_requests_that_never_end_stop_nobody(
+    server: Server, first: bytes, then: bytes
+) -> None:
+    with crowd(server, 200, first) as peers, dripping(peers, then):
+        check_that_newcomers_are_served(server)
+
+
+def test_a_thousand_idle_connections_stop_nobody_and_stay_open(server: Server) -> None:
+    with crowd(server, 1000) as peers:
+        check_that_newcomers_are_served(server)
+        for peer in peers:
+            peer.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+            assert received(peer, b'{"status": "ok"}').startswith(b"HTTP/1.1 200 OK\r\n")
+        check_that_newcomers_are_served(server)
+
+
+def received(peer: socket.socket, end: bytes) -> bytes:
+    answer = b""
+    while not answer.endswith(end):
+        answer += peer.recv(1000) or b"(closed)" + end
+    return answer
+
+
+@pytest.mark.parametrize(("first", "then"), [NOTHING, HEADERS, SIZED_BODY, CHUNKS])
+def test_more_connections_than_there_may_be_keep_nobody_out(
+    server: Server, first: bytes, then: bytes
+) -> None:
+    with crowd(server, CONNECTIONS + 100, first) as peers, dripping(peers, then, seconds=1):
+        check_that_newcomers_are_served(server)
+
+
+@pytest.fixture
+def configured(tmp_path: Path, serve: Callable[..., Server]) -> Callable[[str], Server]:
+    def start(settings: str) -> Server:
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / "config.py").write_text(settings)
+        return serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATA=str(tmp_path / "data"))
+
+    return start
+
+
+def test_more_connections_than_files_may_be_open_keep_nobody_out(
+    configured: Callable[[str], Server],
+) -> None:
+    server = configured("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))")
+    with crowd(server, 600):
+        check_that_newcomers_are_served(server)
+    assert len(server.log.read_text()) < 10_000
+
+
+@pytest.mark.parametrize(("first", "then"), [HEADERS, SIZED_BODY, CHUNKS])
+def test_a_request_that_never_ends_is_given_up(
+    configured: Callable[[str], Server], first: bytes, then: bytes
+) -> None:
+    server = configured(IMPATIENT)
+    with crowd(server, 10, first) as peers, dripping(peers, then):
+        for peer in peers:
+            with suppress(ConnectionResetError):
+                assert peer.recv(1000) == b""
+    assert server.request(EVENTS, BODY).status == 201
+
+
+def test_a_body_that_never_ends_is_cut_off(server: Server) -> None:
+    chunks = b"10000\r\n%s\r\n" % (b"x" * 0x10000) * 1000
+    with connect(server) as peer, pytest.raises(ConnectionError):
+        peer.sendall(CHUNKED + chunks)
+
+
+@pytest.mark.parametrize("start", [b"", b"0\r\nX-Trailer: "], ids=["a chunk's size", "a trailer"])
+def test_a_line_that_never_ends_is_refused_long_before_it_is_as_long_as_a_body(
+    server: Server, start: bytes
+) -> None:
+    with connect(server) as peer:
+        peer.sendall(CHUNKED + start + b"0" * 20_000)
+        assert peer.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
+def test_two_hundred_pipelined_posts_are_answered_and_stored_in_order(server: Server) -> None:
+    is_good = [number % 3 != 0 for number in range(200)]
+    bodies = [json.dumps({**CLICK, "id": n if it else "bad"}) for n, it in enumerate(is_good)]
+    posts = [b"%sContent-Length: %d\r\n\r\n%s" % (POST, len(it), it.encode()) for it in bodies]
+    read = b"GET %s HTTP/1.1\r\nConnection: close\r\n%s\r\n" % (EVENTS.encode(), AUTHORIZED)
+    answer = server.raw(b"".join(posts) + read)
+    statuses = re.findall(rb"HTTP/1.1 (\d+)", answer)
+    assert statuses == [b"201" if it else b"400" for it in is_good] + [b"200"]
+    events = json.loads(answer.rpartition(b"\r\n\r\n")[2])["events"]
+    assert [event["id"] for event in events] == [n for n, it in enumerate(is_good) if it]
+
+
+def test_pipelined_reads_whose_answers_nobody_takes_stop_nobody(server: Server) -> None:
+    large = json.dumps({**CLICK, "data": {"text": "x" * 900_000}}).encode()
+    assert [server.request(EVENTS, large).status for _ in range(2)] == [201, 201]
+    read = b"GET %s/trace/%s HTTP/1.1\r\n%s\r\n" % (EVENTS.encode(), b"03775690", AUTHORIZED)
+    with crowd(server, READER_THREADS + SHORT_REQUEST_THREADS + 2, read * 10):
+        check_that_newcomers_are_served(server)
+
+
+def test_readers_who_take_nothing_give_their_places_back(
+    tmp_path: Path, configured: Callable[[str], Server]
+) -> None:
+    fill(create_app(instance_path=tmp_path / "data"), MANY)
+    server = configured(IMPATIENT)
+    with ExitStack() as stack:
+        for _ in range(READER_THREADS):
+            stack.enter_context(start_listing(server))
+        assert server.request(EVENTS).status == 503
+        wait_for(lambda: server.request(EVENTS).status == 200)

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.api import CLICK, EVENTS
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+GUIDE = (ROOT / "docs" / "operations.md").read_text()
+UNIT = (DEPLOY / "bytelog.service").read_text()
+BUILD, *COMMANDS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
+
+AS_BYTELOG = "runuser -u bytelog -- env BYTELOG_DATA=/var/lib/bytelog bytelog"
+
+MACHINE = """
+mount -t tmpfs none place
+for folder in etc usr/local var; do
+  mkdir -p place/$folder/changes place/$folder/work
+  mount -t overlay none /$folder \
+    -o lowerdir=/$folder,upperdir=place/$folder/changes,workdir=place/$folder/work
+done
+python3 -c 'import fcntl, socket, struct
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 0x41))  # SIOCSIFFLAGS: up'
+mkdir -p /etc/letsencrypt/live/events.example
+cd /etc/letsencrypt/live/events.example
+openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=events.example \
+  -keyout privkey.pem -out fullchain.pem 2>/dev/null
+echo ready
+sleep 600 & wait
+"""
+"""A machine whose files are this one's, but what changes there changes nothing here."""
+
+SYSTEMCTL = """#!/bin/sh -e
+# Does to bytelog what systemd would.
+start() {{
+  install -d -o bytelog /var/cache/bytelog
+  set -a
+  . /etc/bytelog.env
+  chmod o+w {home}
+  {environment} setpriv --reuid=bytelog --regid=bytelog --clear-groups \
+    strace -D -f -qq -o {home}/calls {program} >> {home}/log 2>&1 &
+  echo $! > {home}/pid
+  until curl -fs -o {home}/health http://127.0.0.1:8000/healthz; do sleep 0.1; done
+}}
+stop() {{
+  kill "$(cat {home}/pid)"
+  while kill -0 "$(cat {home}/pid)" 2>/dev/null; do sleep 0.05; done
+}}
+case "$*" in
+  daemon-reload) ;;
+  "enable --now bytelog" | "start bytelog") start ;;
+  "stop bytelog") stop ;;
+  "restart bytelog") stop; start ;;
+esac
+"""
+
+
+class Machine:
+    """A server on which somebody follows the guide."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        (home / "place").mkdir()
+        apart = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        self.process = subprocess.Popen(
+            ["unshare", *apart, "sh", "-euc", MACHINE], cwd=home, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout
+        assert self.process.stdout.readline() == "ready\n"
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        self._init = int(children.read_text())
+
+    def run(self, script: str) -> str:
+        enter = ["nsenter", f"--target={self._init}", "--mount", "--net", "--pid"]
+        script = f"cd {self.home}\nexport HOME={self.home} PATH={self.home}/bin:$PATH\n{script}"
+        done = subprocess.run(
+            [*enter, "sh", "-euc", script],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, f"{script}\n{done.stdout}"
+        return done.stdout
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def machine(executable: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    home = tmp_path_factory.mktemp("machine")
+    shutil.copytree(DEPLOY, home / "deploy")
+    (home / "dist").mkdir()
+    shutil.copy(executable, home / "dist")
+    environment = " ".join(re.findall(r"^Environment=(.*)", UNIT, re.MULTILINE))
+    environment = environment.replace("%S", "/var/lib").replace("%C", "/var/cache")
+    (program,) = re.findall(r"^ExecStart=(.*)", UNIT, re.MULTILINE)
+    systemctl = SYSTEMCTL.format(home=home, environment=environment, program=program)
+    (home / "bin").mkdir()
+    (home / "bin" / "systemctl").write_text(systemctl)
+    (home / "bin" / "systemctl").chmod(0o755)
+    for folder in (home, *home.parents):
+        if folder.stat().st_mode & 0o077 == 0:  # pytest's own, through which others have to get
+            folder.chmod(0o755)
+    machine = Machine(home)
+    yield machine
+    machine.close()
+
+
+@pytest.fixture(scope="module")
+def shown(machine: Machine) -> str:
+    """What the guide's commands wrote when they were run as printed, one after the other."""
+    return "".join(machine.run(block) for block in COMMANDS)
+
+
+def test_the_guide_begins_with_the_command_that_builds_the_executable() -> None:
+    assert BUILD == "deploy/build.sh\n"
+
+
+def test_every_command_of_the_guide_works_as_printed(shown: str) -> None:
+    assert shown.count('{"status": "ok"}') == 2
+    assert re.search(r"^byl_\w+$", shown, re.MULTILINE)
+
+
+def test_the_data_is_the_services_alone_and_survives_all_that(machine: Machine, shown: str) -> None:
+    listed = machine.run("stat -c '%U %a %n' /var/lib/bytelog /var/lib/bytelog/*")
+    assert {line.split()[0] for line in listed.splitlines()} == {"bytelog"}
+    assert {line.split()[1] for line in listed.splitlines()} == {"700", "600"}
+    assert "alice" in machine.run(f"{AS_BYTELOG} keys list")
+
+
+def test_no_key_gets_into_the_journal(machine: Machine, shown: str) -> None:
+    log = (machine.home / "log").read_text()
+    assert "bytelog listens on" in log
+    assert "byl_" not in log
+
+
+def test_the_guide_names_the_metrics_that_there_are(shown: str) -> None:
+    there = set(re.findall(r"^# TYPE (bytelog_\w+)(?<!_created) ", shown, re.MULTILINE))
+    assert there == set(re.findall(r"^\| `(bytelog_\w+)`", GUIDE, re.MULTILINE))
+
+
+def allowed(name: str) -> set[str]:
+    """Return the system calls of one of systemd's groups."""
+    text = subprocess.check_output(["systemd-analyze", "syscall-filter", name], text=True)
+    members = set(re.findall(r"^ +(@?\w[\w-]*)$", text, re.MULTILINE))
+    groups = {member for member in members if member.startswith("@")}
+    return members.difference(groups).union(*map(allowed, groups))
+
+
+def test_the_unit_allows_what_bytelog_does(machine: Machine, shown: str) -> None:
+    key = machine.run(f"{AS_BYTELOG} keys create bob").strip()
+    machine.run(
+        f"curl -fsS http://127.0.0.1:8000{EVENTS} -H 'Authorization: Bearer {key}'"
+        f" -H 'Content-Type: application/json' -d '{json.dumps(CLICK)}'"
+    )
+    machine.run("systemctl stop bytelog")
+    calls = (machine.home / "calls").read_text()
+    permitted, forbidden = re.findall(r"^SystemCallFilter=~?(.*)$", UNIT, re.MULTILINE)
+    filtered = allowed(permitted).difference(*map(allowed, forbidden.split()))
+    used = set(re.findall(r"^\d+ +(\w+)\(", calls, re.MULTILINE))
+    assert "fdatasync" in used
+    assert used - filtered - allowed("@default") == set()
+    assert set(re.findall(r"\bsocket\((\w+)", calls)) == {"AF_INET"}
+    assert "PROT_WRITE|PROT_EXEC" not in calls
+
+
+def test_the_units_score_is_the_one_that_the_guide_tells() -> None:
+    told = re.findall(r"exposure at ([\d.]+)\s+of 10", GUIDE)
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
+    text = subprocess.check_output([*command, DEPLOY / "bytelog.service"], text=True)
+    assert re.findall(r"exposure level for bytelog.service: ([\d.]+)", text) == told
+
+
+def test_systemd_understands_the_unit(machine: Machine, shown: str) -> None:
+    unit = "/etc/systemd/system/bytelog.service"
+    assert machine.run(f"systemd-analyze verify --recursive-errors=no {unit}") == ""
+
+
+def test_what_the_dockerfile_copies_is_there() -> None:
+    copied = re.findall(r"^COPY (?!--)(.*) /", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    for name in " ".join(copied).split():
+        assert (ROOT / name).exists()
+
+
+def test_every_link_of_the_guide_leads_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)", GUIDE):
+        assert (ROOT / "docs" / target).exists(), target

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+from support.api import CLICK, EVENTS
+from support.history import make_history
+from support.reverse_proxy import Proxy
+from support.server import Server
+
+from bytelog.config import MAX_WAIT_SECONDS, NUMBERS
+
+BODY = json.dumps(CLICK).encode()
+DAYS = 30
+"""Days of a thousand events: more than fits into the buffers on the way."""
+
+
+@pytest.fixture(params=["nginx", "caddy"])
+def start(
+    request: pytest.FixtureRequest, tmp_path: Path, serve: Callable[..., Server]
+) -> Iterator[Callable[..., tuple[Server, Proxy]]]:
+    proxies: list[Proxy] = []
+
+    def begin(prefix: str = "", days: int = 0) -> tuple[Server, Proxy]:
+        arguments = ("--prefix", prefix) if prefix else ()
+        server = serve(*arguments, BYTELOG_API_KEY=Server.key)
+        if days:
+            make_history(server.folder / "data", days)
+        folder = tmp_path / "proxy"
+        folder.mkdir()
+        proxies.append(Proxy(request.param, folder, server, prefix))
+        return server, proxies[-1]
+
+    yield begin
+    for proxy in proxies:
+        proxy.process.send_signal(signal.SIGTERM)
+        proxy.process.wait(20)
+
+
+Start = Callable[..., tuple[Server, Proxy]]
+
+
+@pytest.mark.parametrize("prefix", ["", "/bytelog"])
+def test_the_api_works_at_the_root_and_under_a_prefix(start: Start, prefix: str) -> None:
+    _, proxy = start(prefix)
+    assert proxy.post(BODY)[0] == 201
+    assert proxy.post(BODY)[0] == 201
+    _, answer, body = proxy.get(f"{EVENTS}?limit=1")
+    assert json.loads(body)["events"] == [CLICK]
+    (link,) = re.findall("<(.*?)>", answer.headers["Link"])
+    following = urljoin(f"{prefix}{EVENTS}?limit=1", link).removeprefix(prefix)
+    assert json.loads(proxy.get(following)[2])["events"] == [CLICK]
+    status, answer, body = proxy.get(EVENTS, Authorization="Bearer wrong")
+    assert (status, body) == (401, b'{"error": "unauthorized"}')
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
+    assert proxy.get("/nothing")[2] == b'{"error": "not found"}'
+    described = json.loads(proxy.get("/openapi.json")[2])
+    assert described["servers"] == [{"url": prefix or "/"}]
+
+
+@pytest.mark.parametrize("prefix", ["", "/bytelog"])
+def test_every_trace_id_gets_through(start: Start, prefix: str) -> None:
+    _, proxy = start(prefix)
+    ids = ["a/b", "a//b", "%2F", "a b+c", "ü?#%", "a/../b"]
+    for trace_id in ids:
+        assert proxy.post(json.dumps({**CLICK, "trace_id": trace_id}).encode())[0] == 201
+    for trace_id in ids:
+        path = "".join(f"%{byte:02X}" for byte in trace_id.encode())
+        found = json.loads(proxy.get(f"{EVENTS}/trace/{path}")[2])["events"]
+        assert [event["trace_id"] for event in found] == [trace_id]
+
+
+def test_a_long_listing_comes_as_it_is_packed_or_not(start: Start) -> None:
+    server, proxy = start(days=DAYS)
+    direct = server.request(EVENTS).body
+    assert proxy.get(EVENTS)[2] == direct
+    _, answer, packed = proxy.get(EVENTS, Accept_Encoding="gzip")
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed) == direct
+
+
+@pytest.mark.parametrize("start", ["nginx"], indirect=True)
+def test_a_long_listing_that_breaks_off_does_not_look_whole(start: Start) -> None:
+    server, proxy = start(days=4 * DAYS)
+    with proxy.open("GET", EVENTS) as answer:
+        assert answer.read(1000).startswith(b'{"count":')
+        server.stop(signal.SIGKILL)
+        with pytest.raises((http.client.HTTPException, OSError)):
+            answer.read()
+
+
+def test_who_waits_hears_of_an_event_at_once(start: Start) -> None:
+    _, proxy = start()
+    heard: list[bytes] = []
+    path = f"{EVENTS}?wait={MAX_WAIT_SECONDS}"
+    listener = threading.Thread(target=lambda: heard.append(proxy.get(path)[2]))
+    began = time.monotonic()
+    listener.start()
+    time.sleep(0.5)
+    assert proxy.post(BODY)[0] == 201
+    listener.join()
+    assert json.loads(heard[0])["count"] == 1
+    assert time.monotonic() - began < MAX_WAIT_SECONDS / 2
+
+
+def test_the_largest_batch_gets_through_and_a_larger_one_is_refused_by_bytelog(
+    start: Start,
+) -> None:
+    _, proxy = start()
+    most = NUMBERS["BYTELOG_BATCH_BYTES"]
+    assert most
+    event = json.dumps({**CLICK, "data": {"text": "x" * 500_000}})
+    batch = f"[{', '.join([event] * (most // (len(event) + 2) - 1))}]".encode()
+    assert proxy.post(batch)[0] == 201
+    status, _, body = proxy.post(batch.ljust(most + 1))
+    assert (status, json.loads(body)) == (413, {"error": "request entity too large"})

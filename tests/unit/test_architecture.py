@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "bytelog"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# Packages and modules of the top folder, from the bottom to the top. Each imports only from lines
+# above its own.
+LAYERS = [
+    {"config", "timestamps"},
+    {"storage"},
+    {"migrations", "queries", "auth"},
+    {"events"},
+    {"maintenance", "api"},
+    {"server"},
+    {"cli", "clients"},
+    {"web", "direct"},
+    {"__init__"},
+    {"__main__", "testing"},
+]
+LEVEL = {unit: level for level, layer in enumerate(LAYERS) for unit in layer}
+
+
+def module_name(path: Path) -> str:
+    names = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+NAMES = {module_name(path): path for path in MODULES}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the modules of bytelog that a module imports anywhere, also within functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in NAMES)
+        elif isinstance(node, ast.ImportFrom) and (source := _source(path, node)) in NAMES:
+            modules = {f"{source}.{alias.name}" for alias in node.names}
+            yield from {name if name in NAMES else source for name in modules}
+
+
+def _source(path: Path, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    folder = path.parents[node.level - 1].relative_to(ROOT).parts
+    return ".".join([*folder, *([node.module] if node.module else [])])
+
+
+def unit(name: str) -> str:
+    """Return the package of a module, or its own name if it lies in the top folder."""
+    return [*name.split("."), "__init__"][1]
+
+
+def test_every_module_belongs_to_a_layer() -> None:
+    assert {unit(name) for name in NAMES} == LEVEL.keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_imports_between_packages_go_one_way(name: str) -> None:
+    others = {other for other in imported(NAMES[name]) if unit(other) != unit(name)}
+    upwards = {other for other in others if LEVEL[unit(other)] >= LEVEL[unit(name)]}
+    assert upwards == set()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.glob("*/__init__.py")), ids=lambda path: path.parent.name
+)
+def test_a_package_says_in_five_lines_what_it_holds_and_imports(path: Path) -> None:
+    (statement,) = ast.parse(path.read_text()).body
+    assert isinstance(statement, ast.Expr)
+    assert len(path.read_text().splitlines()) <= 5
+    assert "mport" in path.read_text()
+
+
+def test_imports_within_packages_go_one_way() -> None:
+    TopologicalSorter({name: set(imported(path)) for name, path in NAMES.items()}).prepare()
+
+
+@pytest.mark.parametrize(
+    ("module", "stranger"),
+    [
+        ("events/schemas", "flask"),
+        ("events/schemas", "sqlalchemy"),
+        ("events/store", "flask"),
+        ("events/i_json", "marshmallow"),
+    ],
+)
+def test_a_layer_does_not_know_what_is_not_its_business(module: str, stranger: str) -> None:
+    assert f"import {stranger}" not in (PACKAGE / f"{module}.py").read_text()
+    assert f"from {stranger}" not in (PACKAGE / f"{module}.py").read_text()
+
+
+def test_only_the_database_module_knows_flask_sqlalchemy() -> None:
+    knowing = [
+        path.name for path in PACKAGE.rglob("*.py") if "flask_sqlalchemy" in path.read_text()
+    ]
+    assert knowing == ["database.py"]
+
+
+def test_no_test_module_imports_from_another() -> None:
+    tests = {path.stem: path for path in (ROOT / "tests").rglob("*.py") if "test_" in path.stem}
+    importing = [
+        (name, source)
+        for name, path in tests.items()
+        for source in imported_names(path)
+        if source.split(".")[-1] in tests or source == "conftest"
+    ]
+    assert importing == []
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (node.module or "", *(alias.name for alias in node.names))
+
+
+def test_the_wheel_holds_the_package_whole_and_nothing_else(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    source = {
+        str(path.relative_to(ROOT))
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert inside == source
+    assert any("licenses/LICENSE" in name for name in zipfile.ZipFile(wheel).namelist())

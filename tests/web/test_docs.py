@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from flask import Flask
+from support import api
+from support.docs_page import EVENTS, RUNTIMES, Sample, plain, samples
+from support.server import Server, wait_for
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import Client
+
+from bytelog import config, create_app
+from bytelog.api.openapi import document
+from bytelog.api.response_headers import PAGE_POLICY
+from bytelog.auth import keys
+from bytelog.cli.commands import COMMANDS
+from bytelog.web.docs import LANGUAGES
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+PROGRAMS = Path(sys.executable).parent
+EMPTY = {"quick-start", "background", "record", "batches", "retries"}
+"""The sections whose samples begin with no event."""
+
+STORED = {"quick-start": EVENTS[:1], "record": EVENTS[1:2], "batches": EVENTS}
+"""What is there after the samples of a section."""
+
+
+class Reader:
+    """Somebody who reads a server's page; each sample gets a new project and a new folder."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.page = server.request("/docs").body.decode()
+        names = set(re.findall(r"/clients/([\w.]+)", self.page))
+        self._clients = {name: server.request(f"/clients/{name}").body for name in names}
+        self._service = create_app({}, server.folder / "data")
+
+    def run(self, sample: Sample) -> tuple[str, list[object]]:
+        """Return what a sample prints, and the events that are there after it."""
+        name = f"{sample.section}-{sample.kind}"
+        folder = self.server.folder / name
+        folder.mkdir()
+        for client, content in self._clients.items():
+            (folder / client).write_bytes(content)
+        with self._service.app_context():
+            key = keys.create(name, name)
+        authorization = f"Bearer {key}"
+        if sample.section not in EMPTY:
+            body = json.dumps(EVENTS).encode()
+            self.server.request(api.EVENTS, body, Authorization=authorization)
+        printed = sample.run(folder, key)
+        answer = self.server.request(api.EVENTS, Authorization=authorization)
+        return printed, json.loads(answer.body)["events"]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    server = Server(tmp_path_factory.mktemp("docs"), BYTELOG_API_KEY=Server.key)
+    yield Reader(server)
+    server.process.kill()
+    server.process.wait()
+
+
+@pytest.fixture
+def page(app: Flask) -> str:
+    return app.test_client().get("/docs").text
+
+
+@pytest.mark.parametrize("kind", RUNTIMES)
+def test_every_sample_gets_the_documented_result(
+    reader: Reader, kind: str, subtests: pytest.Subtests
+) -> None:
+    found = [sample for sample in samples(reader.page) if sample.kind == kind]
+    assert len(found) >= 5
+    for sample in found:
+        with subtests.test(sample.section):
+            printed, stored = reader.run(sample)
+            assert sample.documents(printed), printed
+            assert stored == STORED.get(sample.section, stored)
+
+
+def test_every_sample_is_run_by_a_test(page: str) -> None:
+    captions = {"config.py, in the data folder", "app.py", "litestream.yml", "Answer"}
+    for sample in samples(page):
+        assert sample.kind in {*RUNTIMES, "commands"} or sample.caption in captions
+
+
+def test_every_language_has_the_same_samples(page: str) -> None:
+    sections = {kind: [it.section for it in samples(page) if it.kind == kind] for kind in LANGUAGES}
+    assert sections["python"] == sections["javascript"]
+    assert sections["ruby"] == [it for it in sections["python"] if it != "background"]
+    assert sections["shell"] == sections["ruby"]
+
+
+def commands(page: str, section: str) -> str:
+    (text,) = [it.text for it in samples(page) if (it.section, it.kind) == (section, "commands")]
+    return text
+
+
+def environment(folder: Path) -> dict[str, str]:
+    path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "BYTELOG_DATA": str(folder / "data")}
+
+
+def run(command: str, folder: Path, text: str = "") -> None:
+    done = subprocess.run(
+        ["sh", "-ec", command],
+        cwd=folder,
+        env=environment(folder),
+        input=text,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def running(command: str, folder: Path) -> Iterator[Path]:
+    """Run a command until it is no longer needed; gives the file that it writes to."""
+    log = folder / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            ["sh", "-c", f"exec env {command}"],
+            cwd=folder,
+            env=environment(folder),
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield log
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_the_commands_work_as_shown(page: str, tmp_path: Path) -> None:
+    run(commands(page, "keys"), tmp_path)
+    run("bytelog import --project shop", tmp_path, json.dumps(EVENTS[0]))
+    for section in ("export", "backup", "prune"):
+        run(commands(page, section), tmp_path)
+    assert (tmp_path / "august.csv").exists()
+    assert json.loads((tmp_path / "clicks.ndjson").read_text()) == EVENTS[0]
+    assert (tmp_path / "bytelog-copy.db").exists()
+
+
+@pytest.mark.parametrize("section", ["serve", "settings"])
+def test_a_server_starts_as_shown(page: str, tmp_path: Path, section: str) -> None:
+    command = commands(page, section).replace("/var/lib/bytelog", str(tmp_path / "data"))
+    command = command.replace("--port 8000", "").replace("bytelog serve", "bytelog serve --port 0")
+    with running(command, tmp_path) as log:
+        wait_for(lambda: "listens on http" in log.read_text())
+
+
+def file(page: str, caption: str) -> str:
+    (text,) = [sample.text for sample in samples(page) if sample.caption == caption]
+    return text
+
+
+def test_the_file_of_settings_is_one(page: str, tmp_path: Path) -> None:
+    (tmp_path / "config.py").write_text(file(page, "config.py, in the data folder"))
+    app = create_app(instance_path=tmp_path)
+    assert app.config["BYTELOG_KEEP_DAYS"] == 90
+    assert app.config["BYTELOG_RATE_LIMIT"] == "100 per minute"
+
+
+def test_the_embedding_sample_serves_the_api(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "sample"}
+    exec(file(page, "app.py"), names)
+    for application in (names["app"], names["service"]):
+        assert application.test_client().get(api.EVENTS).status_code == 401
+
+
+def test_litestream_brings_back_what_it_has_replicated_as_shown(page: str, tmp_path: Path) -> None:
+    database, replica = tmp_path / "data" / "bytelog.db", tmp_path / "replica"
+
+    def here(text: str) -> str:
+        text = text.replace("/var/lib/bytelog", str(database.parent))
+        return text.replace("/backups/bytelog", str(replica))
+
+    run("bytelog import", tmp_path, json.dumps(EVENTS[0]))
+    (tmp_path / "litestream.yml").write_text(here(file(page, "litestream.yml")))
+    replicate, restore = here(commands(page, "litestream")).splitlines()
+    with running(replicate, tmp_path):
+        wait_for(lambda: any(replica.rglob("*.ltx")))
+    shutil.rmtree(database.parent)
+    run(f"{restore}; bytelog export there.ndjson", tmp_path)
+    assert json.loads((tmp_path / "there.ndjson").read_text()) == EVENTS[0]
+
+
+def test_every_setting_is_on_the_page(page: str) -> None:
+    for name, meaning in config.SETTINGS.items():
+        assert f"{name}{meaning.replace('`', '')}" in plain(page)
+
+
+def test_every_command_and_option_is_on_the_page(page: str) -> None:
+    text = plain(page)
+    for command in COMMANDS:
+        parts = command.commands.values() if isinstance(command, click.Group) else [command]
+        for part in parts:
+            prefix = f"{command.name} " if part is not command else ""
+            assert f"bytelog {prefix}{part.name} [OPTIONS]" in text
+            for option in part.params:
+                assert option.opts[0] in text or isinstance(option, click.Argument)
+
+
+def tables(page: str) -> list[list[str]]:
+    """Return what the rows of each table are about."""
+    found = re.findall(r"<table>.*?</table>", page, re.DOTALL)
+    return [re.findall(r'<th scope="row"><code>([^<]+)</code>', table) for table in found]
+
+
+def test_every_endpoint_and_parameter_is_on_the_page(app: Flask, page: str) -> None:
+    for path, methods in document(app)["paths"].items():
+        for method, operation in methods.items():
+            assert f"{method.upper()} {path}" in plain(page)
+            asked = [(it["in"], it["name"]) for it in operation.get("parameters", ())]
+            for place in {place for place, _ in asked}:
+                names = {name for its, name in asked if its == place} - {"members"}
+                assert any(names <= set(table) for table in tables(page)), names
+
+
+def test_every_field_and_error_is_on_the_page(app: Flask, page: str) -> None:
+    components = document(app)["components"]
+    for schema in components["schemas"].values():
+        assert list(schema["properties"]) in tables(page)
+        for details in schema["properties"].values():
+            assert details.get("description", "").replace("`", "") in plain(page)
+    for response in components["responses"].values():
+        assert response["description"].replace("`", "") in plain(page)
+
+
+def test_a_new_field_shows_up(page: str, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bytelog.events import schemas
+
+    colour = schemas.Text(metadata={"description": "Its colour."})
+    monkeypatch.setitem(schemas.EventSchema._declared_fields, "colour", colour)  # noqa: SLF001
+    app.extensions.pop("bytelog.docs")
+    assert "Its colour." not in page
+    assert "Its colour." in app.test_client().get("/docs").text
+
+
+def test_every_promise_is_on_the_page(page: str) -> None:
+    promises = re.findall(r"^\| (.+?) \| `tests/", README, re.MULTILINE)
+    assert len(promises) > 20
+    for promise in promises:
+        assert promise.replace("`", "") in plain(page)
+
+
+def test_every_link_within_the_page_leads_somewhere(page: str) -> None:
+    anchors = re.findall(r' id="([^"]+)"', page)
+    assert len(anchors) == len(set(anchors))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(anchors)
+
+
+def test_the_page_needs_no_key_and_may_load_only_what_is_the_servers(app: Flask) -> None:
+    answer = app.test_client().get("/docs")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Security-Policy"] == PAGE_POLICY
+    assert "unsafe" not in PAGE_POLICY
+    assert not re.search(r"<script>|<style| style=| on\w+=", answer.text)
+
+
+def test_the_page_and_its_samples_work_under_a_prefix(app: Flask) -> None:
+    client = Client(DispatcherMiddleware(app, {"/bytelog": app}))
+    page = client.get("/bytelog/docs", base_url="https://events.example").text
+    assert '"https://events.example/bytelog/api/v1/events' in plain(page)
+    loaded = re.findall(r'(?:src|rel="stylesheet" href)="([^"]+)"', page)
+    assert len(loaded) == 3
+    for address in loaded:
+        with client.get(address) as answer:
+            assert answer.status_code == 200
+
+
+def test_what_a_host_is_called_cannot_become_part_of_the_page(app: Flask) -> None:
+    answer = app.test_client().get("/docs", headers={"Host": '"><script>alert(1)</script>'})
+    assert "<script>alert" not in answer.text
+
+
+def test_the_service_starts_without_what_colours_the_samples(tmp_path: Path) -> None:
+    script = "import bytelog, sys; bytelog.create_app(); sys.exit('pygments' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Page, expect
+from support.browser import barriers
+from support.commands import Bytelog
+from support.docs_page import Sample
+from support.server import Server
+
+LANGUAGES = ["Shell", "Ruby", "Python", "JavaScript"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("docs"), BYTELOG_API_KEY=Server.key)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def docs(page: Page) -> Page:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto("/docs")
+    return page
+
+
+def captions(page: Page) -> set[str]:
+    """Return what stands over the samples of languages that are to be seen."""
+    shown = page.locator("figure.tabbed:not(.answer):visible figcaption")
+    return {text.split(",")[0].replace("Copy", "") for text in shown.all_text_contents()}
+
+
+def copied(page: Page) -> str:
+    page.context.grant_permissions(["clipboard-read"])
+    text: str = page.evaluate("navigator.clipboard.readText()")
+    return text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_reader_copies_the_first_sample_runs_it_and_gets_what_is_documented(
+    docs: Page, server: Server, tmp_path: Path, language: str
+) -> None:
+    docs.get_by_text(language, exact=True).first.click()
+    docs.get_by_role("button", name="Copy").first.click()
+    shown = docs.locator("figure.answer:visible code").first.inner_text()
+    sample = Sample("quick-start", language.lower(), "", copied(docs), shown)
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    command = Bytelog(server.folder / "data")
+    key = command.run("keys", "create", "reader", "--project", language).decode().strip()
+    assert sample.documents(sample.run(folder, key))
+    assert len(list(folder.glob("bytelog.*"))) == 1
+
+
+def test_a_tab_switches_every_sample_and_is_remembered(docs: Page) -> None:
+    assert captions(docs) == {"Shell"}
+    docs.get_by_text("Ruby", exact=True).first.click()
+    assert captions(docs) == {"Ruby"}
+    docs.reload()
+    assert captions(docs) == {"Ruby"}
+    docs.get_by_role("radio", name="Ruby").press("ArrowRight")
+    assert captions(docs) == {"Python"}
+
+
+@pytest.mark.parametrize("width", [820, 1440])
+def test_what_is_being_read_stays_where_it_is_when_the_language_changes(
+    page: Page, width: int
+) -> None:
+    def top() -> float:
+        offset: float = page.locator("#batches").evaluate("it => it.getBoundingClientRect().top")
+        return offset
+
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/docs#batches")
+    expect(page.locator("nav a[aria-current]")).to_have_text("Batches")
+    before = top()
+    page.get_by_text("JavaScript", exact=True).first.click()
+    page.wait_for_function("() => new Promise(requestAnimationFrame)")
+    assert top() == pytest.approx(before, abs=1)
+
+
+def test_copying_says_so_and_copies_the_text_alone(docs: Page) -> None:
+    button = docs.locator("#batches >> xpath=ancestor::section >> button:visible").first
+    button.click()
+    expect(button).to_have_text("Copied")
+    lines = copied(docs).splitlines()
+    assert lines[0] == "cat > events.ndjson <<'END'"
+    assert lines[-1] == '  -H "Content-Encoding: gzip" --data-binary @-'
+
+
+def test_searching_leaves_what_was_looked_for(docs: Page) -> None:
+    docs.keyboard.press("/")
+    docs.keyboard.type("litestream restore")
+    expect(docs.locator("main section:visible")).to_have_count(1)
+    expect(docs.get_by_role("heading", name="Continuous replication")).to_be_visible()
+    expect(docs.get_by_role("status")).to_contain_text("1 of ")
+    expect(docs.locator("nav li:visible")).to_have_text(["Continuous replication"])
+    docs.get_by_label("Search this page").fill("")
+    expect(docs.get_by_role("heading", name="Quick start")).to_be_visible()
+
+
+def test_a_link_to_what_the_search_has_hidden_shows_it(docs: Page) -> None:
+    docs.get_by_label("Search this page").fill("quick start")
+    docs.evaluate("location.hash = 'litestream'")
+    expect(docs.get_by_role("heading", name="Continuous replication")).to_be_in_viewport()
+
+
+def test_the_contents_show_the_place_and_lead_to_it(docs: Page) -> None:
+    here = docs.locator("nav a[aria-current]")
+    expect(here).to_have_text("Start")
+    docs.get_by_role("navigation").get_by_role("link", name="Settings").click()
+    assert docs.url.endswith("/docs#settings")
+    expect(docs.locator("#settings")).to_be_in_viewport()
+    expect(here).to_have_text("Settings")
+    docs.locator("#trace").evaluate("it => it.scrollIntoView()")
+    expect(here).to_have_text("Follow a trace id")
+
+
+def test_a_deep_link_opens_at_its_place(page: Page) -> None:
+    page.goto("/docs#prune")
+    expect(page.locator("#prune")).to_be_in_viewport()
+
+
+def test_the_colours_are_the_systems_until_others_are_chosen(docs: Page) -> None:
+    def ground() -> str:
+        colour: str = docs.evaluate("getComputedStyle(document.body).backgroundColor")
+        return colour
+
+    docs.emulate_media(color_scheme="light")
+    light = ground()
+    docs.emulate_media(color_scheme="dark")
+    assert ground() != light
+    docs.get_by_label("Colours").select_option("light")
+    assert ground() == light
+    docs.reload()
+    assert ground() == light
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(390, "light"), (820, "dark"), (1440, "light"), (1440, "dark")]
+)
+def test_the_page_is_as_wide_as_the_window_and_keeps_nobody_out(
+    docs: Page, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    docs.set_viewport_size({"width": width, "height": 900})
+    docs.emulate_media(color_scheme=scheme)
+    assert docs.evaluate("document.documentElement.scrollWidth") == width
+    assert barriers(docs) == []
+
+
+def test_on_a_phone_the_contents_open_and_close(docs: Page) -> None:
+    docs.set_viewport_size({"width": 390, "height": 844})
+    contents = docs.get_by_role("navigation")
+    expect(contents).to_be_hidden()
+    docs.get_by_text("Contents").click()
+    contents.get_by_role("link", name="Errors", exact=True).click()
+    expect(contents).to_be_hidden()
+    expect(docs.locator("#errors")).to_be_in_viewport()
+
+
+def test_tabs_and_colours_work_without_javascript(page: Page, server: Server) -> None:
+    assert page.context.browser
+    context = page.context.browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(f"{server.url}/docs")
+    plain.get_by_text("Python", exact=True).first.click()
+    assert captions(plain) == {"Python"}
+    expect(plain.get_by_role("searchbox")).to_be_hidden()
+    context.close()
+
+
+def test_it_prints_dark_on_light(docs: Page) -> None:
+    docs.emulate_media(media="print", color_scheme="dark")
+    expect(docs.get_by_role("navigation")).to_be_hidden()
+    code = docs.locator(".sample pre:visible span").first
+    assert code.evaluate("it => getComputedStyle(it).color") == "rgb(0, 0, 0)"

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from support.api import CLICK, EVENTS
+from support.commands import Bytelog
+from support.explorer_page import fill, now, open_event, post, rows, sign_in
+from support.server import Server, wait_for
+
+LIVE_MILLISECONDS = 2000
+
+
+def test_a_wrong_key_says_so_and_a_right_one_opens(
+    page: Page, server: Server, complaints: list[str]
+) -> None:
+    post(server, CLICK)
+    page.goto("/")
+    page.get_by_label("API key").fill("byl_wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("This key is unknown, expired or revoked.")
+    assert "401" in complaints.pop()
+    page.get_by_label("API key").fill(server.key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#events")).to_be_visible()
+
+
+def test_a_key_that_cannot_read_is_told_so(
+    page: Page, server: Server, complaints: list[str]
+) -> None:
+    key = Bytelog(server.folder / "data").run("keys", "create", "w", "--scope", "write")
+    page.goto("/")
+    page.get_by_label("API key").fill(key.decode())
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("This key cannot read events.")
+    assert "403" in complaints.pop()
+
+
+def test_the_key_stays_in_the_tab_and_signing_out_forgets_it(
+    shop: Page, shop_server: Server
+) -> None:
+    assert shop_server.key not in shop.url
+    assert shop_server.key not in shop.evaluate("JSON.stringify(localStorage) + document.cookie")
+    shop.reload()
+    expect(rows(shop).first).to_be_visible()
+    shop.get_by_role("button", name="Sign out").click()
+    expect(shop.get_by_label("API key")).to_be_focused()
+    assert shop.evaluate("sessionStorage.length") == 0
+    shop.reload()
+    expect(shop.get_by_label("API key")).to_be_visible()
+
+
+def test_a_key_that_ends_while_the_page_is_open_leads_back_to_the_same_view(
+    page: Page, server: Server, complaints: list[str]
+) -> None:
+    fill(server)
+    bytelog = Bytelog(server.folder / "data")
+    key = bytelog.run("keys", "create", "carol").decode().strip()
+    sign_in(page, key=key)
+    page.locator("#names button", has_text="checkout").click()
+    bytelog.run("keys", "revoke", "carol")
+    wait_for(lambda: server.request(EVENTS, Authorization=f"Bearer {key}").status == 401)
+    page.get_by_label("Window of time").select_option("7d")
+    expect(page.get_by_role("alert")).to_have_text("This key is unknown, expired or revoked.")
+    assert "401" in complaints[0]
+    complaints.clear()
+    page.get_by_label("API key").fill(server.key)
+    page.keyboard.press("Enter")
+    expect(page.locator("#chips")).to_contain_text("name=checkout")
+
+
+SENDERS = ["curl", "Shell", "JavaScript", "Python", "Ruby"]
+
+
+def test_an_empty_server_tells_how_to_send_the_first_event_and_notices_it(
+    page: Page, server: Server, tmp_path: Path
+) -> None:
+    sign_in(page)
+    expect(page.get_by_role("heading", name="No events yet")).to_be_visible()
+    names = page.locator("#welcome h3").all_inner_texts()
+    assert [it.split()[0] for it in names] == SENDERS
+    for sample in page.locator("#welcome pre").all_inner_texts():
+        environment = os.environ | {"BYTELOG_API_KEY": server.key}
+        subprocess.run(
+            sample, shell=True, cwd=tmp_path, env=environment, check=True, capture_output=True
+        )
+        expect(rows(page).first).to_contain_text("sign_up", timeout=LIVE_MILLISECONDS)
+    assert json.loads(server.request(EVENTS).body)["count"] == len(SENDERS)
+
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(2)</script>",
+    "\u202egnihton\u202d שלום",
+    "constructor",
+    "__proto__",
+    "x" * 255,
+]
+
+
+def test_hostile_names_and_data_stay_text(page: Page, server: Server) -> None:
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    for number, text in enumerate(HOSTILE):
+        data = {text: text, "large": "y" * 200_000, "list": list(range(3000)), "deep": [[[text]]]}
+        post(server, {"id": number, "name": text, "trace_id": text, "data": data})
+    sign_in(page)
+    expect(rows(page)).to_have_count(len(HOSTILE))
+    for number, text in enumerate(reversed(HOSTILE)):
+        assert rows(page).nth(number).locator(".what bdi").text_content() == text
+        detail = open_event(page, number)
+        assert detail.locator("h2").text_content() == text
+        assert detail.locator(".json div").count() < 500
+        page.locator("#event").get_by_role("button", name="Show trace").click()
+        expect(page.locator(".step")).to_have_count(1)
+        page.keyboard.press("Escape")
+        page.locator("#names button").filter(has_text=text).first.click()
+        expect(page.locator("#count")).to_have_text("1 event")
+        page.get_by_role("button", name="Remove name").click()
+        expect(page.locator("#count")).to_have_text(f"{len(HOSTILE)} events")
+    page.get_by_role("link", name="Paths").click()
+    expect(page.locator("table").last.locator("tbody tr")).to_have_count(len(HOSTILE))
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_a_server_that_fails_is_told_and_asked_again(
+    page: Page, server: Server, complaints: list[str]
+) -> None:
+    post(server, {**CLICK, "date": now().isoformat()})
+    sign_in(page)
+    expect(rows(page).first).to_be_visible()
+    port = server.url.rpartition(":")[2]
+    server.stop()
+    page.get_by_label("Window of time").select_option("7d")
+    expect(page.get_by_text("The server does not answer.")).to_be_visible()
+    server.arguments = ("--port", port)
+    server.start()
+    page.get_by_role("button", name="Try again").click()
+    expect(rows(page).first).to_be_visible()
+    assert all("ERR_CONNECTION" in it for it in complaints)
+    complaints.clear()

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timedelta
+
+from playwright.sync_api import Browser, Page, expect
+from support.api import CLICK, EVENTS
+from support.explorer_page import fill, now, open_event, post, rows, sign_in
+from support.server import Server
+
+from bytelog import timestamps
+
+
+def test_the_list_has_the_newest_first_and_counts_all(page: Page, server: Server) -> None:
+    number = fill(server)
+    sign_in(page)
+    expect(page.locator("#count")).to_have_text(f"{number:,} events")
+    newest = json.loads(server.request(f"{EVENTS}?order=newest&limit=1").body)["events"][0]
+    expect(rows(page).first).to_contain_text(newest["name"])
+    expect(rows(page).first).to_contain_text(newest["trace_id"])
+
+
+def test_scrolling_reaches_the_oldest_event_and_keeps_few_rows(shop: Page) -> None:
+    shop.locator("#names button", has_text="view_product").click()
+    expect(shop.locator("#count")).to_have_text(re.compile(r"^\d{3} events$"))
+    number = int(shop.locator("#count").inner_text().split()[0])
+    last = shop.locator(f"#row-{number - 1}")
+    shop.locator("#list").focus()
+    while not last.is_visible():
+        shop.keyboard.press("End")
+        shop.wait_for_load_state("networkidle")
+    assert rows(shop).count() < 80
+    expect(last).to_have_attribute("aria-selected", "true")
+
+
+def test_a_click_on_a_name_or_a_value_filters_and_back_goes_back(shop: Page) -> None:
+    shop.locator("#names button", has_text="paypal_payment").click()
+    expect(rows(shop).first).to_contain_text("paypal_payment")
+    assert "name=paypal_payment" in shop.url
+    detail = open_event(shop)
+    detail.get_by_role("button", name='"EUR"').click()
+    expect(shop.locator("#chips li")).to_have_count(2)
+    assert "data.currency=EUR" in shop.url
+    shop.go_back()
+    expect(shop.locator("#chips li")).to_have_count(1)
+    shop.go_back()
+    expect(shop.locator("#chips li")).to_have_count(0)
+    expect(shop.locator("#count")).to_contain_text(",")
+    shop.go_forward()
+    expect(shop.locator("#chips")).to_contain_text("name=paypal_payment")
+    shop.get_by_role("button", name="Remove name").click()
+    expect(shop.locator("#chips li")).to_have_count(0)
+
+
+def test_an_address_shows_a_colleague_the_same(shop: Page, browser: Browser) -> None:
+    everything = shop.locator("#count").inner_text()
+    shop.keyboard.press("/")
+    shop.keyboard.type("data.device=phone")
+    shop.keyboard.press("Enter")
+    expect(shop.locator("#chips")).to_contain_text("data.device=phone")
+    expect(shop.locator("#count")).not_to_have_text(everything)
+    count = shop.locator("#count").inner_text()
+    context = browser.new_context()
+    colleague = context.new_page()
+    sign_in(colleague, shop.url)
+    expect(colleague.locator("#count")).to_have_text(count)
+    assert not count.startswith("0")
+    context.close()
+
+
+def test_the_keyboard_is_enough(shop: Page) -> None:
+    shop.keyboard.press("/")
+    expect(shop.get_by_role("combobox", name="Filter events")).to_be_focused()
+    shop.keyboard.type("payp")
+    shop.keyboard.press("ArrowDown")
+    shop.keyboard.press("ArrowUp")
+    shop.keyboard.press("Enter")
+    expect(shop.locator("#chips")).to_contain_text("name=paypal_payment")
+    shop.locator("#list").focus()
+    expect(rows(shop).first).to_contain_text("paypal_payment")
+    for key in ("ArrowDown", "ArrowDown", "Enter"):
+        shop.keyboard.press(key)
+    expect(shop.locator("#event h2")).to_have_text("paypal_payment")
+    expect(shop.locator("#row-1")).to_have_attribute("aria-selected", "true")
+    shop.keyboard.press("Escape")
+    expect(shop.locator("#event")).to_be_hidden()
+    expect(shop.locator("#list")).to_be_focused()
+    shop.keyboard.press("t")
+    expect(shop.locator(".step").first).to_be_visible()
+    shop.keyboard.press("Escape")
+    expect(rows(shop).first).to_be_visible()
+
+
+def test_dragging_on_the_histogram_selects_a_window(shop: Page) -> None:
+    everything = shop.locator("#count").inner_text()
+    box = shop.locator("#histogram .u-over").bounding_box()
+    assert box
+    shop.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 40)
+    shop.mouse.down()
+    shop.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 40, steps=4)
+    shop.mouse.up()
+    expect(shop.locator("#count")).not_to_have_text(everything)
+    start, end = re.findall(r"(?:start|end)=([\dT%A.-]+Z)", shop.url)
+    length = moment(end) - moment(start)
+    assert timedelta(hours=5.5) < length < timedelta(hours=6.6)
+    shop.go_back()
+    expect(shop.locator("#count")).to_have_text(everything)
+
+
+def moment(text: str) -> datetime:
+    return timestamps.parse(text.replace("%3A", ":"))
+
+
+def hours_since_a_busy_time() -> float:
+    """Return how long ago the shop was full: at half past twelve, or seven in the evening."""
+    today = now().replace(minute=30)
+    ages = [now() - today.replace(hour=hour) for hour in (12, 19)]
+    hours = [age.total_seconds() / 3600 % 24 for age in ages]
+    return next(it for it in hours if 2 < it < 21)
+
+
+def test_hovering_over_the_histogram_tells_the_counts(shop: Page) -> None:
+    box = shop.locator("#histogram .u-over").bounding_box()
+    assert box
+    place = 1 - hours_since_a_busy_time() / 24
+    shop.mouse.move(box["x"] + box["width"] * place, box["y"] + 40)
+    expect(shop.locator(".counts")).to_contain_text(re.compile(r"click\s*\d+"))
+
+
+def test_two_dates_make_a_window(shop: Page) -> None:
+    shop.get_by_label("Window of time").select_option("dates")
+    day = f"{now() - timedelta(hours=20):%Y-%m-%dT%H:%M:%S}"
+    shop.get_by_label("From", exact=True).fill(day)
+    shop.get_by_label("Until").fill("")
+    shop.get_by_role("button", name="Show", exact=True).click()
+    expect(shop.get_by_label("Window of time")).to_have_value("shown")
+    assert "start=" in shop.url
+
+
+def test_times_are_the_readers_or_utc(browser: Browser, server: Server) -> None:
+    date = now().replace(hour=0, minute=30, second=0, microsecond=0)
+    post(server, {**CLICK, "date": date.isoformat()})
+    context = browser.new_context(base_url=server.url, timezone_id="Asia/Tokyo")
+    page = context.new_page()
+    sign_in(page, "/?last=30d")
+    expect(rows(page).first).to_contain_text("09:30:00.000")
+    page.get_by_role("button", name="Asia/Tokyo").click()
+    expect(rows(page).first).to_contain_text("00:30:00.000")
+    page.reload()
+    expect(page.get_by_role("button", name="UTC")).to_be_visible()
+    context.close()
+
+
+def test_an_empty_window_leads_to_the_newest_event(page: Page, server: Server) -> None:
+    post(server, CLICK)
+    sign_in(page)
+    expect(page.locator("#state")).to_contain_text("The newest event that matches is of 2021-08-15")
+    page.get_by_role("button", name="Show that day").click()
+    expect(rows(page)).to_have_count(1)
+    page.get_by_label("Window of time").select_option("all")
+    expect(page.locator("#count")).to_have_text("1 event")
+    page.goto("/?name=nothing")
+    page.get_by_role("button", name="Remove the filters").click()
+    expect(page.locator("#state")).to_contain_text("2021-08-15")
+
+
+def test_exact_numbers_are_shown_as_they_were_written(page: Page, server: Server) -> None:
+    body = (
+        b'{"id": 9007199254740993, "name": "n", "trace_id": "t",'
+        b' "data": {"price": 1.10, "big": 123456789012345678901234567890}}'
+    )
+    assert server.request(EVENTS, body).status == 201
+    sign_in(page)
+    detail = open_event(page)
+    for text in ("9007199254740993", "1.10", "123456789012345678901234567890"):
+        expect(detail.locator(".json")).to_contain_text(text)
+    detail.get_by_role("button", name="1.10").click()
+    expect(page.locator("#count")).to_have_text("1 event")
