@@ -13,9 +13,14 @@ from hashlib import sha256
 from marshmallow import ValidationError
 
 from ..config import MAX_TEXT_LENGTH
-from ..storage.writer import IdempotencyToken
+from ..storage.idempotency import IdempotencyToken
 
 HEADER = "Idempotency-Key"
+
+
+class InvalidHeader(ValidationError):
+    """A header is not valid; the error names it."""
+
 
 # A string of RFC 8941, as the draft wants it, or the same without quotes, as many clients send it.
 _KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])+)"|([!#-~]+)')
@@ -24,12 +29,12 @@ _KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])+)"|([!#-~]+)')
 def read_token(project_id: int, header: str | None, body: bytes) -> IdempotencyToken | None:
     """Return what makes a repetition of this request known, None if it carries no key.
 
-    Raises ValidationError for a key that is empty, too long or not ASCII.
+    Raises InvalidHeader for a key that is empty, too long or not ASCII.
     """
     if header is None:
         return None
     match = _KEY.fullmatch(header.strip())
     key = (match[1] or match[2]) if match else ""
     if not 1 <= len(key) <= MAX_TEXT_LENGTH:
-        raise ValidationError(f"Must be 1 to {MAX_TEXT_LENGTH} ASCII characters.", HEADER)
+        raise InvalidHeader(f"Must be 1 to {MAX_TEXT_LENGTH} ASCII characters.", HEADER)
     return IdempotencyToken(project_id, key, sha256(body).hexdigest())

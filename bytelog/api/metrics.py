@@ -10,7 +10,6 @@ import hmac
 import math
 import time
 from http import HTTPStatus
-from pathlib import Path
 from typing import cast
 
 from flask import Blueprint, Flask, current_app, g, request
@@ -19,8 +18,8 @@ from werkzeug.wrappers import Response
 from ..auth import keys
 from ..auth.bearer import Denied
 from ..events import store
-from ..storage.backend import StorageError
-from ..storage.database import db
+from ..storage.backend import Backend, StorageError
+from ..storage.database import backend_of, db
 from ..storage.writer import Writer
 from .reader_slots import slots_of
 
@@ -67,10 +66,11 @@ class Metrics:
             buckets=EVENTS,
             registry=self.registry,
         )
-        if (log := _log(app)) is not None:
+        backend = _backend(app)
+        if backend.log_bytes() is not None:
             Gauge(
                 "bytelog_wal_bytes", "Size of SQLite's write-ahead log.", registry=self.registry
-            ).set_function(lambda: log.stat().st_size if log.exists() else 0)
+            ).set_function(lambda: backend.log_bytes() or 0)
         if app.config["BYTELOG_READ_DATABASE_URL"]:
             Gauge(
                 "bytelog_replica_lag_events",
@@ -137,7 +137,6 @@ def _lag(app: Flask) -> float:
         return math.nan
 
 
-def _log(app: Flask) -> Path | None:
+def _backend(app: Flask) -> Backend:
     with app.app_context():
-        engine = db.engine
-    return Path(f"{engine.url.database}-wal") if engine.dialect.name == "sqlite" else None
+        return backend_of(db.engine)

@@ -7,7 +7,11 @@ import re
 from flask import Flask
 from werkzeug.wrappers import Response
 
-from ..config import PREFLIGHT_SECONDS, SetupError
+from ..config import SetupError
+
+PREFLIGHT_SECONDS = 600
+"""How long a browser caches a preflight response; Chromium allows at most 7,200."""
+
 
 SECURITY_HEADERS = {
     # Stored text never runs as a script or a page, whatever a browser takes it for.

@@ -17,10 +17,17 @@ from flask import Flask, current_app, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from ..config import KEY_CACHE_ENTRIES, KEY_CACHE_SECONDS
 from ..storage.models import DEFAULT_PROJECT_ID
 from . import keys, projects, rate_limit
 from .keys import Grant
+
+KEY_CACHE_SECONDS = 0.5
+"""How long a key is trusted without asking the database: revocation takes effect within a
+second."""
+
+KEY_CACHE_ENTRIES = 1000
+"""Keys in the cache; when there are more, it starts empty again."""
+
 
 P = ParamSpec("P")
 View = Callable[Concatenate[int, P], Response]

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..config import STATS_DAYS, STATS_NAMES
+STATS_DAYS = 30
+"""Days with events that are shown one by one; earlier days are summed."""
+
+STATS_NAMES = 20
+"""Names that are shown one by one, the most frequent first; the others are summed."""
+
 
 _GAP = "  "
 _NAME_CHARACTERS = 16

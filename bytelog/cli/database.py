@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -16,13 +17,16 @@ from flask import Flask
 from sqlalchemy import Connection
 
 from .. import timestamps
-from ..config import NICENESS
 from ..maintenance import backup, inspection, retention, snapshots
 from ..maintenance.inspection import Findings
-from ..storage.backend import StorageBusy, StorageError
+from ..storage.backend import FileSpace, StorageBusy, StorageError
 from ..storage.database import backend_of, db
 from . import chart
 from .options import Date, progress, with_service
+
+NICENESS = 10
+"""How much lower the priority of a command that only reads is than the server's."""
+
 
 _COLUMNS = 120  # of what is not shown on a terminal
 
@@ -91,14 +95,14 @@ def prune(_: Flask, before: datetime | None, keep_days: int | None, dry_run: boo
     if dry_run:
         click.echo(f"{events} events are from before {text}.")
         return
-    if db.engine.dialect.name == "postgresql":
+    space = backend_of(db.engine).file_space()
+    if space is None:
         _delete(moment, events)
         return
-    file = snapshots.service_file()
-    size = file.stat().st_size
+    size = space.size()
     _delete(moment, events)
-    _shrink()
-    click.echo(f"The file had {_megabytes(size)} and has {_megabytes(file.stat().st_size)} now.")
+    _shrink(space)
+    click.echo(f"The file had {_megabytes(size)} and has {_megabytes(space.size())} now.")
 
 
 @click.command()
@@ -126,16 +130,15 @@ def _look_into_own(_: Flask) -> tuple[str, Findings]:
 
 
 def _own_name() -> str:
-    return backend_of(db.engine).path()
+    return backend_of(db.engine).location()
 
 
 def _sizes(connection: Connection) -> str:
-    if connection.dialect.name == "postgresql":
-        return f"Size: {_megabytes(inspection.bytes_of_server(connection))}"
-    file = snapshots.service_file()
-    size, free = _megabytes(file.stat().st_size), _megabytes(inspection.free_bytes(connection))
-    log = _megabytes(file.with_name(f"{file.name}-wal").stat().st_size)
-    return f"Size: {size}, of which {free} are free\nLog: {log}"
+    sizes = backend_of(db.engine).sizes(connection)
+    total = f"Size: {_megabytes(sizes.total)}"
+    if sizes.free is None or sizes.log is None:
+        return total
+    return f"{total}, of which {_megabytes(sizes.free)} are free\nLog: {_megabytes(sizes.log)}"
 
 
 def _look_into(file: Path | str, snapshot: AbstractContextManager[Connection]) -> Findings:
@@ -165,12 +168,12 @@ def _advance(turns: Iterable[int], total: int, label: str) -> int:
         return bar.pos
 
 
-def _shrink() -> None:
-    if retention.can_shrink():
-        _advance(retention.shrink(), retention.free_pages(), "Shrinking")
+def _shrink(space: FileSpace) -> None:
+    if space.can_shrink():
+        _advance(retention.shrink(space), space.free_pages(), "Shrinking")
         return
     try:
-        snapshots.run_interruptibly(retention.rewrite)
+        snapshots.run_interruptibly(partial(retention.rewrite, space))
     except StorageBusy:
         click.echo(
             "bytelog 0.1 made this file, which keeps its size while it is in use; new events go "

@@ -7,7 +7,7 @@ from flask import Flask
 
 from ..maintenance.to_postgresql import Migration
 from ..storage.backend import StorageError
-from ..storage.database import connect, db
+from ..storage.database import backend_of, connect, db
 from .options import progress, with_service
 
 
@@ -19,9 +19,11 @@ def migrate(_: Flask, url: str) -> None:
 
     After an interruption, and for what has been recorded since, the same command goes on.
     """
-    if db.engine.dialect.name != "sqlite":
+    if backend_of(db.engine).is_server:
         raise click.ClickException("the service is on PostgreSQL already.")
     target = connect(url, "--to")
+    if not backend_of(target).is_server:
+        raise click.ClickException("--to names no PostgreSQL database.")
     try:
         done = _run(Migration(target))
     except StorageError as error:

@@ -15,11 +15,18 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from ..config import COPY_PAGES, COPY_PAUSE_FACTOR
 from ..storage.backend import StorageBusy, StorageError, StorageFull
+from ..storage.database import backend_of, db
+from ..storage.file_space import driver
 from ..storage.models import Event
-from ..storage.sqlite import driver
 from . import inspection, snapshots
+
+COPY_PAGES = 256
+"""Pages of the database copied in one step, a mebibyte."""
+
+COPY_PAUSE_FACTOR = 1
+"""How many times as long as a step took the pause after it is, so that others can use the disk."""
+
 
 Report = Callable[[int, int], None]
 """Is told how many pages have been copied, and how many there are."""
@@ -69,7 +76,7 @@ def _explain_errors() -> Iterator[None]:
 
 
 def _refuse_live_files(target: Path) -> None:
-    live = snapshots.service_file().resolve()
+    live = backend_of(db.engine).file().resolve()
     if target in (live, *(live.with_name(live.name + ending) for ending in _LIVE_FILES)):
         raise StorageError(f"{target} belongs to the live database. Choose another name.")
     if target.exists() and not target.is_file():
@@ -84,7 +91,7 @@ def _refuse_live_files(target: Path) -> None:
 def _copy(copy: Path, report: Report) -> _Content:
     with snapshots.open_service() as connection:
         content = _read_content(connection)
-        size = snapshots.service_file().stat().st_size
+        size = backend_of(db.engine).file().stat().st_size
         if shutil.disk_usage(copy.parent).free < size:
             raise StorageFull(f"the copy takes {size} bytes, for which there is no room")
         os.close(os.open(copy, os.O_CREAT | os.O_WRONLY, 0o600))

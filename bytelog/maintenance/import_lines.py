@@ -9,16 +9,21 @@ from typing import IO, Any
 
 from marshmallow import ValidationError
 
-from ..config import MAX_LINE_BYTES
+from ..config import MAX_BODY_BYTES
 from ..events.i_json import compact_object, decode_object, decode_text
-from ..queries.formats import COLUMNS, FORMULA_STARTS
+from ..queries.formats import FORMULA_STARTS
+from ..storage.models import FIELDS
 from .import_sources import SOURCES
+
+MAX_LINE_BYTES = 2 * MAX_BODY_BYTES
+"""Bytes of an imported line: CSV doubles the quotes of an event."""
+
 
 OWN = "bytelog"
 FORMATS = (OWN, *SOURCES)
 """What a file may hold: bytelog's own JSON lines or CSV, or the export of another system."""
 
-_HEADER = ",".join(COLUMNS).encode()
+_HEADER = ",".join(FIELDS).encode()
 _APOSTROPHE = re.compile(f"^'(?=[{re.escape(FORMULA_STARTS)}])")
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 
@@ -72,16 +77,16 @@ def read(lines: Lines, source: str) -> Iterator[dict[str, Any]]:
 
 def _read_csv(lines: Lines) -> Iterator[dict[str, Any]]:
     for cells in csv.reader(lines, strict=True):
-        if cells and cells != list(COLUMNS):
+        if cells and cells != list(FIELDS):
             yield _parse_cells(cells)
 
 
 def _parse_cells(cells: list[str]) -> dict[str, Any]:
-    if len(cells) != len(COLUMNS):
-        raise ValidationError(f"Must have {len(COLUMNS)} cells, not {len(cells)}.")
-    key, name, trace_id, date, data = (_APOSTROPHE.sub("", cell) for cell in cells)
+    if len(cells) != len(FIELDS):
+        raise ValidationError(f"Must have {len(FIELDS)} cells, not {len(cells)}.")
+    id_, name, trace_id, date, data = (_APOSTROPHE.sub("", cell) for cell in cells)
     return {
-        "id": int(key) if _INTEGER.fullmatch(key) else key,
+        "id": int(id_) if _INTEGER.fullmatch(id_) else id_,
         "name": name,
         "trace_id": trace_id,
         "date": date,

@@ -23,7 +23,6 @@ too; CLEF is what Serilog writes and Seq exports.)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -32,21 +31,13 @@ from typing import Any, NamedTuple
 
 from .. import timestamps
 from ..config import MAX_TEXT_LENGTH
-from ..events.i_json import ObjectText, compact_object
+from ..events.i_json import Member, ObjectText, compact_object, split_members
 
 _LOWEST_MILLISECONDS = 10**11
 _START = datetime(1970, 1, 1, tzinfo=UTC)
-_DIGITS = 40  # the value of an integer is only looked at; what is kept is its text
-
-_decoder = json.JSONDecoder(parse_int=lambda digits: int(digits[:_DIGITS]))
 
 
-class _Member(NamedTuple):
-    value: Any
-    text: str  # its name and its value
-
-
-class _Found(NamedTuple):
+class _Value(NamedTuple):
     value: str | int | float
     member: str | None  # None if it is within another
 
@@ -63,7 +54,7 @@ class Source:
 
     def parse(self, line: str, number: int) -> dict[str, Any]:
         """Return the members of the event in a line, for `load_event`; raises InvalidJSON."""
-        members = _split_members(compact_object(line).text)
+        members = split_members(compact_object(line).text)
         key = _find_first(members, self.id)
         event_id = _hash(str(key.value)) if key else number
         event = {"id": event_id, "trace_id": str(event_id), **self.defaults}
@@ -77,7 +68,7 @@ class Source:
                 event[name] = write(found.value)
             if found and found.member is not None and found.value == event[name]:
                 del members[found.member]
-        data = ",".join(member.text for member in members.values())
+        data = ",".join(f"{member.name}:{member.text}" for member in members.values())
         return {**event, "data": ObjectText(f"{{{data}}}")}
 
 
@@ -111,25 +102,14 @@ SOURCES = {
 """The systems whose exports can be read, by the name that the command `import` knows."""
 
 
-def _split_members(text: str) -> dict[str, _Member]:
-    """Return the members of a JSON object without space between its tokens."""
-    found, position = {}, 1
-    while position < len(text) - 1:
-        name, colon = _decoder.raw_decode(text, position)
-        value, end = _decoder.raw_decode(text, colon + 1)
-        found[name] = _Member(value, text[position:end])
-        position = end + 1
-    return found
-
-
-def _find_first(members: Mapping[str, _Member], paths: tuple[str, ...]) -> _Found | None:
+def _find_first(members: Mapping[str, Member], paths: tuple[str, ...]) -> _Value | None:
     for path in paths:
         name, _, inner = path.partition(".")
         value = members[name].value if name in members else None
         if inner:
             value = value.get(inner) if isinstance(value, dict) else None
         if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
-            return _Found(value, None if inner else name)
+            return _Value(value, None if inner else name)
     return None
 
 

@@ -1,8 +1,7 @@
-"""What is in a database, and whether it is sound: for `bytelog check` and `bytelog stats`."""
+"""What a database contains, and whether it is sound: for `bytelog check` and `bytelog stats`."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,22 +9,22 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, func, select
 
 from ..migrations.upgrade import HEAD, revision_of
-from ..queries.filters import date
 from ..queries.selection import BEGINNING
 from ..storage.backend import StorageError
+from ..storage.database import backend_of
+from ..storage.keyset import date
 from ..storage.models import Event, Project
-from ..storage.sqlite import driver
 
-_mine = Event.project_id == bindparam("project_id")
-_next = select(func.min(date)).where(_mine, date >= bindparam("start"))
-_in_day = (_mine, date >= bindparam("start"), date < bindparam("end"))
+_in_project = Event.project_id == bindparam("project_id")
+_next_date = select(func.min(date)).where(_in_project, date >= bindparam("start"))
+_in_day = (_in_project, date >= bindparam("start"), date < bindparam("end"))
 _count = select(func.count(Event.key)).where(*_in_day)
-_names = select(Event.name, func.count()).where(*_in_day).group_by(Event.name)
+_count_names = select(Event.name, func.count()).where(*_in_day).group_by(Event.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """How many events of a project have their date on a day in UTC, such as 2021-08-15."""
+    """The number of events of a project with a date on a day in UTC, such as 2021-08-15."""
 
     project_id: int
     project: str
@@ -40,7 +39,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a check has found: the schema, damage, and in a sound database its days."""
+    """The result of a check: the schema, the damage, and the days if there is no damage."""
 
     revision: str
     damage: str | None
@@ -48,74 +47,49 @@ class Findings:
 
 
 class NotBytelogDatabase(StorageError):
-    """A database is not one that this bytelog can open; the message says why."""
+    """A database is not one that this version can open; the message says why."""
 
 
 def inspect(connection: Connection) -> Findings:
-    """Look through a database; raises NotBytelogDatabase and StorageError."""
-    schema, problem = describe_revision(connection), find_damage(connection)
-    return Findings(schema, problem, [] if problem else list(count_by_day(connection)))
+    """Check a database; raises NotBytelogDatabase and StorageError."""
+    revision, damage = describe_revision(connection), find_damage(connection)
+    return Findings(revision, damage, [] if damage else list(count_by_day(connection)))
 
 
 def describe_revision(connection: Connection) -> str:
-    """Return a database's revision, and what it is to this version; raises NotBytelogDatabase."""
-    found = revision_of(connection)
-    if found is None:
+    """Return a database's revision and how it compares to this version's.
+
+    Raises NotBytelogDatabase.
+    """
+    revision = revision_of(connection)
+    if revision is None:
         raise NotBytelogDatabase("it is a database of another program")
-    if HEAD < found != "base":
+    if HEAD < revision != "base":
         raise NotBytelogDatabase(
-            f"it was written by a newer bytelog: its schema is {found}, this one knows {HEAD}"
+            f"it was written by a newer bytelog: its schema is {revision}, this one knows {HEAD}"
         )
-    return f"{found}, {'that of' if found == HEAD else 'older than'} this version"
+    return f"{revision}, {'that of' if revision == HEAD else 'older than'} this version"
 
 
 def find_damage(connection: Connection) -> str | None:
-    """Return what is wrong with a database first of all, nothing if it is sound.
-
-    None for PostgreSQL, which has its own tools for that, pg_checksums and pg_amcheck.
-    """
-    if connection.dialect.name == "postgresql":
-        return None
-    try:
-        # After the first problem SQLite may fail, and then the driver loses what it has said.
-        (found,) = driver(connection).execute("PRAGMA integrity_check(1)").fetchone()
-        orphan = driver(connection).execute("PRAGMA foreign_key_check").fetchone()
-    except sqlite3.DatabaseError as error:
-        return str(error)
-    if found != "ok":
-        return str(found)
-    return "row {1} of {0} names no {2}".format(*orphan) if orphan else ""
-
-
-def bytes_of_server(connection: Connection) -> int:
-    """Return how much a database takes on the disk of its PostgreSQL server."""
-    size = "SELECT pg_database_size(current_database())"
-    return int(connection.exec_driver_sql(size).scalar_one())
-
-
-def free_bytes(connection: Connection) -> int:
-    """Return how much of a file holds nothing, and is there for what comes."""
-    pages, size = (
-        connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-        for name in ("freelist_count", "page_size")
-    )
-    return int(pages * size)
+    """Return the first damage found, "" if there is none, None if the server must be asked."""
+    return backend_of(connection.engine).find_damage(connection)
 
 
 def count_by_day(connection: Connection) -> Iterator[Day]:
-    """Count the events of each project and day that has some, in this order."""
+    """Yield the number of events of each project and day that has any, in this order."""
     for row in connection.execute(select(Project.id, Project.name).order_by(Project.name)).all():
-        start = BEGINNING
-        while first := connection.execute(_next, {"project_id": row.id, "start": start}).scalar():
+        values = {"project_id": row.id, "start": BEGINNING}
+        while first := connection.execute(_next_date, values).scalar():
             day = first[: len("2021-08-15")]
             bounds = Day(row.id, row.name, day, 0).bounds
             yield Day(row.id, row.name, day, connection.execute(_count, bounds).scalar_one())
-            start = _end_of_day(day)
+            values["start"] = _end_of_day(day)
 
 
 def count_by_name(connection: Connection, day: Day) -> Counter[str]:
-    """Count the events of a day by their names."""
-    return Counter(dict(connection.execute(_names, day.bounds).tuples().all()))
+    """Return the number of events of a day for each name."""
+    return Counter(dict(connection.execute(_count_names, day.bounds).tuples().all()))
 
 
 def _end_of_day(day: str) -> str:

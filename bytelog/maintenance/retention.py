@@ -1,51 +1,58 @@
-"""Deleting what is old while others write, and giving its space back to the disk.
+"""Deleting old events while others write, and returning their space to the disk.
 
-All of it is done in transactions of PRUNE_SECONDS with rests in between. So it must not run at a
-lower priority: whoever holds the write lock and waits for the processor keeps everybody waiting.
+All of it runs in transactions of PRUNE_SECONDS with pauses in between. So it must not run at a
+lower priority: a process that holds the write lock and waits for the processor makes all others
+wait.
 """
 
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from flask import Flask
-from sqlalchemy import Connection, bindparam, delete, func, select, table, text
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from .. import timestamps
-from ..config import (
-    CHECKPOINT_TRIES,
-    PRUNE_EVENTS,
-    PRUNE_INTERVAL_SECONDS,
-    PRUNE_PAUSE_FACTOR,
-    PRUNE_SECONDS,
-)
-from ..storage import partitions
-from ..storage.backend import StorageError
-from ..storage.database import backend_of, db, fetch, storage_errors
+from ..storage.backend import FileSpace, StorageError
+from ..storage.database import backend_of, close_readers, db, fetch
 from ..storage.models import Event, Project
 from ..storage.writer import current_writer
+
+PRUNE_EVENTS = 25
+"""Events deleted between two checks of the clock."""
+
+PRUNE_SECONDS = 0.003
+"""How long deleting keeps others from writing before it commits."""
+
+PRUNE_PAUSE_FACTOR = 4
+"""How many times as long as a transaction took the pause after it is, so that others can write."""
+
+PRUNE_INTERVAL_SECONDS = 600
+"""How often a server deletes what BYTELOG_KEEP_DAYS does not keep: little at a time."""
+
+CHECKPOINT_TRIES = 20
+"""How often emptying the log is tried while short readers prevent it."""
 
 log = logging.getLogger("bytelog")
 
 Pause = Callable[[float], object]
-"""Waits for some seconds."""
+"""Waits for a number of seconds."""
 
 _old = (Event.project_id == bindparam("project_id"), Event.date < bindparam("before"))
 _oldest = select(Event.key).where(*_old).order_by(Event.date).limit(PRUNE_EVENTS)
 _count = select(func.count(Event.key)).where(*_old)
-# The date says to PostgreSQL which partitions need not be looked at.
+# The date tells PostgreSQL which partitions it need not read.
 _delete = delete(Event).where(Event.key.in_(_oldest), Event.date < bindparam("before"))
 
 
 def days_ago(days: int) -> datetime:
-    """Return the moment that is so many days of 24 hours past, at the earliest the year 1."""
+    """Return the moment a number of days of 24 hours ago, at the earliest the year 1."""
     try:
         return timestamps.now() - timedelta(days)
     except OverflowError:
@@ -53,65 +60,47 @@ def days_ago(days: int) -> datetime:
 
 
 def count(before: datetime) -> int:
-    """Return how many events, of all projects, have a date before; raises StorageError."""
-    counts = (fetch(db.engine, _count, values) for values in _list_values(before))
+    """Return how many events of all projects have a date before a moment; raises StorageError."""
+    counts = (fetch(db.engine, _count, values) for values in _values_by_project(before))
     return sum(row.count for rows in counts for row in rows)
 
 
 def prune(before: datetime, pause: Pause = time.sleep) -> Iterator[int]:
-    """Delete the events with a date before, of all projects; raises StorageError.
+    """Delete the events of all projects with a date before a moment; raises StorageError.
 
-    Yields how many after each transaction.
+    Yields the number of deleted events after each transaction.
     """
-    if db.engine.dialect.name == "postgresql":
-        yield from _drop_partitions(before)
-    for values in _list_values(before):
-        yield from _run_in_batches(partial(_delete_some, values), pause)
+    yield from backend_of(db.engine).drop_expired(before, current_writer().transaction)
+    for values in _values_by_project(before):
+        yield from _run_in_batches(partial(_delete_oldest, values), pause)
 
 
-def free_pages() -> int:
-    """Return how many pages of the file hold nothing; raises StorageError."""
-    return _pragma("freelist_count")
+def shrink(space: FileSpace, pause: Pause = time.sleep) -> Iterator[int]:
+    """Return the free pages of a file that can shrink to the disk; raises StorageError.
 
-
-def can_shrink() -> bool:
-    """Tell whether the file is of the kind that can be shortened; raises StorageError.
-
-    One that was made by bytelog 0.1 is not, until `rewrite` has been through.
+    Yields the number of pages after each transaction.
     """
-    return _pragma("auto_vacuum") > 0
-
-
-def shrink(pause: Pause = time.sleep) -> Iterator[int]:
-    """Give the free pages of a file that can shrink back to the disk; raises StorageError.
-
-    Yields how many after each transaction.
-    """
-    yield from _run_in_batches(_release_page, pause)
+    yield from _run_in_batches(space.release_page, pause)
     for _ in range(CHECKPOINT_TRIES):
-        if _empty_log():
-            return
+        with current_writer().exclusive_connection() as connection:
+            if space.empty_log(connection):
+                return
         pause(PRUNE_SECONDS)
 
 
-def rewrite() -> None:
-    """Make a file that can shrink of one that could not; nothing of it is free then.
+def rewrite(space: FileSpace) -> None:
+    """Convert a file that cannot shrink; raises StorageBusy if another process has it open.
 
-    That takes as long as to write it anew, and nobody else can have the file open meanwhile: raises
-    StorageBusy when somebody does, StorageError. The application has no database any more.
+    Takes as long as writing the file anew. Afterwards the application has no database.
     """
     current_writer().close()
-    backend_of(db.engine).close_readers()
-    connection = sqlite3.connect(backend_of(db.engine).path(), timeout=0, isolation_level=None)
-    with storage_errors(), closing(connection):
-        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        connection.execute("VACUUM")
+    close_readers()
+    space.rewrite()
 
 
 @contextmanager
 def run_in_background(app: Flask) -> Iterator[None]:
-    """Delete what is older than BYTELOG_KEEP_DAYS, now and again, while the block runs."""
+    """Delete what BYTELOG_KEEP_DAYS does not keep, at intervals, while the block runs."""
     days = app.config["BYTELOG_KEEP_DAYS"]
     if not days:
         yield
@@ -132,39 +121,29 @@ def _run(app: Flask, days: int, stopping: threading.Event) -> None:
             try:
                 _prune_once(days_ago(days), stopping)
             except StorageError as error:
-                log.error("old events were not deleted, which is tried again: %s", error)
+                log.error("old events were not deleted; this is tried again: %s", error)
             stopping.wait(PRUNE_INTERVAL_SECONDS)
 
 
 def _prune_once(before: datetime, stopping: threading.Event) -> None:
     deleted = 0
-    for done in prune(before, stopping.wait):
-        deleted += done
+    for events in prune(before, stopping.wait):
+        deleted += events
         if stopping.is_set():
             break
     if not deleted:
         return
     log.info("deleted %d events from before %s", deleted, timestamps.format_utc(before))
-    if db.engine.dialect.name == "sqlite" and can_shrink():
-        for _ in shrink(stopping.wait):
+    space = backend_of(db.engine).file_space()
+    if space and space.can_shrink():
+        for _ in shrink(space, stopping.wait):
             if stopping.is_set():
                 return
 
 
-def _list_values(before: datetime) -> list[dict[str, object]]:
+def _values_by_project(before: datetime) -> list[dict[str, object]]:
     projects = fetch(db.engine, select(Project.id))
     return [{"project_id": row.id, "before": before} for row in projects]
-
-
-def _drop_partitions(before: datetime) -> Iterator[int]:
-    with storage_errors(), db.engine.connect() as connection:
-        names = partitions.expired(connection, before)
-    for name in names:
-        # Before the lock is taken: that takes as long as reading them.
-        ((events,),) = fetch(db.engine, select(func.count()).select_from(table(name)))
-        with current_writer().transaction() as connection:
-            partitions.drop(connection, name)
-        yield events
 
 
 def _run_in_batches(step: Callable[[Connection], int], pause: Pause) -> Iterator[int]:
@@ -173,45 +152,24 @@ def _run_in_batches(step: Callable[[Connection], int], pause: Pause) -> Iterator
     while not is_over:
         with current_writer().transaction() as connection:
             began = time.monotonic()
-            done, is_over = _work_until(step, connection, began + PRUNE_SECONDS)
+            done, is_over = _repeat_until(began + PRUNE_SECONDS, step, connection)
         yield done
         if not is_over:
             pause(PRUNE_PAUSE_FACTOR * (time.monotonic() - began))
 
 
-def _work_until(
-    step: Callable[[Connection], int], connection: Connection, deadline: float
+def _repeat_until(
+    deadline: float, step: Callable[[Connection], int], connection: Connection
 ) -> tuple[int, bool]:
-    done = 0
+    """Repeat a step until the deadline; returns what it has done, and whether nothing is left."""
+    total = 0
     while time.monotonic() < deadline:
-        more = step(connection)
-        if not more:
-            return done, True
-        done += more
-    return done, False
+        done = step(connection)
+        if not done:
+            return total, True
+        total += done
+    return total, False
 
 
-def _delete_some(values: dict[str, object], connection: Connection) -> int:
+def _delete_oldest(values: dict[str, object], connection: Connection) -> int:
     return connection.execute(_delete, values).rowcount
-
-
-def _release_page(connection: Connection) -> int:
-    if not connection.exec_driver_sql("PRAGMA freelist_count").scalar():
-        return 0
-    # SQLite gives one page back each time that this statement is stepped, and the driver steps a
-    # statement without columns once, whatever the number says.
-    connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
-    return 1
-
-
-def _empty_log() -> bool:
-    """Write the log into the file, which gets its new length then; tells whether that is done."""
-    with current_writer().exclusive_connection() as connection:
-        if not connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar():
-            return True  # BYTELOG_CHECKPOINTS is off: another program does it.
-        _, pages, written = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
-    return bool(pages == written)
-
-
-def _pragma(name: str) -> int:
-    return int(fetch(db.engine, text(f"PRAGMA {name}"))[0][0])

@@ -1,8 +1,8 @@
-"""From SQLite to PostgreSQL, while the service goes on.
+"""Copying the service's SQLite database to PostgreSQL while the service runs.
 
-Events keep their keys and are copied in the order of them, each batch in a transaction. So what is
-there is always a beginning of what is here, and whoever goes on starts after its last key. What
-the service has deleted meanwhile because of its age is deleted there too.
+Events keep their keys and are copied in the order of keys, in one transaction for each batch. So
+the target always holds the first events of the source, and an interrupted migration continues after
+the target's last key. Events that the source has pruned meanwhile are deleted from the target too.
 """
 
 from __future__ import annotations
@@ -11,26 +11,34 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, select
+from sqlalchemy import Connection, Engine, bindparam, delete, func, select
 
-from ..config import MIGRATE_EVENTS, PARTITION_EVENTS
 from ..migrations.upgrade import upgrade
 from ..queries import listing
-from ..storage import partitions, postgresql
 from ..storage.backend import StorageError
-from ..storage.database import Base, backend_of, db, fetch, storage_errors
-from ..storage.models import Event
+from ..storage.database import backend_of, db, fetch
+from ..storage.models import COLUMNS, Base, Event
 from ..storage.sql import DateAsText
 from . import inspection
 
-_COLUMNS = ("key", "project_id", "id", "name", "trace_id", "date", "data")
+if TYPE_CHECKING:
+    from ..storage.postgresql import PostgreSQL
+
+MIGRATE_EVENTS = 5000
+"""Events copied in one transaction, or compared at once."""
+
+PARTITION_EVENTS = 1000
+"""Events from which on a day of the past gets a partition of its own."""
+
 _NOTE = "copied by bytelog migrate"
 
 _TABLES = [table for table in Base.metadata.sorted_tables if table.name != "event"]
 
-_text = [DateAsText(Event.date) if it == "date" else Event.__table__.c[it] for it in _COLUMNS]
+_text = [
+    DateAsText(Event.date) if column == "date" else Event.__table__.c[column] for column in COLUMNS
+]
 _beyond = (Event.key > bindparam("key"), Event.key <= bindparam("last"))
 _batch = select(*_text).where(*_beyond).order_by(Event.key).limit(MIGRATE_EVENTS)
 _count = select(func.count()).select_from(Event).where(*_beyond)
@@ -38,43 +46,44 @@ _delete_others = delete(Event).where(*_beyond, Event.key.not_in(bindparam("keys"
 
 
 class ContentDiffers(StorageError):
-    """What is there is not what is here; the message says where."""
+    """The target does not hold what the source holds; the message says where."""
 
 
 class Migration:
-    """The service's events on their way into a database of PostgreSQL."""
+    """A copy of the service's database into a PostgreSQL database."""
 
     def __init__(self, target: Engine) -> None:
         self._target = target
+        self._backend = cast("PostgreSQL", backend_of(target))
         self.checksum = sha256()
         self.copied = self.verified = 0
         upgrade(target)
         self.last, self.position = _last_assigned_key(), listing.last_key(target)
-        with storage_errors(), backend_of(target).open_writer() as connection:
+        with self._backend.errors(), self._backend.open_writer() as connection:
             self._claim(connection)
             self._copy_tables(connection)
-            self._make_partitions(connection)
+            self._backend.create_partitions(connection, _busy_days())
 
     def count_missing(self) -> int:
         """Return how many events are still to be copied."""
         return _count_between(db.engine, self.position, self.last)
 
     def copy(self) -> Iterator[int]:
-        """Copy the missing events; yields how many events after each batch. Raises StorageError."""
-        with storage_errors(), backend_of(self._target).open_writer() as connection:
+        """Copy the missing events; yields the size of each batch. Raises StorageError."""
+        with self._backend.errors(), self._backend.open_writer() as connection:
             while rows := self._rows(self.position):
-                with backend_of(self._target).transaction(connection):
-                    postgresql.copy(connection, _COLUMNS, rows)
+                with self._backend.transaction(connection):
+                    self._backend.copy(connection, COLUMNS, rows)
                 self.position = rows[-1].key
                 self.copied += len(rows)
                 yield len(rows)
-            # A key that was given here is never given there.
-            connection.exec_driver_sql(f"SELECT setval('event_key_seq', {max(self.last, 1)})")
+            # A key that the source has assigned is never assigned again.
+            self._backend.restart_sequence(connection, "event_key_seq", max(self.last, 1))
 
     def verify(self) -> Iterator[int]:
-        """Compare all events; yields how many after each batch. Raises ContentDiffers."""
+        """Compare all events; yields the size of each batch. Raises ContentDiffers."""
         key = 0
-        with storage_errors(), backend_of(self._target).open_writer() as connection:
+        with self._backend.errors(), self._backend.open_writer() as connection:
             while key < self.last:
                 rows = self._rows(key)
                 end = rows[-1].key if len(rows) == MIGRATE_EVENTS else self.last
@@ -99,57 +108,43 @@ class Migration:
         connection.exec_driver_sql(f"COMMENT ON TABLE event IS '{_NOTE}'")
 
     def _copy_tables(self, connection: Connection) -> None:
-        with backend_of(self._target).transaction(connection):
+        with self._backend.transaction(connection):
             for table in _TABLES:
-                _copy_rows(connection, table)
-
-    def _make_partitions(self, connection: Connection) -> None:
-        events: Counter[date] = Counter()
-        with db.engine.connect() as source:
-            for found in inspection.count_by_day(source):
-                events[date.fromisoformat(found.day)] += found.events
-        days = {
-            day for day, number in events.items() if number >= PARTITION_EVENTS and day < date.max
-        }
-        for day in sorted(days):
-            with backend_of(self._target).transaction(connection):
-                partitions.make(connection, [day])
+                rows = [row._asdict() for row in fetch(db.engine, select(table))]
+                if not rows:
+                    continue
+                self._backend.upsert(connection, table, rows)
+                if "id" in table.columns:
+                    last = max(row["id"] for row in rows)
+                    self._backend.restart_sequence(connection, f"{table.name}_id_seq", last)
 
     def _delete_pruned(
         self, connection: Connection, bounds: dict[str, Any], rows: Sequence[Any]
     ) -> None:
         if _count_between(self._target, **bounds) == len(rows):
             return
-        with backend_of(self._target).transaction(connection):
+        with self._backend.transaction(connection):
             connection.execute(_delete_others, {**bounds, "keys": [row.key for row in rows]})
 
 
-def _copy_rows(connection: Connection, table: Table) -> None:
-    # Not at the top: who has SQLite does not wait for PostgreSQL's dialect at every start.
-    from sqlalchemy.dialects.postgresql import insert
-
-    rows = [row._asdict() for row in fetch(db.engine, select(table))]
-    if not rows:
-        return
-    statement = insert(table)
-    changed = {it.name: statement.excluded[it.name] for it in table.columns}
-    statement = statement.on_conflict_do_update(index_elements=[*table.primary_key], set_=changed)
-    connection.execute(statement, rows)
-    if "id" in table.columns:
-        last = max(row["id"] for row in rows)
-        connection.exec_driver_sql(f"SELECT setval('{table.name}_id_seq', {last})")
+def _busy_days() -> list[date]:
+    events: Counter[date] = Counter()
+    with db.engine.connect() as source:
+        for day in inspection.count_by_day(source):
+            events[date.fromisoformat(day.day)] += day.events
+    return [day for day, number in events.items() if number >= PARTITION_EVENTS and day < date.max]
 
 
 def _last_assigned_key() -> int:
-    # The event that had it may be gone.
-    given = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'"
-    with storage_errors(), db.engine.connect() as connection:
-        return int(connection.exec_driver_sql(given).scalar_one())
+    # The event that had it may be deleted.
+    assigned = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'"
+    with backend_of(db.engine).errors(), db.engine.connect() as connection:
+        return int(connection.exec_driver_sql(assigned).scalar_one())
 
 
 def _count_between(engine: Engine, key: int, last: int) -> int:
-    ((number,),) = fetch(engine, _count, {"key": key, "last": last})
-    return int(number)
+    ((events,),) = fetch(engine, _count, {"key": key, "last": last})
+    return int(events)
 
 
 def _digest(rows: Sequence[Any]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 
 from bytelog.migrations.upgrade import VERSION_TABLE
-from bytelog.storage.database import Base
+from bytelog.storage.models import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inse
 from sqlalchemy.exc import DBAPIError
 
 from ..storage.backend import UnusableDatabase
-from ..storage.database import Base, backend_of, db, remedy
+from ..storage.database import backend_of, db
 from ..storage.models import DEFAULT_PROJECT_ID, Project
 
 HEAD = "0003"
@@ -35,8 +35,8 @@ def upgrade(engine: Engine) -> None:
             _take_steps(engine)
     except DBAPIError as error:
         raise UnusableDatabase(
-            f"the database {backend_of(engine).path()} cannot be used: {error.orig}. "
-            f"{remedy(error)}"
+            f"the database {backend_of(engine).location()} cannot be used: {error.orig}. "
+            f"{backend_of(engine).remedy(error.orig or error)}"
         ) from error
     finally:
         backend_of(engine).close_readers()  # No connection must cross a fork.
@@ -58,21 +58,18 @@ def _take_steps(engine: Engine) -> None:
 def _take_step(connection: Connection) -> str:
     with backend_of(connection.engine).transaction(connection):
         revision = revision_of(connection)
-        if revision is None and connection.dialect.name == "sqlite":
+        if revision is None:
             _create(connection)
-        elif revision is None:
-            _version.create(connection)
         elif revision != HEAD:
             _migrate(connection, revision)
         return revision_of(connection) or ""
 
 
 def _create(connection: Connection) -> None:
-    # A new file needs no history: this spares every first start the import of Alembic.
-    Base.metadata.create_all(connection, checkfirst=False)
-    connection.execute(insert(Project).values(id=DEFAULT_PROJECT_ID, name="default"))
     _version.create(connection)
-    connection.execute(insert(_version).values(version_num=HEAD))
+    if backend_of(connection.engine).create_schema(connection):
+        connection.execute(insert(Project).values(id=DEFAULT_PROJECT_ID, name="default"))
+        connection.execute(insert(_version).values(version_num=HEAD))
 
 
 def _migrate(connection: Connection, revision: str) -> None:
@@ -87,8 +84,8 @@ def _migrate(connection: Connection, revision: str) -> None:
     known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
     if revision not in {"base", *known}:
         raise UnusableDatabase(
-            f"the database {backend_of(connection.engine).path()} was written by a newer bytelog "
-            f"(its schema is {revision}, this one knows {HEAD}). Install that version, or restore "
-            "a backup."
+            f"the database {backend_of(connection.engine).location()} was written by a newer "
+            f"bytelog (its schema is {revision}, this one knows {HEAD}). Install that version, or "
+            "restore a backup."
         )
     command.upgrade(config, "+1")

@@ -1,4 +1,4 @@
-"""What the events that are asked for must have, told to the database."""
+"""The conditions that selected events meet, as SQL expressions."""
 
 from __future__ import annotations
 
@@ -6,33 +6,42 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, String, bindparam, type_coerce
 
+from ..storage.keyset import date
 from ..storage.models import Event
 from ..storage.sql import ColumnText, MemberEquals, MemberText
-from ..storage.types import DateText
 from .selection import Selection
-
-date = type_coerce(Event.date, DateText)
-"""The date, which Python gives and gets as text."""
 
 _TYPES = {"id": BigInteger, "name": ColumnText, "trace_id": ColumnText}
 
 
 def conditions(names: tuple[str, ...], depths: tuple[int, ...]) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions for members with these names, and for members of `data` at depths."""
+    """Return the conditions for fields with these names, and for members of `data` at depths."""
     columns = tuple(
         Event.__table__.c[name] == bindparam(name, type_=_TYPES[name]) for name in names
     )
     return columns + tuple(_member_equals(number, depth) for number, depth in enumerate(depths))
 
 
+def window_conditions(
+    names: tuple[str, ...], depths: tuple[int, ...]
+) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for the project and the window of a selection, and its filters."""
+    return (
+        Event.project_id == bindparam("project_id"),
+        date >= bindparam("start"),
+        date < bindparam("end"),
+        *conditions(names, depths),
+    )
+
+
 def bind_values(selection: Selection) -> dict[str, Any]:
-    """Return the values for the conditions of a selection, its project and its bounds."""
-    given = {"project_id": selection.project_id, **selection.bounds, **selection.filters}
+    """Return the values for the conditions of a selection."""
+    values = {"project_id": selection.project_id, **selection.bounds, **selection.filters}
     for number, (path, value) in enumerate(selection.data.items()):
-        given[f"value{number}"] = value
+        values[f"value{number}"] = value
         for level, name in enumerate(path.split(".")):
-            given[f"name{number}_{level}"] = name
-    return given
+            values[f"name{number}_{level}"] = name
+    return values
 
 
 def _member_equals(number: int, depth: int) -> ColumnElement[bool]:

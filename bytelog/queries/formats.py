@@ -1,9 +1,9 @@
-"""The forms in which events are sent: a JSON document, JSON lines, and CSV.
+"""The formats in which events are sent: a JSON document, JSON lines, and CSV.
 
-The database builds the text of a page outside Python's lock. In JSON that is, for each event,
-`{…,"date":"…Z"}{…data…}`, and one replacement joins the halves. JSON has no `Z"}{` anywhere else,
-since a quote within a string is escaped. (Parsing `data` again, by SQLite's `json()`, takes half as
-long again.)
+The database builds the text of a page, outside Python's lock. In JSON that is, for each event,
+`{…,"date":"…Z"}{…data…}`, and one replacement joins the halves. `Z"}{` cannot occur anywhere else,
+because a quote within a JSON string is escaped. (SQLite's `json()`, which would parse `data` again,
+takes half as long again.)
 """
 
 from __future__ import annotations
@@ -11,30 +11,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
-from sqlalchemy import ColumnElement, String, case, cast, func, literal, type_coerce
-from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy import BigInteger, ColumnElement, String, cast, func, literal, type_coerce
+from sqlalchemy import case as sql_case
 
-from ..storage.sql import DateAsText, Head, Position
-
-Columns = ReadOnlyColumnCollection[str, Any]
-"""The columns of events, in the table or out of it."""
-
-COLUMNS = ("id", "name", "trace_id", "date", "data")
-"""An event's members, in the order in which they are sent."""
+from ..storage.models import FIELDS, Event
+from ..storage.sql import Columns, DateAsText, Head, Position, TextOfEvent
+from ..storage.types import UTCTimestamp
 
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠'"  # noqa: RUF001
-"""A spreadsheet takes a cell that starts so for a formula, unless an apostrophe comes first; where
-one is there already it gets another, so that it can be taken off again."""
+"""A spreadsheet takes a cell that starts with one of these for a formula, unless an apostrophe
+precedes it. A leading apostrophe gets another one, so that it can be removed again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How events are written: the text of each, and what goes before, between and after them."""
+    """How events are written: the text of each, and what comes before, between and after them."""
 
     media_type: str
-    event: Callable[[Columns], ColumnElement[str]]
+    event: TextOfEvent
     separator: str
     closing: str
     postprocess: Callable[[bytes], bytes]
@@ -43,7 +38,7 @@ class Format:
     end: bytes = b""
 
     def write(self, count: int, pages: Iterator[bytes]) -> Iterator[bytes]:
-        """Write a listing of `count` events, made by the database in pages of whole events."""
+        """Write a listing of `count` events, whose text the database built in pages."""
         before = self.beginning.replace(b"%d", b"%d" % count)
         for page in pages:
             yield before + self.postprocess(page)
@@ -55,25 +50,29 @@ def _join_halves(page: bytes) -> bytes:
     return page.replace(b'Z"}{', b'Z","data":{')
 
 
-def _quote(column: ColumnElement[str]) -> ColumnElement[str]:
-    is_formula = Position(literal(FORMULA_STARTS), func.substr(column, 1, 1)) > 0
-    text: ColumnElement[str] = func.replace(column, '"', '""', type_=String)
-    return case((is_formula, "\"'"), else_='"') + text + '"'
-
-
 def _write_halves(event: Columns) -> ColumnElement[str]:
-    return Head(event.id, event.name, event.trace_id, event.date).concat(event.data)
+    *head, data = (event[name] for name in FIELDS)
+    return Head(*head).concat(data)
 
 
 def _write_row(event: Columns) -> ColumnElement[str]:
-    cells: tuple[ColumnElement[str], ...] = (
-        cast(event.id, String),
-        _quote(type_coerce(event.name, String)),
-        _quote(type_coerce(event.trace_id, String)),
-        DateAsText(event.date),
-        _quote(type_coerce(event.data, String)),
-    )
+    cells = (_write_cell(event, name) for name in FIELDS)
     return reduce(lambda row, cell: row + "," + cell, cells)
+
+
+def _write_cell(event: Columns, name: str) -> ColumnElement[str]:
+    match Event.__table__.c[name].type:
+        case BigInteger():
+            return cast(event[name], String)
+        case UTCTimestamp():
+            return DateAsText(event[name])
+    return _quote(type_coerce(event[name], String))
+
+
+def _quote(column: ColumnElement[str]) -> ColumnElement[str]:
+    is_formula = Position(literal(FORMULA_STARTS), func.substr(column, 1, 1)) > 0
+    text: ColumnElement[str] = func.replace(column, '"', '""', type_=String)
+    return sql_case((is_formula, "\"'"), else_='"') + text + '"'
 
 
 JSON = Format(
@@ -99,7 +98,7 @@ CSV = Format(
     separator="\r\n",
     closing="\r\n",
     postprocess=bytes,
-    beginning=",".join(COLUMNS).encode() + b"\r\n",
+    beginning=",".join(FIELDS).encode() + b"\r\n",
 )
-FORMATS = {form.media_type: form for form in (JSON, LINES, CSV)}
-"""Every form by its media type; who does not ask for another gets the first."""
+FORMATS = {format_.media_type: format_ for format_ in (JSON, LINES, CSV)}
+"""Every format by its media type, the default first."""

@@ -1,7 +1,7 @@
 """Reading events in pages.
 
-A listing is sent in pages, each read in a transaction of its own, so that a slow reader neither
-holds a lock nor keeps the write-ahead log from being emptied. It covers the events up to the
+Each page of a listing is read in a transaction of its own, so a slow reader neither holds a lock
+nor keeps the write-ahead log from being checkpointed. The listing covers the events up to the
 highest key at its start: events are only ever appended, so that is a snapshot.
 """
 
@@ -13,18 +13,24 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from ..config import MAX_ID, PAGE_BYTES, PAGE_EVENTS
+from ..config import MAX_ID, PAGE_BYTES
 from ..storage.backend import StorageError, TextTooLong
-from ..storage.database import fetch
-from . import filters
+from ..storage.database import backend_of, fetch
+from ..storage.keyset import Order
+from .filters import bind_values
 from .formats import Format
-from .selection import BEGINNING, Cursor, Order, Selection
-from .statements import Part, Statements, highest_key, statements
+from .selection import BEGINNING, Cursor, Selection
+from .statements import Part, Statements, highest_key, prepare
+
+PAGE_EVENTS = 2000
+"""Events read in one transaction while a listing is sent: about two milliseconds of work."""
+
+Values = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Events in order: how many, their text in pages of whole events, and where to go on."""
+    """Events in order: how many, their text in pages of whole events, and the next cursor."""
 
     count: int
     pages: Iterator[bytes]
@@ -32,20 +38,20 @@ class Listing:
 
 
 def is_long(engine: Engine, selection: Selection, format_: Format) -> bool:
-    """Tell whether a listing has more than a page, without counting it; raises StorageError."""
+    """Return whether a listing has more than a page, without counting; raises StorageError."""
     if selection.limit and selection.limit <= PAGE_EVENTS:
         return False
-    statement, values = _prepare(engine, selection, format_)
+    statements, values = _prepare(engine, selection, format_)
     beyond = {**values, "last": MAX_ID, "rows": 1, "skipped": PAGE_EVENTS}
-    return any(fetch(engine, part.positions, beyond) for part in statement.parts)
+    return any(fetch(engine, part.positions, beyond) for part in statements.parts)
 
 
 def read(engine: Engine, selection: Selection, format_: Format) -> Listing:
-    """List the events that were selected, without `limit` all of them; raises StorageError."""
-    statement, values = _prepare(engine, selection, format_)
+    """List the selected events, without a limit all of them; raises StorageError."""
+    statements, values = _prepare(engine, selection, format_)
     if selection.limit is None:
-        return _list_all(engine, statement, values, selection.order)
-    return _list_page(engine, statement, values, selection.order, selection.limit)
+        return _list_all(engine, statements, values, selection.order)
+    return _list_page(engine, statements, values, selection.order, selection.limit)
 
 
 def last_key(engine: Engine) -> int:
@@ -54,86 +60,92 @@ def last_key(engine: Engine) -> int:
     return int(last)
 
 
-def _prepare(
-    engine: Engine, selection: Selection, format_: Format
-) -> tuple[Statements, dict[str, Any]]:
+def _prepare(engine: Engine, selection: Selection, format_: Format) -> tuple[Statements, Values]:
     kind = format_, selection.order, tuple(selection.filters), selection.depths
-    statement = statements(engine.dialect.name, *kind)
-    return statement, filters.bind_values(selection) | _first_position(selection)
+    statements = prepare(type(backend_of(engine)), *kind)
+    return statements, bind_values(selection) | _first_position(selection)
 
 
-def _list_all(
-    engine: Engine, statement: Statements, values: dict[str, Any], order: Order
-) -> Listing:
-    ((total, last),) = fetch(engine, statement.snapshot_bounds, values)
+def _list_all(engine: Engine, statements: Statements, values: Values, order: Order) -> Listing:
+    ((total, last),) = fetch(engine, statements.snapshot_bounds, values)
     count = int(total)  # In PostgreSQL a sum is a Decimal.
-    following = Cursor(last) if order is Order.ARRIVAL else None
-    return Listing(
-        count, _read_pages(engine, statement, {**values, "last": last}, count), following
-    )
+    pages = _read_pages(engine, statements, {**values, "last": last}, count)
+    return Listing(count, pages, Cursor(last) if order is Order.ARRIVAL else None)
 
 
 def _list_page(
-    engine: Engine, statement: Statements, values: dict[str, Any], order: Order, limit: int
+    engine: Engine, statements: Statements, values: Values, order: Order, limit: int
 ) -> Listing:
     last = last_key(engine)
     values = {**values, "last": last}
     positions: list[Any] = []
-    for part in statement.parts:
-        wanted = {"rows": limit + 1 - len(positions), "skipped": 0}
-        positions += fetch(engine, part.positions, values | wanted)
+    for part in statements.parts:
+        rows = {"rows": limit + 1 - len(positions), "skipped": 0}
+        positions += fetch(engine, part.positions, values | rows)
     count = min(len(positions), limit)
     following = None
     if len(positions) > limit:
-        place = positions[limit - 1]
-        following = Cursor(place.key, place.date)
+        edge = positions[limit - 1]
+        following = Cursor(edge.key, edge.date)
     elif order is Order.ARRIVAL:
         following = Cursor(last)
-    return Listing(count, _read_pages(engine, statement, values, count), following)
+    return Listing(count, _read_pages(engine, statements, values, count), following)
 
 
-def _first_position(selection: Selection) -> dict[str, Any]:
+def _first_position(selection: Selection) -> Values:
     start, end = selection.bounds["start"], selection.bounds["end"]
-    place = selection.cursor
+    cursor = selection.cursor
     if selection.order is Order.ARRIVAL:
-        return {"date": BEGINNING, "key": place.key if place else 0}
-    given = (place.date, place.key) if place and place.date else None
+        return {"date": BEGINNING, "key": cursor.key if cursor else 0}
+    position = (cursor.date, cursor.key) if cursor and cursor.date else None
     if selection.order is Order.NEWEST:
-        date, key = min(given or (end, 0), (end, 0))
+        date, key = min(position or (end, 0), (end, 0))
     else:
-        date, key = max(given or (start, 0), (start, 0))
+        date, key = max(position or (start, 0), (start, 0))
     return {"date": date, "key": key}
 
 
 def _read_pages(
-    engine: Engine, statement: Statements, values: dict[str, Any], count: int
+    engine: Engine, statements: Statements, values: Values, count: int
 ) -> Iterator[bytes]:
-    part, rows = statement.parts[0], PAGE_EVENTS
+    first, final = statements.parts[0], statements.parts[-1]
+    part, limit = first, PAGE_EVENTS
     while count:
-        rows = min(rows, count)
-        try:
-            found, text = _read_page(engine, part, {**values, "rows": rows})
-        except TextTooLong:
-            rows //= 2
-            continue
-        if found:
+        limit, rows, text = _read_page(engine, part, values, min(limit, count))
+        if rows:
             yield text
-        count -= found
-        if found == rows and count:
-            edge = {**values, "rows": 2, "skipped": rows - 1}
-            last, *following = fetch(engine, part.positions, edge)
-            values = {**values, "date": last.date, "key": last.key}
-            is_cut = [row for row in following if row.date == last.date]
-            part = statement.parts[0 if is_cut else -1]
-        elif part is not statement.parts[-1]:
-            part = statement.parts[-1]
+        count -= rows
+        if rows == limit and count:
+            position, is_date_cut = _find_position(engine, part, values, rows)
+            values = {**values, **position}
+            part = first if is_date_cut else final
+        elif part is not final:
+            part = final
         elif count:
-            raise StorageError(f"{count} events went away while they were listed")
-        rows = min(2 * rows, PAGE_EVENTS)
+            raise StorageError(f"{count} events were deleted while they were listed")
+        limit = min(2 * limit, PAGE_EVENTS)
 
 
-def _read_page(engine: Engine, part: Part, values: dict[str, Any]) -> tuple[int, bytes]:
-    ((found, text),) = fetch(engine, part.page, values)
-    if found and text is None:
-        raise TextTooLong(f"{found} events have more than {PAGE_BYTES} bytes")
-    return found, text
+def _read_page(engine: Engine, part: Part, values: Values, limit: int) -> tuple[int, int, bytes]:
+    """Read a page of at most `limit` events, or of fewer if their text would be too long.
+
+    Returns the limit that was possible, the number of events, and their text.
+    """
+    while True:
+        try:
+            ((rows, text),) = fetch(engine, part.page, {**values, "rows": limit})
+            if rows and text is None:
+                raise TextTooLong(f"{rows} events have more than {PAGE_BYTES} bytes")
+            return limit, rows, text
+        except TextTooLong:
+            if limit == 1:
+                raise
+            limit //= 2
+
+
+def _find_position(engine: Engine, part: Part, values: Values, rows: int) -> tuple[Values, bool]:
+    """Return the position of the last of some rows, and whether its date continues after it."""
+    edge = {**values, "rows": 2, "skipped": rows - 1}
+    last, *following = fetch(engine, part.positions, edge)
+    is_date_cut = any(row.date == last.date for row in following)
+    return {"date": last.date, "key": last.key}, is_date_cut

@@ -1,4 +1,4 @@
-"""Paths through the business logic: which event follows which within the traces, and how often."""
+"""Paths through the business logic: which event follows which within traces, and how often."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypedDict
 
-from marshmallow import ValidationError
 from sqlalchemy import Engine, Integer, Select, bindparam, func, select, type_coerce
 
 from ..config import MAX_GROUPS
 from ..storage.database import fetch
+from ..storage.keyset import date
 from ..storage.models import Event
 from ..storage.sql import Milliseconds
-from .filters import bind_values, conditions, date
-from .selection import Selection
+from .filters import bind_values, window_conditions
+from .selection import Selection, TooManyGroups
 
-# `from` is no name in Python.
+# `from` is a keyword in Python.
 Transition = TypedDict(
     "Transition", {"from": str, "to": str, "count": int, "median_seconds": float}
 )
-"""One event following another: how often, and the median time between the two."""
+"""One name followed by another: how often, and the median time between the two."""
 
 
 class Step(TypedDict):
-    """A name: how many events, and how many traces start and end with it."""
+    """A name: the number of events, and of traces that start and end with it."""
 
     name: str
     count: int
@@ -34,7 +34,7 @@ class Step(TypedDict):
 
 
 class Paths(TypedDict):
-    """How many events in how many traces, their names, and what follows what; the most first."""
+    """The number of events and traces, the names, and the transitions, most frequent first."""
 
     count: int
     traces: int
@@ -43,21 +43,20 @@ class Paths(TypedDict):
 
 
 def count(engine: Engine, selection: Selection) -> Paths:
-    """Count which of the selected events follow each other in their traces; raises StorageError.
+    """Count which selected events follow each other in their traces.
 
-    Raises ValidationError when there are more than MAX_GROUPS pairs to tell.
+    Raises StorageError, and TooManyGroups for more than MAX_GROUPS pairs of names.
     """
     statement = _statement(tuple(selection.filters), selection.depths)
     rows = fetch(engine, statement, bind_values(selection) | {"rows": MAX_GROUPS + 1})
     if len(rows) > MAX_GROUPS:
-        problem = f"Must leave at most {MAX_GROUPS} pairs of names: take a shorter window."
-        raise ValidationError(problem, "start")
+        raise TooManyGroups
     return _summarize(rows)
 
 
 def _summarize(rows: Sequence[Any]) -> Paths:
     events: Counter[str] = Counter()
-    followers: Counter[str] = Counter()
+    predecessors: Counter[str] = Counter()
     ends: Counter[str] = Counter()
     transitions: list[Transition] = []
     for name, following, number, milliseconds in rows:
@@ -65,23 +64,20 @@ def _summarize(rows: Sequence[Any]) -> Paths:
         if following is None:
             ends[name] = number
             continue
-        followers[following] += number
+        predecessors[following] += number
+        seconds = round(float(milliseconds) / 1000, 3)
         transitions.append(
-            {
-                "from": name,
-                "to": following,
-                "count": number,
-                "median_seconds": round(float(milliseconds) / 1000, 3),
-            }
+            {"from": name, "to": following, "count": number, "median_seconds": seconds}
         )
+    # An event without a predecessor starts its trace.
+    names: list[Step] = [
+        {"name": name, "count": number, "starts": number - predecessors[name], "ends": ends[name]}
+        for name, number in events.most_common()
+    ]
     return {
         "count": events.total(),
         "traces": ends.total(),
-        "names": [
-            # What follows nothing starts a trace.
-            {"name": name, "count": it, "starts": it - followers[name], "ends": ends[name]}
-            for name, it in events.most_common()
-        ],
+        "names": names,
         "transitions": transitions,
     }
 
@@ -93,15 +89,15 @@ def _statement(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]
     ranked = select(
         *pair,
         steps.c.milliseconds,
-        func.row_number().over(partition_by=pair, order_by=steps.c.milliseconds).label("place"),
+        func.row_number().over(partition_by=pair, order_by=steps.c.milliseconds).label("rank"),
         func.count().over(partition_by=pair).label("number"),
     ).subquery()
     pair, number = (ranked.c.name, ranked.c.following), type_coerce(ranked.c.number, Integer)
-    # The one in the middle, or the two.
-    is_middle = ranked.c.place.in_([(number + 1) // 2, (number + 2) // 2])
-    counted = select(*pair, func.max(number).label("number"), func.avg(ranked.c.milliseconds))
-    counted = counted.where(is_middle).group_by(*pair)
-    return counted.order_by(func.max(number).desc(), *pair).limit(bindparam("rows"))
+    # The median is the middle value, or the average of the two middle values.
+    is_middle = ranked.c.rank.in_([(number + 1) // 2, (number + 2) // 2])
+    medians = select(*pair, func.max(number).label("number"), func.avg(ranked.c.milliseconds))
+    medians = medians.where(is_middle).group_by(*pair)
+    return medians.order_by(func.max(number).desc(), *pair).limit(bindparam("rows"))
 
 
 def _steps(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]:
@@ -113,9 +109,4 @@ def _steps(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]:
         Event.name,
         following.label("following"),
         Milliseconds(date, next_date).label("milliseconds"),
-    ).where(
-        Event.project_id == bindparam("project_id"),
-        date >= bindparam("start"),
-        date < bindparam("end"),
-        *conditions(filters, depths),
-    )
+    ).where(*window_conditions(filters, depths))

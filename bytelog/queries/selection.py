@@ -1,4 +1,4 @@
-"""Which events are asked for, in which order, and from which position on."""
+"""Selections: which events to read, in which order, and from which cursor on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from enum import StrEnum
 
 from .. import timestamps
 from ..config import MAX_ID
+from ..storage.keyset import Order
 
-# Before and after every date that there is, as text, which is how SQLite compares dates.
+# Before and after every valid date, as text, because SQLite compares dates as text.
 BEGINNING, END = "0001-01-01T00:00:00.000Z", "9999-12-31T24:00:00.000Z"
 
 _YEAR = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
@@ -18,21 +19,17 @@ _DAY = "(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 _TIME = "(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9][0-9]{3}"
 
 CURSOR_PATTERN = f"^([0-9]{{1,18}}(-{_YEAR}{_DAY}T{_TIME})?|end)$"
-"""What a cursor looks like; clients take it as it is, or write `end`."""
+"""The syntax of a cursor. Clients copy cursors from a response, or write `end`."""
 
 _CURSOR = re.compile(CURSOR_PATTERN)
 
 
-class Order(StrEnum):
-    """How events are ordered; equal dates by arrival, in which nothing new comes before a place."""
-
-    DATE = "date"
-    NEWEST = "newest"
-    ARRIVAL = "arrival"
+class TooManyGroups(Exception):
+    """The selected events make up more than MAX_GROUPS groups."""
 
 
 class Bucket(StrEnum):
-    """A stretch of time in which events are counted; a week starts on Monday."""
+    """A unit of time by which events are counted. A week starts on Monday."""
 
     MINUTE = "minute"
     HOUR = "hour"
@@ -44,39 +41,39 @@ class Bucket(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place beside an event: its key, and its date as text, empty where only arrival counts."""
+    """The position of an event: its key, and its date as text, empty in order of arrival."""
 
     key: int
     date: str = ""
 
     def __str__(self) -> str:
-        """Return the text that a client gets and gives back."""
+        """Return the text that clients receive and send back."""
         digits = re.sub(r"[-:.Z]", "", self.date)
         return f"{self.key}-{digits}" if digits else str(self.key)
 
 
 def parse_cursor(text: str) -> Cursor:
-    """Return the place that a text names; raises ValueError for one that bytelog did not make.
+    """Return the cursor of a text; raises ValueError if bytelog cannot have written it.
 
-    In the order of arrival `end` is the place after all that has arrived.
+    In order of arrival, `end` is the position after all events.
     """
     if text == "end":
         return Cursor(MAX_ID)
     if not _CURSOR.fullmatch(text):
-        raise ValueError("it is not what a `Link` header gave")
+        raise ValueError("copy it from a `Link` header")
     key, _, moment = text.partition("-")
-    return Cursor(int(key), _date(moment) if moment else "")
+    return Cursor(int(key), _parse_date(moment) if moment else "")
 
 
-def _date(digits: str) -> str:
-    # A client that made its own may have asked for 30 February, and gets what comes after it.
+def _parse_date(digits: str) -> str:
+    # A client may have made up a cursor for February 30. It continues after February 29.
     first = datetime.strptime(f"{digits[:6]}01{digits[8:]}000Z", "%Y%m%dT%H%M%S%f%z")
     return timestamps.format_utc(first + timedelta(days=int(digits[6:8]) - 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Events of a project: those from `start` until before `end` that have all the values given.
+    """Events of a project: those from `start` on and before `end` that match all filters.
 
     `data` maps the path of a member, its names joined by dots, to the text of its value. `wait` is
     in seconds.
@@ -96,18 +93,18 @@ class Selection:
 
     @property
     def filters(self) -> dict[str, object]:
-        """Return the values that members of an event must have, by the member's name."""
-        given = {"id": self.id, "name": self.name, "trace_id": self.trace_id}
-        return {name: value for name, value in given.items() if value is not None}
+        """Return the values that fields must have, by the name of the field."""
+        filters = {"id": self.id, "name": self.name, "trace_id": self.trace_id}
+        return {name: value for name, value in filters.items() if value is not None}
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """Return how deep in `data` each member is that must have a value."""
+        """Return the depth in `data` of each member that must have a value."""
         return tuple(path.count(".") + 1 for path in self.data)
 
     @property
     def bounds(self) -> dict[str, str]:
-        """Return the dates between which the events are, as text."""
+        """Return the bounds of the window as text."""
         return {
             "start": timestamps.format_utc(self.start) if self.start else BEGINNING,
             "end": timestamps.format_utc(self.end) if self.end else END,

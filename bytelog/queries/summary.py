@@ -1,24 +1,25 @@
-"""Counting events: how many of each name, in each hour, day or other stretch of a window."""
+"""Counting events by name, and by hour, day or another unit of time."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypedDict
+from typing import Any, TypedDict
 
-from marshmallow import ValidationError
 from sqlalchemy import ColumnElement, Engine, Select, String, bindparam, func, select
 
 from ..config import MAX_GROUPS
 from ..storage.database import fetch
+from ..storage.keyset import date
 from ..storage.models import Event
 from ..storage.sql import DateAsText, WeekOf
-from .filters import bind_values, conditions, date
-from .selection import Bucket, Selection
+from .filters import bind_values, window_conditions
+from .selection import Bucket, Selection, TooManyGroups
 
 
 class BucketCounts(TypedDict):
-    """The events of one stretch, from `date` on: how many, and how many of each name."""
+    """The number of events from `date` on, in all and of each name."""
 
     date: str
     count: int
@@ -26,15 +27,15 @@ class BucketCounts(TypedDict):
 
 
 class Summary(TypedDict):
-    """How many events, how many of each name, the most frequent first, and the same by bucket."""
+    """The number of events, in all, of each name (the most frequent first), and by bucket."""
 
     count: int
     names: dict[str, int]
     buckets: list[BucketCounts]
 
 
-# How much of a date's text names the stretch, and what completes it.
-_TEXT = {
+# How many characters of a date name its bucket, and what completes them to a date.
+_PREFIXES = {
     Bucket.MINUTE: (16, ":00.000Z"),
     Bucket.HOUR: (13, ":00:00.000Z"),
     Bucket.DAY: (10, "T00:00:00.000Z"),
@@ -45,23 +46,23 @@ _TEXT = {
 
 
 def count(engine: Engine, selection: Selection, bucket: Bucket) -> Summary:
-    """Count the events that were selected; raises StorageError.
-
-    Raises ValidationError when there are more than MAX_GROUPS counts to tell.
-    """
+    """Count the selected events; raises StorageError, and TooManyGroups above MAX_GROUPS."""
     statement = _statement(bucket, tuple(selection.filters), selection.depths)
     rows = fetch(engine, statement, bind_values(selection) | {"rows": MAX_GROUPS + 1})
     if len(rows) > MAX_GROUPS:
-        problem = f"Must leave at most {MAX_GROUPS} counts: take a longer one, or a shorter window."
-        raise ValidationError(problem, "bucket")
+        raise TooManyGroups
+    return _summarize(rows, _PREFIXES[bucket][1])
+
+
+def _summarize(rows: Sequence[Any], rest_of_date: str) -> Summary:
     names: Counter[str] = Counter()
     buckets: dict[str, BucketCounts] = {}
-    for start, name, number in rows:
-        names[name] += number
-        text = start + _TEXT[bucket][1]
-        found = buckets.setdefault(text, {"date": text, "count": 0, "names": {}})
-        found["count"] += number
-        found["names"][name] = number
+    for prefix, name, events in rows:
+        names[name] += events
+        start = prefix + rest_of_date
+        bucket = buckets.setdefault(start, {"date": start, "count": 0, "names": {}})
+        bucket["count"] += events
+        bucket["names"][name] = events
     return {
         "count": names.total(),
         "names": dict(names.most_common()),
@@ -73,19 +74,16 @@ def count(engine: Engine, selection: Selection, bucket: Bucket) -> Summary:
 def _statement(
     bucket: Bucket, filters: tuple[str, ...], depths: tuple[int, ...]
 ) -> Select[str, str, int]:
-    start = _bucket_start(bucket).label("bucket")
-    is_mine = Event.project_id == bindparam("project_id")
-    counted = select(start, Event.name, func.count()).where(
-        is_mine, date >= bindparam("start"), date < bindparam("end"), *conditions(filters, depths)
-    )
     return (
-        counted.group_by("bucket", Event.name)
+        select(_bucket_prefix(bucket).label("bucket"), Event.name, func.count())
+        .where(*window_conditions(filters, depths))
+        .group_by("bucket", Event.name)
         .order_by("bucket", Event.name)
         .limit(bindparam("rows"))
     )
 
 
-def _bucket_start(bucket: Bucket) -> ColumnElement[str]:
+def _bucket_prefix(bucket: Bucket) -> ColumnElement[str]:
     if bucket is Bucket.WEEK:
         return WeekOf(date)
-    return func.substr(DateAsText(date), 1, _TEXT[bucket][0], type_=String)
+    return func.substr(DateAsText(date), 1, _PREFIXES[bucket][0], type_=String)

@@ -20,14 +20,17 @@ from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
 from werkzeug.test import create_environ
 
 from ..api import errors
-from ..config import (
-    ACCEPTS_PER_LOOP,
-    KEEP_ALIVE_SECONDS,
-    MAX_CHUNK_LINE_BYTES,
-    SEND_BUFFER_BYTES,
-    STALLED_SECONDS,
-)
+from ..config import KEEP_ALIVE_SECONDS, SEND_BUFFER_BYTES
 from ..storage.writer import BatchedRequest
+
+ACCEPTS_PER_LOOP = 50
+"""Connections accepted before the open ones are served again."""
+
+MAX_CHUNK_LINE_BYTES = 1024
+"""Bytes of the line with a chunk's size, and of a trailer: bytelog uses neither's extensions."""
+
+STALLED_SECONDS = 60
+"""How long a reader may take nothing of a response before its connection is closed."""
 
 
 class Parser(HTTPRequestParser):

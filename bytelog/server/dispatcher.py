@@ -9,8 +9,11 @@ from functools import partial
 from waitress.channel import HTTPChannel
 from waitress.task import ThreadedTaskDispatcher
 
-from ..config import GROUP_EVENTS
 from ..storage.writer import BatchedRequest
+
+BATCH_REQUESTS = 500
+"""Requests that one thread runs together, so that their events share a commit."""
+
 
 log = logging.getLogger("bytelog")
 
@@ -34,7 +37,7 @@ class WriteDispatcher(ThreadedTaskDispatcher):
         """Serve requests until the lane is stopped."""
         while self._wait(thread_no):
             paused: list[BatchedRequest] = []
-            while self.queue and len(paused) < GROUP_EVENTS:
+            while self.queue and len(paused) < BATCH_REQUESTS:
                 request = BatchedRequest(partial(_serve, self.queue.popleft()))
                 request.switch()
                 if not request.dead:

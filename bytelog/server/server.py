@@ -19,16 +19,7 @@ from waitress import wasyncore
 
 from ..api.reader_slots import slots_of
 from ..auth import keys
-from ..config import (
-    CONNECTIONS,
-    MAX_HEADER_BYTES,
-    RESERVED_FILE_DESCRIPTORS,
-    SAME_SIGNAL_SECONDS,
-    SEND_BUFFER_BYTES,
-    SHORT_REQUEST_THREADS,
-    STOP_SECONDS,
-    UPLOAD_BYTES,
-)
+from ..config import CONNECTIONS, MAX_BODY_BYTES, MAX_HEADER_BYTES, SEND_BUFFER_BYTES, STOP_SECONDS
 from ..maintenance import retention
 from ..storage.database import backend_of, close_readers, db
 from ..storage.writer import current_writer
@@ -37,6 +28,21 @@ from .dispatcher import RequestDispatcher
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+UPLOAD_BYTES = 4 * MAX_BODY_BYTES
+"""Bytes beyond the largest batch that are still read before the connection is closed: a client that
+is sending when the connection breaks does not see the error response."""
+
+SHORT_REQUEST_THREADS = 2
+"""Threads beside those of long listings, so that a short request never waits for one."""
+
+RESERVED_FILE_DESCRIPTORS = 300
+"""Open files beside those of connections: the database's, and those of connections that come and
+go."""
+
+SAME_SIGNAL_SECONDS = 0.5
+"""How long a second signal to stop counts as the first: nobody presses Ctrl-C twice that fast."""
+
 
 log = logging.getLogger("bytelog")
 
@@ -150,7 +156,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _greet(app: Flask, url: str) -> None:
-    click.echo(f"bytelog listens on {url}\nDatabase: {backend_of(db.engine).path()}")
+    click.echo(f"bytelog listens on {url}\nDatabase: {backend_of(db.engine).location()}")
     if app.config["BYTELOG_API_KEY"] or keys.list_all():
         return
     key = keys.create("first", "default")

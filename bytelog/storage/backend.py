@@ -1,27 +1,35 @@
-"""What bytelog needs of a kind of database, and what may go wrong with one.
+"""The storage interface: what bytelog needs of a database, and the errors that one may raise.
 
-`sqlite.py` and `postgresql.py` each do it in their own way; `db.py` tells which one it is.
+`sqlite.py` and `postgresql.py` implement it; `database.py` chooses between them.
 """
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, CursorResult, Engine
+from sqlalchemy import URL, ClauseElement, Connection, CursorResult, Engine, Select
+from sqlalchemy.engine import Compiled
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import Pool
 
 from ..config import SetupError
+from .keyset import KeysetPlan, Order
+from .sql import TextOfEvent
 
 Row = tuple[int, int, str, str, str, str]
-"""project_id, id, name, trace_id, date, data"""
+"""The values of `models.ROW_COLUMNS`, as text where the column is neither key nor id."""
 
-_users: WeakKeyDictionary[Pool, int] = WeakKeyDictionary()
-"""Which process uses the connections of a pool."""
+Exclusive = Callable[[], AbstractContextManager[Connection]]
+"""Gives the writing connection to a block, as methods of the writer do."""
+
+_process_of_pool: WeakKeyDictionary[Pool, int] = WeakKeyDictionary()
 
 
 class UnusableDatabase(SetupError):
@@ -29,7 +37,7 @@ class UnusableDatabase(SetupError):
 
 
 class StorageError(Exception):
-    """The database did not do what was asked; nothing of it was stored."""
+    """The database failed. Nothing of the request was stored."""
 
 
 class StorageBusy(StorageError):
@@ -37,56 +45,185 @@ class StorageBusy(StorageError):
 
 
 class StorageFull(StorageError):
-    """There is no room left on the disk."""
+    """The disk is full."""
 
 
 class TextTooLong(StorageError):
-    """What was asked for exceeds PAGE_BYTES; ask for less at once."""
+    """A page of events exceeds PAGE_BYTES; read fewer events at once."""
+
+
+class Sizes(NamedTuple):
+    """Bytes on disk; `free` and `log` are None where the database server manages them."""
+
+    total: int
+    free: int | None = None
+    log: int | None = None
+
+
+class FileSpace(ABC):
+    """The free pages of a database file. Its methods raise StorageError."""
+
+    @abstractmethod
+    def size(self) -> int:
+        """Return the size of the file in bytes."""
+
+    @abstractmethod
+    def free_pages(self) -> int:
+        """Return how many pages are free."""
+
+    @abstractmethod
+    def can_shrink(self) -> bool:
+        """Return whether the file can be shortened in small steps; `rewrite` makes it so."""
+
+    @abstractmethod
+    def release_page(self, connection: Connection) -> int:
+        """Return a free page to the disk within a transaction; returns how many, 0 or 1."""
+
+    @abstractmethod
+    def empty_log(self, connection: Connection) -> bool:
+        """Checkpoint the log, which gives the file its new length; returns whether that is done."""
+
+    @abstractmethod
+    def rewrite(self) -> None:
+        """Write the file anew; raises StorageBusy while any other connection is open."""
 
 
 class Backend(ABC):
-    """A database of one kind."""
+    """A database of one kind, reached through an engine."""
+
+    drivers: ClassVar[tuple[str, ...]]
+    """The driver names that a URL may have."""
+
+    url_example: ClassVar[str]
+    """A URL, for error messages."""
+
+    is_server: ClassVar[bool]
+    """Whether a database server holds it: other processes may write, replicas may be read."""
+
+    keyset_plans: ClassVar[Mapping[Order, KeysetPlan]]
+    """How to continue each order after a position so that an index serves it."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._compiled: dict[ClauseElement, Compiled] = {}
+
+    @staticmethod
+    @abstractmethod
+    def prepare(url: URL, folder: Path) -> None:
+        """Create what must exist before the first connection; raises UnusableDatabase."""
+
+    @staticmethod
+    @abstractmethod
+    def engine_options(url: URL) -> dict[str, Any]:
+        """Return the arguments of `create_engine`."""
 
     @abstractmethod
-    def path(self) -> str:
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Configure each connection when it is opened, by the operator's settings."""
+
+    @abstractmethod
+    def location(self) -> str:
         """Return where the database is, for people to read."""
 
     @abstractmethod
+    def file(self) -> Path:
+        """Return the path of the database's file; raises StorageError if it has none."""
+
+    @abstractmethod
     def open_writer(self) -> Connection:
-        """Open a connection that may write; a process has one at a time."""
+        """Open a connection that may write; a process has at most one."""
 
     @abstractmethod
     def write_lock(self, connection: Connection) -> AbstractContextManager[None]:
-        """Prepare to write, and keep who must not write meanwhile away; raises StorageError."""
+        """Keep other processes from writing, as far as transactions do not; raises StorageError."""
 
     @abstractmethod
     def transaction(self, connection: Connection) -> AbstractContextManager[None]:
-        """Run the block in a transaction in which nobody else writes, within `write_lock`."""
+        """Run the block in a transaction that excludes other writers, within `write_lock`."""
 
     @abstractmethod
     def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Add events to a transaction."""
-
-    @abstractmethod
-    def prepare_bulk_insert(self, connection: Connection) -> None:
-        """Get ready for an import."""
+        """Insert events within a transaction."""
 
     @abstractmethod
     def store(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Add events in a transaction of their own, within `write_lock`."""
+        """Insert events in a transaction of their own, within `write_lock`."""
 
     @abstractmethod
+    def prepare_bulk_insert(self, connection: Connection) -> None:
+        """Tune the writing connection for an import."""
+
+    @abstractmethod
+    def is_usable_after(self, connection: Connection, error: DBAPIError) -> bool:
+        """Return whether the writing connection can be used after an error."""
+
+    @staticmethod
+    @abstractmethod
+    def page(
+        ordered: Select[Any], write: TextOfEvent, separator: str, closing: str
+    ) -> Select[Any, Any]:
+        """Return a statement for the number of the ordered events and their joined text.
+
+        The text is None, or the statement raises TextTooLong, if it exceeds PAGE_BYTES.
+        """
+
+    @abstractmethod
+    def snapshot(self, exclusive: Exclusive) -> AbstractContextManager[Connection]:
+        """Open a connection that sees one state of the database while others write."""
+
+    @abstractmethod
+    def create_schema(self, connection: Connection) -> bool:
+        """Create this version's tables in an empty database; returns False if migrations must."""
+
+    @abstractmethod
+    def find_damage(self, connection: Connection) -> str | None:
+        """Return the first damage found, "" if there is none, None if the server must be asked."""
+
+    @abstractmethod
+    def sizes(self, connection: Connection) -> Sizes:
+        """Return how much of the disk the database takes."""
+
+    @abstractmethod
+    def log_bytes(self) -> int | None:
+        """Return the size of the write-ahead log, None where the database server manages it."""
+
+    @abstractmethod
+    def drop_expired(self, before: datetime, transaction: Exclusive) -> Iterator[int]:
+        """Drop what holds only events from before a moment; yields the number of events of each."""
+
+    @abstractmethod
+    def file_space(self) -> FileSpace | None:
+        """Return what reclaims space in the file, None where the database server does it."""
+
+    @abstractmethod
+    def translate(self, error: BaseException) -> StorageError:
+        """Return the StorageError for an error of the driver."""
+
+    @abstractmethod
+    def remedy(self, error: BaseException) -> str:
+        """Return what to do about an error of the driver that prevents opening the database."""
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise StorageError for an error of the driver in the block."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise self.translate(error.orig or error) from error
+        except self._driver_error() as error:
+            raise self.translate(error) from error
+
     def execute(
-        self, connection: Connection, sql: str, values: tuple[Any, ...]
+        self, connection: Connection, statement: ClauseElement, values: Mapping[str, Any]
     ) -> CursorResult[Any]:
-        """Run a statement that has a `?` for each value."""
-
-    @abstractmethod
-    def is_usable_after(self, connection: Connection, error: BaseException) -> bool:
-        """Tell whether the writing connection can go on after an error of the driver."""
+        """Execute a statement that is compiled once; its values are as the driver takes them."""
+        compiled = self._compiled.get(statement)
+        if compiled is None:
+            compiled = statement.compile(dialect=self.engine.dialect, column_keys=[*values])
+            self._compiled[statement] = compiled
+        names = getattr(compiled, "positiontup", None)
+        parameters = tuple(values[name] for name in names) if names else dict(values)
+        return connection.exec_driver_sql(str(compiled), parameters)
 
     def close_readers(self) -> None:
         """Close the connections of readers."""
@@ -94,13 +231,17 @@ class Backend(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give up what `write_lock` keeps open."""
+        """Close what `write_lock` keeps open."""
+
+    def _driver_error(self) -> type[Exception]:
+        error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
+        return error
 
 
 def check_process(engine: Engine) -> None:
     """Raise StorageError in a process that inherited open connections.
 
-    Nothing that was opened is good after a fork: two could use one connection, or write at once.
+    After a fork no open connection is safe: two processes could use it, or write at once.
     """
-    if _users.setdefault(engine.pool, os.getpid()) != os.getpid():
+    if _process_of_pool.setdefault(engine.pool, os.getpid()) != os.getpid():
         raise StorageError("used before the process forked; use bytelog only in its children.")

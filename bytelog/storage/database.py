@@ -1,10 +1,9 @@
-"""The database: which kind it is, and how it is reached."""
+"""The application's database: its engines, and the backend of each."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -13,48 +12,42 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Engine, Executable, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.exc import ArgumentError
 
-from . import postgresql, sqlite
-from .backend import Backend, StorageError, UnusableDatabase
-from .postgresql import PostgreSQL
-from .sqlite import SQLite
+from .backend import Backend, UnusableDatabase
+from .models import Base
 
-
-class Base(DeclarativeBase):
-    """The base of every model."""
-
+BACKENDS = {
+    "sqlite": "sqlite.SQLite",
+    "postgresql": "postgresql.PostgreSQL",
+}
+"""The module and class of each kind of database, by its name in a URL. Imported when needed."""
 
 db = SQLAlchemy(metadata=Base.metadata)
 
-_backends: WeakKeyDictionary[Engine, Backend] = WeakKeyDictionary()
-
 _REPLICA = "replica"
-_DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
+
+_backends: WeakKeyDictionary[Engine, Backend] = WeakKeyDictionary()
 
 
 def init_app(app: Flask) -> None:
     """Connect the application to its database; raises UnusableDatabase."""
-    default = f"sqlite:///{Path(app.instance_path) / 'bytelog.db'}"
-    url = _parse_setting(app, "BYTELOG_DATABASE_URL") or make_url(default)
+    folder = Path(app.instance_path)
+    url = _read_setting(app, "BYTELOG_DATABASE_URL") or make_url(
+        f"sqlite:///{folder / 'bytelog.db'}"
+    )
+    _backend_class(url).prepare(url, folder)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
-    # No transaction but those that the writer begins: in SQLite a read that turns into a write
-    # fails.
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"isolation_level": "AUTOCOMMIT"}
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] |= _prepare(url, Path(app.instance_path))
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(url)
     app.config["SQLALCHEMY_BINDS"] = _replica(app, url)
     db.init_app(app)
     with app.app_context():
         for engine in db.engines.values():
-            if engine.dialect.name == "postgresql":
-                postgresql.set_up(engine)
-            else:
-                sqlite.set_up(engine, checkpoints=app.config["BYTELOG_CHECKPOINTS"] != "off")
+            backend_of(engine).configure(app.config)
 
 
 def read_engine() -> Engine:
-    """Return where events are read: a replica, if there is one."""
+    """Return the engine for reading events: the replica's, if there is one."""
     return db.engines.get(_REPLICA, db.engine)
 
 
@@ -65,69 +58,53 @@ def close_readers() -> None:
 
 
 def backend_of(engine: Engine) -> Backend:
-    """Return what does the work of the engine's kind of database."""
+    """Return the backend of an engine."""
     if engine not in _backends:
-        kind = PostgreSQL if engine.dialect.name == "postgresql" else SQLite
-        _backends[engine] = kind(engine)
+        _backends[engine] = _backend_class(engine.url)(engine)
     return _backends[engine]
 
 
 def connect(url: str, setting: str) -> Engine:
-    """Return an engine for a PostgreSQL database beside the application's own.
+    """Return an engine for a database beside the application's own.
 
-    Raises UnusableDatabase, which says of the setting what is wrong with the URL.
+    Raises UnusableDatabase, which names the setting if the URL is wrong.
     """
     parsed = _parse_url(url, setting)
-    if parsed.get_backend_name() != "postgresql":
-        raise UnusableDatabase(f"{setting} names no PostgreSQL database.")
-    engine = create_engine(parsed, isolation_level="AUTOCOMMIT", **_prepare(parsed, Path()))
-    postgresql.set_up(engine)
+    _backend_class(parsed).prepare(parsed, Path())
+    engine = create_engine(parsed, **_engine_options(parsed))
+    backend_of(engine).configure({})
     return engine
 
 
 def fetch(
     engine: Engine, statement: Executable, parameters: dict[str, Any] | None = None
 ) -> Sequence[Any]:
-    """Read rows over a reader's connection; raises StorageError."""
-    with storage_errors(), engine.connect() as connection:
+    """Return all rows of a statement, read over a reader's connection; raises StorageError."""
+    with backend_of(engine).errors(), engine.connect() as connection:
         return connection.execute(statement, parameters or {}).all()
 
 
-@contextmanager
-def storage_errors() -> Iterator[None]:
-    """Raise StorageError for what a driver raises in the block."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise translated(error) from error
-    except sqlite3.Error as error:
-        raise sqlite.translated(error) from error
+def _backend_class(url: URL) -> type[Backend]:
+    module, _, name = BACKENDS[url.get_backend_name()].partition(".")
+    return cast("type[Backend]", getattr(import_module(f".{module}", __package__), name))
 
 
-def translated(error: DBAPIError) -> StorageError:
-    """Return the error that the rest of bytelog knows for one that the driver raised."""
-    cause = cast("BaseException", error.orig)
-    if isinstance(cause, sqlite3.Error):
-        return sqlite.translated(cause)
-    return postgresql.translated(cause)
-
-
-def remedy(error: DBAPIError) -> str:
-    """Return what to do about a database that cannot be opened."""
-    cause = cast("BaseException", error.orig)
-    return sqlite.remedy(cause) if isinstance(cause, sqlite3.Error) else postgresql.remedy()
+def _engine_options(url: URL) -> dict[str, Any]:
+    # The writer begins every transaction itself: in SQLite, a transaction that starts by reading
+    # cannot write once another connection has committed.
+    return {"isolation_level": "AUTOCOMMIT", **_backend_class(url).engine_options(url)}
 
 
 def _replica(app: Flask, primary: URL) -> dict[str | None, dict[str, Any]]:
-    url = _parse_setting(app, "BYTELOG_READ_DATABASE_URL")
+    url = _read_setting(app, "BYTELOG_READ_DATABASE_URL")
     if url is None:
         return {}
-    if "sqlite" in (primary.get_backend_name(), url.get_backend_name()):
+    if not (_backend_class(primary).is_server and _backend_class(url).is_server):
         raise UnusableDatabase("BYTELOG_READ_DATABASE_URL is for replicas of PostgreSQL only.")
-    return {_REPLICA: {"url": url, **postgresql.options(url)}}
+    return {_REPLICA: {"url": url, **_engine_options(url)}}
 
 
-def _parse_setting(app: Flask, setting: str) -> URL | None:
+def _read_setting(app: Flask, setting: str) -> URL | None:
     text = app.config[setting]
     return _parse_url(text, setting) if text else None
 
@@ -137,18 +114,8 @@ def _parse_url(text: str, setting: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:
         raise UnusableDatabase(f"{setting} is not a URL: {error}") from error
-    if url.drivername not in _DRIVERS or "uri" in url.query:
-        raise UnusableDatabase(
-            f"{setting} names {url.drivername}; write sqlite:////path/to/bytelog.db, "
-            "or postgresql+psycopg://user:password@host/database."
-        )
+    is_known = url.get_backend_name() in BACKENDS and url.drivername in _backend_class(url).drivers
+    if not is_known or "uri" in url.query:
+        examples = (_backend_class(URL.create(name)).url_example for name in BACKENDS)
+        raise UnusableDatabase(f"{setting} names {url.drivername}; write {', or '.join(examples)}.")
     return url
-
-
-def _prepare(url: URL, folder: Path) -> dict[str, Any]:
-    if url.get_backend_name() == "postgresql":
-        postgresql.check_driver()
-        return postgresql.options(url)
-    if not sqlite.is_in_memory(url):
-        sqlite.create_file(folder, str(url.database))
-    return sqlite.options(url)

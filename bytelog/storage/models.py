@@ -5,17 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from .database import Base
 from .types import UTCTimestamp
 
 DEFAULT_PROJECT_ID = 1
 """The key of the project `default`, which every database has."""
 
 
+class Base(DeclarativeBase):
+    """The base of every model."""
+
+
 class Project(Base):
-    """What separates one team's events from another's."""
+    """A team's or an application's own set of events and keys."""
 
     __tablename__ = "project"
 
@@ -24,7 +27,7 @@ class Project(Base):
 
 
 class ApiKey(Base):
-    """A key, known only by its digest, and what it may do in its project."""
+    """A key, stored as a digest, and its scopes in its project."""
 
     __tablename__ = "api_key"
 
@@ -39,7 +42,7 @@ class ApiKey(Base):
 
 
 class IdempotencyKey(Base):
-    """The key and the body's digest of a request that was stored, so that a retry is known."""
+    """The Idempotency-Key of a stored request and the digest of its body, to recognize a retry."""
 
     __tablename__ = "idempotency_key"
     __table_args__ = (Index("idempotency_key_by_age", "created"),)
@@ -51,7 +54,7 @@ class IdempotencyKey(Base):
 
 
 class ImportCheckpoint(Base):
-    """How far an import came: the digest of the beginning of its file, all of which is stored."""
+    """The progress of an import: the length and digest of the part of its file that is stored."""
 
     __tablename__ = "import_checkpoint"
 
@@ -69,7 +72,7 @@ class Event(Base):
     __table_args__ = (
         Index("event_by_date", "project_id", "date"),
         Index("event_by_trace", "project_id", "trace_id", "date"),
-        # A key is never given twice, or a reader who waits for higher keys would miss events.
+        # A key is never assigned twice: a reader that waits for higher keys would miss events.
         {"sqlite_autoincrement": True},
     )
 
@@ -80,3 +83,13 @@ class Event(Base):
     trace_id: Mapped[str] = mapped_column(String(255))
     date: Mapped[datetime] = mapped_column(UTCTimestamp)
     data: Mapped[str] = mapped_column(Text)
+
+
+COLUMNS = tuple(column.name for column in Event.__table__.columns)
+"""The columns of an event, its key first."""
+
+ROW_COLUMNS = COLUMNS[1:]
+"""The columns that recording fills: the project and the fields."""
+
+FIELDS = ROW_COLUMNS[1:]
+"""The fields of an event, in the order in which the API sends them. The schema has the same."""

@@ -1,8 +1,8 @@
-"""PostgreSQL's partitions: a table for the events of each day, so that old days go in an instant.
+"""PostgreSQL's partitions: one table for each day, so that dropping a day takes no time.
 
-The days from the first write on have one, made some days ahead; so have those that `bytelog
-migrate` brings. Events with any other date are in the partition `event_default`: a date is the
-client's choice, and must not make tables.
+Every day from the first write on has a partition, created some days ahead; `bytelog migrate`
+creates those of the past. Events of all other dates are in the partition `event_default`: clients
+choose dates, and must not be able to create tables.
 """
 
 from __future__ import annotations
@@ -16,27 +16,30 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from ..config import (
-    PARTITION_DAYS,
-    PARTITION_INTERVAL_SECONDS,
-    PARTITION_LOCK_SECONDS,
-    PARTITION_RETRY_SECONDS,
-)
+PARTITION_DAYS = 7
+"""Days ahead that have partitions: time to fix what prevents their creation."""
+
+PARTITION_INTERVAL_SECONDS = 3600
+"""How often the writer checks that the partitions of the days ahead exist."""
+
+PARTITION_RETRY_SECONDS = 60
+"""How soon it tries again after a failure, such as a long reader, for example pg_dump."""
+
+PARTITION_LOCK_SECONDS = 0.05
+"""How long creating or dropping a partition waits for readers: others wait behind it."""
 
 log = logging.getLogger("bytelog")
 
-Alone = AbstractContextManager[None]
-
 _DAY = timedelta(days=1)
-_FORM = "event_%Y%m%d"
+_NAME = "event_%Y%m%d"
 
-_NAMES = """
+_LIST = """
     SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid
     WHERE inhparent = 'event'::regclass
 """
 
-# What arrived before its day had a partition moves there from the default one.
-_MAKE = """
+# Events that arrived before their day had a partition move there from the default one.
+_CREATE = """
     CREATE TABLE {name} (LIKE event INCLUDING DEFAULTS);
     WITH moved AS (
         DELETE FROM event_default WHERE date >= '{start}' AND date < '{end}' RETURNING *
@@ -46,58 +49,62 @@ _MAKE = """
 
 
 class PartitionMaintainer:
-    """Sees that the days ahead have partitions."""
+    """Creates the partitions of the days ahead when they are due."""
 
     def __init__(self) -> None:
         self._due = 0.0
 
-    def keep(self, connection: Connection, alone: Callable[[Connection], Alone]) -> None:
-        """Make the partitions that lack, now and again, in a transaction `alone`."""
+    def maintain(
+        self,
+        connection: Connection,
+        transaction: Callable[[Connection], AbstractContextManager[None]],
+    ) -> None:
+        """Create the missing partitions of the days ahead, if it is time to check."""
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + PARTITION_INTERVAL_SECONDS
         today = datetime.now(UTC).date()
         days = {today + number * _DAY for number in range(PARTITION_DAYS + 1)}
         try:
-            if not days <= existing(connection).keys():
-                with alone(connection):
-                    make(connection, days)
+            if not days <= list_days(connection).keys():
+                with transaction(connection):
+                    create(connection, days)
         except DBAPIError as error:
             self._due = time.monotonic() + PARTITION_RETRY_SECONDS
-            log.warning("no partition was existing, which is tried again: %s", error.orig)
+            log.warning("no partition was created; this is tried again: %s", error.orig)
 
 
-def existing(connection: Connection) -> dict[date, str]:
-    """Return the days that have a partition, and its name."""
-    names = connection.exec_driver_sql(_NAMES).scalars()
+def list_days(connection: Connection) -> dict[date, str]:
+    """Return the days that have a partition, with its name."""
+    names = connection.exec_driver_sql(_LIST).scalars()
     return {
-        datetime.strptime(name, _FORM).replace(tzinfo=UTC).date(): name
+        datetime.strptime(name, _NAME).replace(tzinfo=UTC).date(): name
         for name in names
         if name != "event_default"
     }
 
 
-def make(connection: Connection, days: Iterable[date]) -> None:
-    """Give days a partition each, in a transaction in which nobody else writes."""
-    for day in sorted(set(days) - existing(connection).keys()):
-        name = day.strftime(_FORM)
+def create(connection: Connection, days: Iterable[date]) -> None:
+    """Create a partition for each day that has none, within a transaction."""
+    for day in sorted(set(days) - list_days(connection).keys()):
+        name = day.strftime(_NAME)
         _limit_lock_wait(connection)
-        connection.exec_driver_sql(_MAKE.format(name=name, start=day, end=day + _DAY))
+        connection.exec_driver_sql(_CREATE.format(name=name, start=day, end=day + _DAY))
 
 
-def expired(connection: Connection, before: datetime) -> list[str]:
-    """Return the partitions of days that are over by then, the oldest first."""
-    days = existing(connection)
+def list_expired(connection: Connection, before: datetime) -> list[str]:
+    """Return the partitions that hold only events from before a moment, the oldest first."""
+    days = list_days(connection)
     return [days[day] for day in sorted(days) if day + _DAY <= before.date()]
 
 
 def drop(connection: Connection, name: str) -> None:
-    """Drop a partition, in a transaction in which nobody else writes."""
+    """Drop a partition, within a transaction."""
     _limit_lock_wait(connection)
     connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
 
 
 def _limit_lock_wait(connection: Connection) -> None:
-    # Whoever comes later waits behind one who waits to change the table.
+    # While a statement waits to change the table, all that come later wait behind it.
     milliseconds = round(1000 * PARTITION_LOCK_SECONDS)
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{milliseconds}ms'")

@@ -1,88 +1,286 @@
-"""PostgreSQL: one writer at a time too, across all processes, so that keys count commits.
+"""PostgreSQL: any number of processes write, one at a time, so that a key counts commits.
 
-Whoever writes holds an advisory lock until its commit is done. So the events that anybody can see,
-on a replica too, are always all those up to some key: what listings and cursors rest on.
+A writer holds an advisory lock until its commit is done. So the events that anybody can see, also
+on a replica, are always all events up to some key. Listings and cursors depend on that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import URL, Connection, CursorResult, Engine, event
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    case,
+    event,
+    func,
+    select,
+    table,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
-from ..config import BUSY_SECONDS, CONNECT_SECONDS, COPY_EVENTS, SERVER_SILENCE_SECONDS
+from ..config import BUSY_SECONDS, PAGE_BYTES
 from . import partitions
 from .backend import (
     Backend,
+    Exclusive,
     Row,
+    Sizes,
     StorageBusy,
     StorageError,
     StorageFull,
     UnusableDatabase,
     check_process,
 )
+from .keyset import ROW_COMPARISON_PLANS
+from .models import ROW_COLUMNS
+from .sql import Joined, TextOfEvent
+from .types import UTF8
 
 if TYPE_CHECKING:
     import psycopg
 
+CONNECT_SECONDS = 2
+"""How long connecting may take; libpq accepts no less."""
+
+SERVER_SILENCE_SECONDS = 10
+"""How long the server's machine may send nothing before a connection counts as broken."""
+
+COPY_EVENTS = 50
+"""Number of events from which COPY is faster than INSERT."""
+
 _LOCK = "SELECT pg_advisory_xact_lock(6453612)"
-_COLUMNS = ("project_id", "id", "name", "trace_id", "date", "data")
+_ARRAYS = {"project_id": "int[]", "id": "bigint[]", "date": "text[]::timestamptz[]"}
 _INSERT = (
-    "INSERT INTO event (project_id, id, name, trace_id, date, data) SELECT * FROM unnest"
-    "(%b::int[], %b::bigint[], %b::text[], %b::text[], %b::text[]::timestamptz[], %b::text[])"
+    f"INSERT INTO event ({', '.join(ROW_COLUMNS)}) SELECT * FROM unnest"  # noqa: S608
+    f"({', '.join('%b::' + _ARRAYS.get(column, 'text[]') for column in ROW_COLUMNS)})"
 )
 
-_SET_UP = f"""
+_CONFIGURE = f"""
     SET timezone = 'UTC';
     SET lock_timeout = '{BUSY_SECONDS}s';
     SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off';
 """
 
-# SQLSTATE, PostgreSQL's appendix A
+# SQLSTATE codes (PostgreSQL documentation, appendix A)
 _BUSY = {"40001", "40P01", "55P03", "57014"}
 _FULL = {"53100"}
 _READ_ONLY = "25006"
 
 
 class PostgreSQL(Backend):
-    """A database that any number of processes write to by turns."""
+    """A database that any number of processes write to, one at a time."""
+
+    drivers = ("postgresql+psycopg",)
+    url_example = "postgresql+psycopg://user:password@host/database"
+    is_server = True
+    keyset_plans = ROW_COMPARISON_PLANS
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._partitions = partitions.PartitionMaintainer()
         self._warnings: list[str] = []
 
-    def path(self) -> str:
-        """Return where the database is, for people to read."""
+    @staticmethod
+    def prepare(url: URL, folder: Path) -> None:
+        """Check that the driver is installed; raises UnusableDatabase."""
+        try:
+            import psycopg  # noqa: F401
+        except ImportError as error:
+            raise UnusableDatabase(
+                f"PostgreSQL needs a driver ({error}). Install it: pip install 'bytelog[postgres]'"
+            ) from error
+
+    @staticmethod
+    def engine_options(url: URL) -> dict[str, Any]:
+        """Return the arguments of `create_engine`; connection options in the URL win."""
+        defaults = {
+            "connect_timeout": CONNECT_SECONDS,
+            "tcp_user_timeout": 1000 * SERVER_SILENCE_SECONDS,
+            "keepalives_idle": SERVER_SILENCE_SECONDS // 2,
+            "keepalives_interval": 1,
+            "application_name": "bytelog",
+        }
+        options = {name: value for name, value in defaults.items() if name not in url.query}
+        return {"connect_args": options, "max_overflow": -1, "pool_use_lifo": True}
+
+    def configure(self, _: Mapping[str, Any]) -> None:
+        """Configure each connection when it is opened."""
+        event.listen(self.engine, "connect", _configure_connection)
+        event.listen(self.engine, "checkout", lambda *_: check_process(self.engine))
+
+    def location(self) -> str:
+        """Return the URL, without its password."""
         return self.engine.url.render_as_string()
 
+    def file(self) -> Path:
+        """Raise StorageError: the database is on its server."""
+        raise StorageError("PostgreSQL stores the database. Use its own tools, such as pg_dump.")
+
     def open_writer(self) -> Connection:
-        """Open a connection that may write; a process has one at a time."""
+        """Open a connection that may write; a process has at most one."""
         connection = self.engine.connect()
-        driver(connection).add_notice_handler(self._hear)
+        driver(connection).add_notice_handler(self._note_warning)
         return connection
 
     @contextmanager
     def write_lock(self, connection: Connection) -> Iterator[None]:
-        """See that the days ahead have partitions; each transaction takes the lock by itself."""
+        """Create partitions that are due. The lock itself is taken by each transaction."""
         check_process(self.engine)
-        self._partitions.keep(connection, self.transaction)
+        self._partitions.maintain(connection, self.transaction)
         yield
 
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:
-        """Run the block in a transaction in which nobody else writes; raises StorageError."""
-        with self._ended(connection):
+        """Run the block in a transaction that excludes other writers; raises StorageError."""
+        with self._roll_back_on_error(connection):
             connection.exec_driver_sql(f"BEGIN; {_LOCK}")
             yield
             connection.exec_driver_sql("COMMIT")
 
+    def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Insert events within a transaction."""
+        if len(rows) >= COPY_EVENTS:
+            self.copy(connection, ROW_COLUMNS, rows)
+        elif rows:
+            with _dbapi_errors():
+                driver(connection).execute(_INSERT, _transpose(rows), prepare=True)
+
+    def store(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Insert events in a transaction of their own; a few events take a single round trip."""
+        if len(rows) >= COPY_EVENTS:
+            with self.transaction(connection):
+                self.insert(connection, rows)
+            return
+        with (
+            _dbapi_errors(),
+            self._roll_back_on_error(connection),
+            driver(connection).pipeline(),
+        ):
+            driver(connection).execute("BEGIN")
+            driver(connection).execute(_LOCK)
+            driver(connection).execute(_INSERT, _transpose(rows), prepare=True)
+            driver(connection).execute("COMMIT")
+
+    def prepare_bulk_insert(self, connection: Connection) -> None:
+        """Do nothing: the server manages its memory."""
+
+    def is_usable_after(self, connection: Connection, error: DBAPIError) -> bool:
+        """Return whether the writing connection is open and its server still the primary."""
+        is_open = not connection.invalidated and not driver(connection).closed
+        return is_open and _state(error.orig) != _READ_ONLY
+
+    @staticmethod
+    def page(
+        ordered: Select[Any], write: TextOfEvent, separator: str, closing: str
+    ) -> Select[Any, Any]:
+        """Return a statement for the number of the ordered events and their joined text.
+
+        Sums the lengths first, which needs no long value to be read, and builds no text that would
+        exceed PAGE_BYTES.
+        """
+        events = ordered.cte()
+        size = select(func.sum(func.octet_length(events.c.data))).scalar_subquery()
+        texts = select(write(events.c).label("text")).subquery()
+        text = select(Joined(texts.c.text, separator) + closing).scalar_subquery()
+        count = select(func.count()).select_from(events).scalar_subquery()
+        return select(count, type_coerce(case((size <= PAGE_BYTES, text)), UTF8))
+
     @contextmanager
-    def _ended(self, connection: Connection) -> Iterator[None]:
+    def snapshot(self, exclusive: Exclusive) -> Iterator[Connection]:
+        """Open a connection that sees one state of the database while others write."""
+        with self.errors(), self.engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            # The snapshot is taken by the first statement that reads.
+            connection.exec_driver_sql("SELECT 1")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+
+    def create_schema(self, connection: Connection) -> bool:
+        """Return False: only the migrations know the partitioned table."""
+        return False
+
+    def find_damage(self, connection: Connection) -> None:
+        """Return None: use PostgreSQL's own tools, pg_checksums and pg_amcheck."""
+
+    def sizes(self, connection: Connection) -> Sizes:
+        """Return how much of the server's disk the database takes."""
+        statement = "SELECT pg_database_size(current_database())"
+        return Sizes(int(connection.exec_driver_sql(statement).scalar_one()))
+
+    def log_bytes(self) -> None:
+        """Return None: the server manages its log."""
+
+    def drop_expired(self, before: datetime, transaction: Exclusive) -> Iterator[int]:
+        """Drop the partitions of days before a moment; yields the number of events of each."""
+        with self.errors(), self.engine.connect() as connection:
+            for name in partitions.list_expired(connection, before):
+                # Before the lock is taken: counting takes as long as reading the partition.
+                count = select(func.count()).select_from(table(name))
+                events = connection.execute(count).scalar_one()
+                with transaction() as writing:
+                    partitions.drop(writing, name)
+                yield events
+
+    def file_space(self) -> None:
+        """Return None: the server's vacuum reclaims space."""
+
+    def translate(self, error: BaseException) -> StorageError:
+        """Return the StorageError for an error of the driver."""
+        state = _state(error)
+        if state in _BUSY:
+            return StorageBusy("another program holds the database; try again")
+        return (StorageFull if state in _FULL else StorageError)(str(error).partition("\n")[0])
+
+    def remedy(self, _: BaseException) -> str:
+        """Return what to do about an error of the driver that prevents opening the database."""
+        return "Check that its server runs, and the value of BYTELOG_DATABASE_URL."
+
+    def close(self) -> None:
+        """Do nothing: the lock ends with its transaction."""
+
+    def create_partitions(self, connection: Connection, days: Iterable[Any]) -> None:
+        """Create a partition for each day that has none, in one transaction for each."""
+        for day in sorted(days):
+            with self.transaction(connection):
+                partitions.create(connection, [day])
+
+    def copy(
+        self, connection: Connection, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    ) -> None:
+        """Insert events by COPY within a transaction, with the named columns."""
+        statement = f"COPY event ({', '.join(columns)}) FROM STDIN".encode()
+        with _dbapi_errors(), driver(connection).cursor().copy(statement) as target:
+            for row in rows:
+                target.write_row(row)
+
+    def upsert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert rows within a transaction, or update those whose primary key exists."""
+        statement = insert(table)
+        values = {column.name: statement.excluded[column.name] for column in table.columns}
+        key = [*table.primary_key]
+        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
+
+    def restart_sequence(self, connection: Connection, name: str, last: int) -> None:
+        """Make a sequence continue after a number."""
+        connection.exec_driver_sql(f"SELECT setval('{name}', {last})")
+
+    @contextmanager
+    def _roll_back_on_error(self, connection: Connection) -> Iterator[None]:
         self._warnings.clear()
         try:
             yield
@@ -90,90 +288,13 @@ class PostgreSQL(Backend):
             if not connection.invalidated and not driver(connection).closed:
                 driver(connection).execute("ROLLBACK")
             raise
-        # Such as that a synchronous replica did not confirm: the commit stands here, but only here.
+        # For example, a synchronous replica did not confirm: the commit exists only on the primary.
         if self._warnings:
             raise StorageError(self._warnings[0])
 
-    def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Add events to a transaction."""
-        with _errors():
-            if 0 < len(rows) < COPY_EVENTS:
-                driver(connection).execute(_INSERT, _columns(rows), prepare=True)
-                return
-        copy(connection, _COLUMNS, rows)
-
-    def prepare_bulk_insert(self, connection: Connection) -> None:
-        """Do nothing: its memory is its server's business."""
-
-    def store(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Add events in a transaction of their own; a few of them in a single exchange."""
-        if len(rows) >= COPY_EVENTS:
-            with self.transaction(connection):
-                self.insert(connection, rows)
-            return
-        with _errors(), self._ended(connection), driver(connection).pipeline():
-            driver(connection).execute("BEGIN")
-            driver(connection).execute(_LOCK)
-            driver(connection).execute(_INSERT, _columns(rows), prepare=True)
-            driver(connection).execute("COMMIT")
-
-    def execute(
-        self, connection: Connection, sql: str, values: tuple[Any, ...]
-    ) -> CursorResult[Any]:
-        """Run a statement that has a `?` for each value."""
-        return connection.exec_driver_sql(sql.replace("?", "%s"), values)
-
-    def is_usable_after(self, connection: Connection, error: BaseException) -> bool:
-        """Tell whether the writing connection can go on; one to a replica must look for another."""
-        is_open = not connection.invalidated and not driver(connection).closed
-        return is_open and _state(error) != _READ_ONLY
-
-    def close(self) -> None:
-        """Do nothing: nothing is kept open."""
-
-    def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
+    def _note_warning(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
             self._warnings.append(notice.message_primary or "")
-
-
-def options(url: URL) -> dict[str, Any]:
-    """Return how the engine is made; what the URL says of a connection wins."""
-    connection = {
-        "connect_timeout": CONNECT_SECONDS,
-        "tcp_user_timeout": 1000 * SERVER_SILENCE_SECONDS,
-        "keepalives_idle": SERVER_SILENCE_SECONDS // 2,
-        "keepalives_interval": 1,
-        "application_name": "bytelog",
-    }
-    return {
-        "connect_args": {name: it for name, it in connection.items() if name not in url.query},
-        "max_overflow": -1,
-        "pool_use_lifo": True,
-    }
-
-
-def copy(connection: Connection, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Add events to a transaction by COPY, with the columns that are named."""
-    statement = f"COPY event ({', '.join(columns)}) FROM STDIN".encode()
-    with _errors(), driver(connection).cursor().copy(statement) as target:
-        for row in rows:
-            target.write_row(row)
-
-
-def check_driver() -> None:
-    """Raise UnusableDatabase where psycopg is not installed."""
-    try:
-        import psycopg  # noqa: F401
-    except ImportError as error:
-        raise UnusableDatabase(
-            f"PostgreSQL needs a driver ({error}). Install it: pip install 'bytelog[postgres]'"
-        ) from error
-
-
-def set_up(engine: Engine) -> None:
-    """Have each connection set up when it is opened."""
-    event.listen(engine, "connect", _set_up)
-    event.listen(engine, "checkout", lambda *_: check_process(engine))
 
 
 def driver(connection: Connection) -> psycopg.Connection[Any]:
@@ -181,26 +302,13 @@ def driver(connection: Connection) -> psycopg.Connection[Any]:
     return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
 
 
-def translated(error: BaseException) -> StorageError:
-    """Return the error that the rest of bytelog knows for one that the driver raised."""
-    state = _state(error)
-    if state in _BUSY:
-        return StorageBusy("another program holds the database; try again")
-    return (StorageFull if state in _FULL else StorageError)(str(error).partition("\n")[0])
-
-
-def remedy() -> str:
-    """Return what to do about a database that cannot be opened."""
-    return "See that its server runs, and what BYTELOG_DATABASE_URL says."
-
-
-def _state(error: BaseException) -> str:
+def _state(error: BaseException | None) -> str:
     return str(getattr(error, "sqlstate", ""))
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
-    """Raise DBAPIError, as SQLAlchemy does, for what the driver raises in the block."""
+def _dbapi_errors() -> Iterator[None]:
+    """Raise DBAPIError, as SQLAlchemy does, for an error of the driver in the block."""
     import psycopg
 
     try:
@@ -209,12 +317,12 @@ def _errors() -> Iterator[None]:
         raise DBAPIError(None, None, error) from error
 
 
-def _columns(rows: Sequence[Row]) -> list[list[object]]:
+def _transpose(rows: Sequence[Row]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _set_up(connection: psycopg.Connection[Any], _: object) -> None:
+def _configure_connection(connection: psycopg.Connection[Any], _: object) -> None:
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise UnusableDatabase(f"the database is in {encoding}; make it with ENCODING 'UTF8'.")
-    connection.execute(_SET_UP)
+    connection.execute(_CONFIGURE)

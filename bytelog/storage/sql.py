@@ -1,6 +1,6 @@
-"""What SQLite and PostgreSQL call by different names, or do in different ways.
+"""SQL expressions that SQLite and PostgreSQL write in different ways.
 
-Each class is an expression, and the functions below it are how a database is told.
+Each class is an expression; the functions below it build it for one of the databases.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from sqlalchemy import (
     TableValuedAlias,
     Text,
     TypeDecorator,
-    case,
     cast,
     func,
     literal,
@@ -26,46 +25,56 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
+from sqlalchemy import case as sql_case
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from ..config import MAX_TEXT_LENGTH
+from .models import FIELDS, Event
+from .types import UTCTimestamp
+
+Columns = ReadOnlyColumnCollection[str, Any]
+"""The columns of events, of the table or of a subquery."""
+
+TextOfEvent = Callable[[Columns], ColumnElement[str]]
+"""Builds the text of an event from its columns."""
 
 Build = Callable[..., ColumnElement[Any]]
 
-# PostgreSQL reads no JSON with the escape of NUL. I-JSON should have no noncharacters (RFC 7493
-# section 2.1), so one of them stands for it where members are compared.
+# PostgreSQL cannot read JSON with an escaped NUL. I-JSON should have no noncharacters (RFC 7493
+# section 2.1), so one of them replaces it where members are compared.
 _NUL, _STAND_IN = r"(?<!\\)((?:\\\\)*)\\u0000", r"\1\\ufdd0"
 
 
 class ColumnText(TypeDecorator[str]):
-    """What a column of text may be asked for."""
+    """Text that is compared with a column."""
 
     impl = String
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Return the text; for one with NUL, which PostgreSQL does not take, one that none has."""
+        """Return the text, or a text that no column has if PostgreSQL does not accept it (NUL)."""
         has_nul = dialect.name == "postgresql" and "\0" in (value or "")
         return "x" * (MAX_TEXT_LENGTH + 1) if has_nul else value
 
 
 class MemberText(TypeDecorator[str]):
-    """What a member of a JSON object may be called, or say."""
+    """The name or value of a member of a JSON object."""
 
     impl = String
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Return the text; for PostgreSQL without NUL."""
+        """Return the text, for PostgreSQL without NUL."""
         return value and (value.replace("\0", "\ufdd0") if dialect.name == "postgresql" else value)
 
 
 class _Expression(FunctionElement[Any]):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        # SQLAlchemy looks for it in each class: nothing but the clauses tells two apart.
+        # SQLAlchemy reads it from each class: expressions of a class differ only in their clauses.
         cls.inherit_cache = True
 
 
@@ -81,7 +90,7 @@ def _register(dialect: str, expression: type[_Expression]) -> Callable[[Build], 
 
 
 class DateAsText(_Expression):
-    """A date as the API writes it."""
+    """A date in the format of the API."""
 
     type = String()
 
@@ -98,14 +107,14 @@ def _postgresql_date_as_text(date: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 class WeekOf(_Expression):
-    """The Monday of a date's week, such as 2021-08-09."""
+    """The Monday of the week of a date, such as 2021-08-09."""
 
     type = String()
 
 
 @_register("sqlite", WeekOf)
 def _sqlite_week_of(date: ColumnElement[Any]) -> ColumnElement[Any]:
-    # The Sunday from that day on, less six days.
+    # The next Sunday, or the day itself, minus six days.
     return func.date(func.substr(date, 1, 10), "weekday 0", "-6 days")
 
 
@@ -115,7 +124,7 @@ def _postgresql_week_of(date: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 class Milliseconds(_Expression):
-    """The time between two dates."""
+    """The time between two dates, in milliseconds."""
 
     type = BigInteger()
 
@@ -124,7 +133,7 @@ class Milliseconds(_Expression):
 def _sqlite_milliseconds(
     earlier: ColumnElement[Any], later: ColumnElement[Any]
 ) -> ColumnElement[Any]:
-    # Precise to some microseconds, and dates have milliseconds.
+    # A Julian day is precise to some microseconds.
     return func.round((func.julianday(later) - func.julianday(earlier)) * 86_400_000)
 
 
@@ -136,7 +145,7 @@ def _postgresql_milliseconds(
 
 
 class Position(_Expression):
-    """Where in a text another one is, from 1 on; 0 if it is not."""
+    """The position of a part in a text, from 1 on; 0 if the text does not contain it."""
 
     type = BigInteger()
 
@@ -151,32 +160,43 @@ def _postgresql_position(text: ColumnElement[Any], part: ColumnElement[Any]) -> 
     return func.strpos(text, part)
 
 
+_HEAD_NAMES = FIELDS[:-1]
+
+
 class Head(_Expression):
-    """A JSON object with the id, name, trace id and date of an event, without space."""
+    """A JSON object with all fields of an event but `data`, without spaces."""
 
     type = String()
 
 
 @_register("sqlite", Head)
 def _sqlite_head(*members: ColumnElement[Any]) -> ColumnElement[Any]:
-    names = ("'id'", "'name'", "'trace_id'", "'date'")
-    pairs = zip(names, members, strict=True)
-    return func.json_object(*(it for name, it in pairs for it in (literal_column(name), it)))
+    pairs = zip(_HEAD_NAMES, members, strict=True)
+    return func.json_object(
+        *(part for name, member in pairs for part in (literal_column(f"'{name}'"), member))
+    )
 
 
 @_register("postgresql", Head)
 def _postgresql_head(*members: ColumnElement[Any]) -> ColumnElement[Any]:
-    key, name, trace_id, date = members
-    return func.concat(
-        *(literal_column("""'{"id":'"""), key),
-        *(literal_column("""',"name":'"""), func.to_json(cast(name, Text))),
-        *(literal_column("""',"trace_id":'"""), func.to_json(cast(trace_id, Text))),
-        *(literal_column("""',"date":"'"""), DateAsText(date), literal_column("""'"}'""")),
-    )
+    parts: list[ColumnElement[Any]] = []
+    for name, member in zip(_HEAD_NAMES, members, strict=True):
+        separator = "," if parts else "{"
+        parts += [literal_column(f"""'{separator}"{name}":'"""), _postgresql_json(name, member)]
+    return func.concat(*parts, literal_column("'}'"))
+
+
+def _postgresql_json(name: str, member: ColumnElement[Any]) -> ColumnElement[Any]:
+    match Event.__table__.c[name].type:
+        case BigInteger():
+            return member
+        case UTCTimestamp():
+            return func.to_json(DateAsText(member))
+    return func.to_json(cast(member, Text))
 
 
 class Joined(_Expression):
-    """The texts of all rows, with a separator between them."""
+    """The texts of all rows, joined by a separator."""
 
     type = String()
 
@@ -194,9 +214,9 @@ def _postgresql_joined(
 
 
 class MemberEquals(_Expression):
-    """Whether a member of a JSON object is a value: the object, the value, the member's path.
+    """Whether a member of a JSON object has a value: the object, the value, the member's path.
 
-    A string is compared by what it says, all else as it was written.
+    A string is compared after decoding, every other value as it was written.
     """
 
     type = Boolean()
@@ -206,17 +226,17 @@ class MemberEquals(_Expression):
 def _sqlite_member_equals(
     data: ColumnElement[Any], value: ColumnElement[Any], *path: ColumnElement[Any]
 ) -> ColumnElement[Any]:
-    # SQLite's paths find a name as it was written: one with an escape would be missed. Only
-    # `json_each` reads names.
-    way = []
+    # A path of SQLite compares names as they were written and misses one with an escape. Only
+    # `json_each` decodes names.
+    levels = []
     for name in path:
-        way.append(member := _each_member(data))
-        is_named = member.c.key == name
-        data = case((is_named & (member.c.type == "object"), member.c.value))
+        levels.append(member := _each_member(data))
+        has_name = member.c.key == name
+        data = sql_case((has_name & (member.c.type == "object"), member.c.value))
     written = member.c.json.op("->")(member.c.fullkey)
-    said = case((member.c.type == "text", member.c.atom), else_=written)
-    found = case((is_named, type_coerce(said, String) == value))
-    return select(literal(1)).select_from(*way).where(found).exists()
+    decoded = sql_case((member.c.type == "text", member.c.atom), else_=written)
+    is_equal = sql_case((has_name, type_coerce(decoded, String) == value))
+    return select(literal(1)).select_from(*levels).where(is_equal).exists()
 
 
 @_register("postgresql", MemberEquals)
@@ -225,13 +245,13 @@ def _postgresql_member_equals(
 ) -> ColumnElement[Any]:
     has_nul = func.strpos(data, literal_column(r"'\u0000'")) > 0
     readable = func.regexp_replace(data, _NUL, _STAND_IN, literal_column("'g'"))
-    object_: ColumnElement[Any] = cast(case((has_nul, readable), else_=data), JSON)
+    object_: ColumnElement[Any] = cast(sql_case((has_nul, readable), else_=data), JSON)
     *outer, last = path
     for name in outer:
         object_ = object_.op("->", return_type=JSON())(name)
     is_text = func.json_typeof(object_.op("->", return_type=JSON())(last)) == "string"
     written = cast(object_.op("->", return_type=JSON())(last), Text)
-    return case((is_text, object_.op("->>")(last)), else_=written) == value
+    return sql_case((is_text, object_.op("->>")(last)), else_=written) == value
 
 
 def _each_member(data: ColumnElement[Any]) -> TableValuedAlias:

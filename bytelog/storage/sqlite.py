@@ -1,21 +1,26 @@
-"""SQLite: one file, set up for readers who do not wait and commits that are on the disk."""
+"""SQLite: one file, configured so that readers never wait and a commit is on the disk."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import URL, Connection, CursorResult, Engine, event
+from sqlalchemy import URL, Connection, Engine, Select, event, func, select
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.exc import DBAPIError
 
-from ..config import BUSY_SECONDS, GROUP_EVENTS, IMPORT_CACHE_BYTES, PAGE_BYTES, WAL_LIMIT_BYTES
+from ..config import BUSY_SECONDS, PAGE_BYTES
 from .backend import (
     Backend,
+    Exclusive,
     Row,
+    Sizes,
     StorageBusy,
     StorageError,
     StorageFull,
@@ -24,16 +29,30 @@ from .backend import (
     check_process,
 )
 from .file_lock import DatabaseFile
+from .file_space import SQLiteFileSpace, driver, read_pragma
+from .keyset import TWO_PART_PLANS
+from .models import ROW_COLUMNS, Base, Event
+from .sql import Joined, TextOfEvent
+from .types import UTF8
+
+WAL_LIMIT_BYTES = 16 * 1024 * 1024
+"""Size to which the write-ahead log is truncated after a checkpoint."""
+
+INSERT_ROWS = 500
+"""Rows of one INSERT: SQLite takes 32,766 variables, and a row needs six."""
+
+IMPORT_CACHE_BYTES = 64 * 1024 * 1024
+"""Page cache during an import, whose rows belong all over the indexes."""
 
 PRAGMAS = {
-    # Readers do not block the writer, nor the writer readers.
+    # Readers do not block the writer, and the writer does not block readers.
     "journal_mode": "WAL",
-    # A commit has reached the disk when it returns; NORMAL would lose the last ones in a power cut.
+    # A commit is on the disk when it returns; NORMAL would lose the last ones in a power cut.
     "synchronous": "FULL",
-    # A long transaction, such as an import, does not leave a log of its size behind for good.
+    # A long transaction, such as an import, must not leave a log of its size behind.
     "journal_size_limit": str(WAL_LIMIT_BYTES),
     "foreign_keys": "ON",
-    # One connection writes, the writer's: SQLite before 3.51.3 can damage the file when two
+    # Only the writer's connection writes: before 3.51.3, SQLite can damage the file when two
     # connections write or checkpoint at the same moment.
     "query_only": "ON",
 }
@@ -42,24 +61,63 @@ PRAGMAS = {
 class SQLite(Backend):
     """A file that one process at a time writes to, or a database in memory."""
 
+    drivers = ("sqlite", "sqlite+pysqlite")
+    url_example = "sqlite:////path/to/bytelog.db"
+    is_server = False
+    keyset_plans = TWO_PART_PLANS
+
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         check_process(engine)
-        self._file = DatabaseFile(None if is_in_memory(engine.url) else self.path())
+        self._file = DatabaseFile(None if _is_in_memory(engine.url) else self.location())
+        self._has_checkpoints = True
 
-    def path(self) -> str:
-        """Return where the database is, for people to read."""
+    @staticmethod
+    def prepare(url: URL, folder: Path) -> None:
+        """Create the data folder and the file with access for their owner only."""
+        if _is_in_memory(url):
+            return
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(folder / str(url.database), os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise UnusableDatabase(
+                f"the database {error.filename} cannot be written: {error.strerror}. Give its "
+                "folder to the user that runs bytelog, or choose another with BYTELOG_DATA."
+            ) from error
+
+    @staticmethod
+    def engine_options(url: URL) -> dict[str, Any]:
+        """Return the arguments of `create_engine`."""
+        pool = {} if _is_in_memory(url) else {"max_overflow": -1, "pool_use_lifo": True}
+        return {"connect_args": {"timeout": BUSY_SECONDS}, **pool}
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Set the pragmas of each connection when it is opened."""
+        event.listen(self.engine, "connect", _configure_connection)
+        event.listen(self.engine, "checkout", lambda *_: check_process(self.engine))
+        if settings.get("BYTELOG_CHECKPOINTS") == "off":
+            event.listen(self.engine, "connect", _disable_checkpoints)
+
+    def location(self) -> str:
+        """Return the path of the file, or the URL of a database in memory."""
         return self.engine.url.database or str(self.engine.url)
 
+    def file(self) -> Path:
+        """Return the path of the file; raises StorageError for a database in memory."""
+        if _is_in_memory(self.engine.url):
+            raise StorageError("the database is in memory, and ends with its process.")
+        return Path(self.location())
+
     def open_writer(self) -> Connection:
-        """Open a connection that may write; a process has one at a time."""
+        """Open a connection that may write; a process has at most one."""
         connection = self.engine.connect()
         connection.exec_driver_sql("PRAGMA query_only=OFF")
         return connection
 
     @contextmanager
     def write_lock(self, _: Connection) -> Iterator[None]:
-        """Keep bytelog's other processes from writing; raises StorageBusy and StorageError."""
+        """Keep other bytelog processes from writing; raises StorageBusy and StorageError."""
         check_process(self.engine)
         with self._file.write_lock():
             yield
@@ -72,122 +130,142 @@ class SQLite(Backend):
             yield
             connection.exec_driver_sql("COMMIT")
         except BaseException:
-            # A Ctrl-C in the midst of a statement makes SQLAlchemy close the connection.
+            # A Ctrl-C during a statement makes SQLAlchemy close the connection.
             if not connection.invalidated and driver(connection).in_transaction:
                 connection.exec_driver_sql("ROLLBACK")
             raise
 
     def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Add events to a transaction."""
-        for start in range(0, len(rows), GROUP_EVENTS):
-            group = rows[start : start + GROUP_EVENTS]
-            values = tuple(value for row in group for value in row)
-            connection.exec_driver_sql(_insert_statement(len(group)), values)
-
-    def prepare_bulk_insert(self, connection: Connection) -> None:
-        """Keep more of the file in memory."""
-        connection.exec_driver_sql(f"PRAGMA cache_size=-{IMPORT_CACHE_BYTES // 1024}")
+        """Insert events within a transaction."""
+        for start in range(0, len(rows), INSERT_ROWS):
+            part = rows[start : start + INSERT_ROWS]
+            values = tuple(value for row in part for value in row)
+            connection.exec_driver_sql(_insert_statement(len(part)), values)
 
     def store(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Add events in a transaction of their own, which a single statement is by itself."""
-        if len(rows) <= GROUP_EVENTS:
+        """Insert events in a transaction of their own, which a single statement is by itself."""
+        if len(rows) <= INSERT_ROWS:
             self.insert(connection, rows)
             return
         with self.transaction(connection):
             self.insert(connection, rows)
 
-    def execute(
-        self, connection: Connection, sql: str, values: tuple[Any, ...]
-    ) -> CursorResult[Any]:
-        """Run a statement that has a `?` for each value."""
-        return connection.exec_driver_sql(sql, values)
+    def prepare_bulk_insert(self, connection: Connection) -> None:
+        """Keep more of the file in memory."""
+        connection.exec_driver_sql(f"PRAGMA cache_size=-{IMPORT_CACHE_BYTES // 1024}")
 
-    def is_usable_after(self, _: Connection, __: BaseException) -> bool:
-        """Tell whether the writing connection can go on after an error: that of a file can."""
+    def is_usable_after(self, _: Connection, __: DBAPIError) -> bool:
+        """Return True: a connection to a file does not break."""
         return True
+
+    @staticmethod
+    def page(
+        ordered: Select[Any], write: TextOfEvent, separator: str, closing: str
+    ) -> Select[Any, Any]:
+        """Return a statement for the number of the ordered events and their joined text.
+
+        SQLite keeps the order of a subquery for an aggregate around it (flattening rule 16), and
+        fails with SQLITE_TOOBIG at PAGE_BYTES.
+        """
+        texts = ordered.with_only_columns(write(Event.__table__.c).label("text"))
+        text = Joined(texts.subquery().c.text, separator) + closing
+        return select(func.count(), sql_cast(text, UTF8))
+
+    @contextmanager
+    def snapshot(self, exclusive: Exclusive) -> Iterator[Connection]:
+        """Open a connection that sees one state of the database while others write."""
+        with self.errors(), self.engine.connect() as connection:
+            with exclusive() as writing:
+                _fill_log(writing)
+                connection.exec_driver_sql("BEGIN")
+                # The snapshot is taken by the first statement that reads.
+                connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+
+    def create_schema(self, connection: Connection) -> bool:
+        """Create the tables: a new file needs no history, and the first start no Alembic."""
+        Base.metadata.create_all(connection, checkfirst=False)
+        return True
+
+    def find_damage(self, connection: Connection) -> str:
+        """Return the first damage found, "" if there is none."""
+        try:
+            # After its first finding SQLite may fail, and the driver then loses the finding.
+            (finding,) = driver(connection).execute("PRAGMA integrity_check(1)").fetchone()
+            orphan = driver(connection).execute("PRAGMA foreign_key_check").fetchone()
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        if finding != "ok":
+            return str(finding)
+        return "row {1} of {0} names no {2}".format(*orphan) if orphan else ""
+
+    def sizes(self, connection: Connection) -> Sizes:
+        """Return the sizes of the file, of its free pages, and of the log."""
+        free = read_pragma(connection, "freelist_count") * read_pragma(connection, "page_size")
+        return Sizes(self.file().stat().st_size, free, self.log_bytes())
+
+    def log_bytes(self) -> int:
+        """Return the size of the write-ahead log."""
+        log = Path(f"{self.engine.url.database}-wal")
+        return log.stat().st_size if log.exists() else 0
+
+    def drop_expired(self, before: datetime, transaction: Exclusive) -> Iterator[int]:
+        """Yield nothing: the file has no partitions."""
+        yield from ()
+
+    def file_space(self) -> SQLiteFileSpace:
+        """Return what reclaims space in the file."""
+        return SQLiteFileSpace(self)
+
+    def translate(self, error: BaseException) -> StorageError:
+        """Return the StorageError for an error of the driver."""
+        code = _primary_code(error)
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return StorageBusy("another program holds the database; try again")
+        kinds = {sqlite3.SQLITE_FULL: StorageFull, sqlite3.SQLITE_TOOBIG: TextTooLong}
+        return kinds.get(code, StorageError)(str(error))
+
+    def remedy(self, error: BaseException) -> str:
+        """Return what to do about an error of the driver that prevents opening the database."""
+        code = _primary_code(error)
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return "Another program holds it: end that one, or try again."
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            return "Make room on its disk, and check that the disk can be written."
+        return "Restore a backup, or choose another data folder with BYTELOG_DATA."
 
     def close_readers(self) -> None:
         """Close the connections of readers; a database in memory lives in its one connection."""
-        if not is_in_memory(self.engine.url):
+        if not _is_in_memory(self.engine.url):
             super().close_readers()
 
     def close(self) -> None:
-        """Give up the file's lock."""
+        """Close the lock file."""
         self._file.close()
 
 
-def options(url: URL) -> dict[str, Any]:
-    """Return how the engine is made."""
-    return {
-        "connect_args": {"timeout": BUSY_SECONDS},
-        **({} if is_in_memory(url) else {"max_overflow": -1, "pool_use_lifo": True}),
-    }
-
-
-def set_up(engine: Engine, *, checkpoints: bool) -> None:
-    """Have each connection set up when it is opened."""
-    event.listen(engine, "connect", _set_up)
-    event.listen(engine, "checkout", lambda *_: check_process(engine))
-    if not checkpoints:
-        event.listen(engine, "connect", _leave_checkpoints)
-
-
-def is_in_memory(url: URL) -> bool:
-    """Tell whether a database ends with its process."""
+def _is_in_memory(url: URL) -> bool:
     return url.database in (None, "", ":memory:")
 
 
-def driver(connection: Connection) -> sqlite3.Connection:
-    """Return the driver's own connection."""
-    return cast("sqlite3.Connection", connection.connection.driver_connection)
-
-
-def translated(error: BaseException) -> StorageError:
-    """Return the error that the rest of bytelog knows for one that the driver raised."""
-    code = _code(error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StorageBusy("another program holds the database; try again")
-    kinds = {sqlite3.SQLITE_FULL: StorageFull, sqlite3.SQLITE_TOOBIG: TextTooLong}
-    return kinds.get(code, StorageError)(str(error))
-
-
-def remedy(error: BaseException) -> str:
-    """Return what to do about a database that cannot be opened."""
-    failure = translated(error)
-    if isinstance(failure, StorageBusy):
-        return "Another program holds it: end that one, or try again."
-    if isinstance(failure, StorageFull) or _code(error) == sqlite3.SQLITE_IOERR:
-        return "Make room on its disk, and see that it can be written."
-    return "Restore a backup, or name another data folder with BYTELOG_DATA."
-
-
-def create_file(folder: Path, name: str) -> None:
-    """Make the data folder and the file before SQLite does, so that only their owner reads them."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise UnusableDatabase(
-            f"the database {error.filename} cannot be written: {error.strerror}. Give its folder "
-            "to the user that runs bytelog, or choose another with BYTELOG_DATA."
-        ) from error
-
-
-def _code(error: BaseException) -> int:
-    # The lower byte; the others tell where in SQLite it happened.
+def _primary_code(error: BaseException) -> int:
+    # The lower byte. The upper ones tell where in SQLite the error occurred.
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
-@lru_cache(GROUP_EVENTS)
+@lru_cache(INSERT_ROWS)
 def _insert_statement(rows: int) -> str:
-    values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * rows)
-    return f"INSERT INTO event (project_id, id, name, trace_id, date, data) VALUES {values}"  # noqa: S608
+    values = f"({', '.join('?' for _ in ROW_COLUMNS)})"
+    return f"INSERT INTO event ({', '.join(ROW_COLUMNS)}) VALUES {', '.join([values] * rows)}"  # noqa: S608
 
 
-def _set_up(connection: Any, _: object) -> None:
+def _configure_connection(connection: Any, _: object) -> None:
     cursor = connection.cursor()
     if cursor.execute("PRAGMA page_count").fetchone() == (0,):
-        # Later it takes a VACUUM: a file made without it never gives its space back.
+        # Only possible in an empty file; later it takes a VACUUM, and space is never reclaimed.
         cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
     for name, value in PRAGMAS.items():
         cursor.execute(f"PRAGMA {name}={value}")
@@ -195,5 +273,17 @@ def _set_up(connection: Any, _: object) -> None:
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, PAGE_BYTES)
 
 
-def _leave_checkpoints(connection: Any, _: object) -> None:
+def _disable_checkpoints(connection: Any, _: object) -> None:
     connection.execute("PRAGMA wal_autocheckpoint=0").close()
+
+
+def _fill_log(writing: Connection) -> None:
+    """Write a page to the write-ahead log, so that it is not empty.
+
+    A reader that starts with an empty log reads the file alone, and keeps checkpoints from writing
+    to it. Then every commit would try a checkpoint, and sort the growing log. Twice, because a
+    commit that makes the log long enough empties it itself.
+    """
+    for _ in range(2):
+        version = writing.exec_driver_sql("PRAGMA user_version").scalar()
+        writing.exec_driver_sql(f"PRAGMA user_version={version}")

@@ -1,4 +1,4 @@
-"""The column types that SQLite lacks, and what PostgreSQL has in their place."""
+"""Column types: what SQLite keeps as text, and what PostgreSQL has in its place."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from .. import timestamps
 
 
 class _Moment(TypeDecorator[Any]):
-    """A moment in UTC, kept by SQLite as text that sorts and reads as a date."""
+    """A moment in UTC: text that sorts by time in SQLite, a timestamp in PostgreSQL."""
 
     impl = String(24)
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return PostgreSQL's own type, or SQLite's text."""
+        """Return the column type of a database."""
         own = TIMESTAMP(timezone=True) if dialect.name == "postgresql" else self.impl
         return dialect.type_descriptor(cast("TypeEngine[Any]", own))
 
 
 class UTCTimestamp(_Moment):
-    """A moment that Python sees as a datetime."""
+    """A moment, a datetime in Python."""
 
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        """Return the text for a moment, which PostgreSQL understands too."""
+        """Return the text of a moment, which PostgreSQL understands too."""
         return None if value is None else timestamps.format_utc(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
@@ -38,7 +38,7 @@ class UTCTimestamp(_Moment):
 
 
 class DateText(_Moment):
-    """A moment that Python sees as text; a datetime takes longer to make than to read."""
+    """A moment, text in Python: reading a datetime takes longer than the query."""
 
     cache_ok = True
 
@@ -48,13 +48,13 @@ class DateText(_Moment):
 
 
 class UTF8(TypeDecorator[bytes]):
-    """Text that Python sees as bytes; SQLite hands it out so."""
+    """Text, UTF-8 bytes in Python: that is how SQLite stores it."""
 
     impl = LargeBinary
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return text for PostgreSQL, whose bytes take twice the way."""
+        """Return text for PostgreSQL, which sends bytes as twice as many characters."""
         own = Text() if dialect.name == "postgresql" else LargeBinary()
         return dialect.type_descriptor(cast("TypeEngine[Any]", own))
 

@@ -2,28 +2,29 @@
 
 SQLite has one writer at a time and a commit costs an fsync, so requests share both:
 
-1. One connection writes. Only the holder of `_lock` uses it, and only while it holds the lock
-   beside the file, which bytelog's commands take too: SQLite's busy loop sleeps ever longer, and
-   before 3.51.3 two connections that write or checkpoint at once can damage the file. The
-   connections of readers are `query_only`. Only another program can make a commit wait in SQLite,
-   for BUSY_SECONDS, and then the request fails with StorageBusy. In PostgreSQL the lock is an
-   advisory one, which each transaction takes first and holds until its commit is done.
-2. A request puts its row into `_queue` *before* it waits for the lock. Whoever has the lock takes
-   all that is queued and commits it together. So once a request has the lock, its row has either
-   been committed, or failed, with somebody else's group, or is still queued and goes with its own.
-3. `append` returns only after the COMMIT that holds the row has returned, and COMMIT returns after
-   the fsync (`synchronous=FULL`). Everything a client is told follows from that return. When the
-   connection breaks before it, nobody knows what became of the rows, and the requests fail.
+1. One connection writes. Only the holder of `_lock` uses it, and only while it also holds the lock
+   file beside the database, which bytelog's commands take too: SQLite's own busy loop sleeps longer
+   and longer, and before 3.51.3 two connections that write or checkpoint at once can damage the
+   file. Connections of readers are `query_only`. Only another program can make a commit wait in
+   SQLite, for BUSY_SECONDS; the request then fails with StorageBusy. In PostgreSQL the lock is an
+   advisory lock, which each transaction takes first and holds until its commit is done.
+2. A request puts its rows into `_queue` *before* it waits for the lock. The holder of the lock
+   takes all that is queued and commits it together. So when a request gets the lock, its rows have
+   been committed with another group, or have failed with it, or are still queued and go with its
+   own.
+3. `append` returns only after the COMMIT that holds the rows has returned, and COMMIT returns after
+   the fsync (`synchronous=FULL`). Every 201 depends on that return. If the connection breaks before
+   it, nobody knows whether the rows were stored, and the requests fail.
 4. A group is one transaction: it is stored whole or not at all, and so is each batch in it. Rows
    keep the order in which they were queued, so a higher key always means a later arrival.
-5. A request that carries an Idempotency-Key has it looked up, and noted, in the transaction of its
-   event. While it is under way its key is in `_in_flight`, so a group holds a key once at most.
+5. The Idempotency-Key of a request is looked up and stored in the transaction of its events. While
+   the request is in progress, its key is in `_in_flight`, so a group has each key at most once.
 
-Threads that sleep until somebody else has committed are what makes sharing slow in Python: waking
-one costs more than the insert. So a thread may also run several requests by turns: each runs in a
-`BatchedRequest` greenlet, and `yield_to_batch`, between queueing and locking, goes on with the next
-request. When all have yielded, the first that is resumed commits for all of them. Outside a
-`BatchedRequest` `yield_to_batch` does nothing, and threads wait for the lock in the usual way.
+Threads that sleep until another thread has committed make sharing slow in Python: waking a thread
+costs more than the insert. So one thread may run several requests: each runs in a `BatchedRequest`
+greenlet, and `yield_to_batch`, between queueing and locking, switches to the next request. When all
+have yielded, the first that resumes commits for all of them. Outside a `BatchedRequest`,
+`yield_to_batch` does nothing, and threads wait for the lock.
 """
 
 from __future__ import annotations
@@ -32,243 +33,212 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from datetime import timedelta
-from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import cast
 
 from flask import Flask, current_app
 from greenlet import getcurrent, greenlet
-from sqlalchemy import Connection, CursorResult, Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from .. import timestamps
-from ..config import GROUP_EVENTS, IDEMPOTENCY_HOURS, MAX_BODY_BYTES
+from ..config import MAX_BODY_BYTES
 from .backend import Row, StorageError
-from .database import backend_of, db, storage_errors, translated
+from .database import backend_of, db
+from .idempotency import (
+    IdempotencyKeyReused,
+    IdempotencyKeys,
+    IdempotencyToken,
+    RequestInProgress,
+)
 
-
-class IdempotencyToken(NamedTuple):
-    """What makes a repeated request known: its project and key, and a digest of its body."""
-
-    project_id: int
-    key: str
-    fingerprint: str
-
-
-class RequestInProgress(Exception):
-    """A request with the same Idempotency-Key has not been answered yet."""
-
-
-class IdempotencyKeyReused(Exception):
-    """The Idempotency-Key came before, with another body."""
+COMMIT_EVENTS = 500
+"""Events after which a group takes no further request: a commit of more delays others too long."""
 
 
 class BatchedRequest(greenlet):
-    """A request that shares its thread with others, and lets them go on while it waits."""
+    """A request that shares its thread with others, which run while it waits for the commit."""
 
 
 class _PendingWrite:
-    __slots__ = ("done", "error", "rows", "token")
+    __slots__ = ("error", "is_done", "rows", "token")
 
     def __init__(self, rows: list[Row], token: IdempotencyToken | None) -> None:
         self.rows = rows
         self.token = token
-        self.done = False
+        self.is_done = False
         self.error: StorageError | IdempotencyKeyReused | None = None
 
     def is_small(self) -> bool:
-        # Many large batches that wait for each other's commit would be in memory together.
+        # Large batches that wait for one another's commit would all be in memory.
         return sum(len(data) for *_, data in self.rows) < MAX_BODY_BYTES
 
 
 class Writer:
-    """The one way into the database; safe to use from any number of threads."""
+    """The only way to write to the database; safe to use from any number of threads."""
 
     def __init__(self, engine: Engine) -> None:
         self._backend = backend_of(engine)
+        self._idempotency_keys = IdempotencyKeys(self._backend)
+        self._connection: Connection | None = None
         self._queue: deque[_PendingWrite] = deque()
         self._lock = threading.Lock()
         self._committed = threading.Condition()
         self._commit_count = 0
-        self.is_stopping = False
-        # Hears how many events each commit has stored.
-        self.on_commit: Callable[[int], object] = _ignore
         self._in_flight: dict[tuple[int, str], _PendingWrite] = {}
+        self.is_stopping = False
+        # Called after each commit with the number of events stored.
+        self.on_commit: Callable[[int], object] = _ignore
 
     def append(self, rows: list[Row], token: IdempotencyToken | None = None) -> None:
-        """Store events, all or none; returns when they are on the disk, raises StorageError if not.
+        """Store events, all or none; returns when they are on the disk.
 
-        With `token` a repetition returns without storing; raises RequestInProgress and
-        IdempotencyKeyReused.
+        A request with a token that is stored already returns without storing. Raises StorageError
+        if nothing was stored, RequestInProgress and IdempotencyKeyReused.
         """
-        entry = _PendingWrite(rows, token)
-        with self._mark_in_flight(entry) if token else nullcontext():
-            self._queue.append(entry)
-            if entry.is_small():
+        write = _PendingWrite(rows, token)
+        with self._mark_in_flight(write, token) if token else nullcontext():
+            self._queue.append(write)
+            if write.is_small():
                 yield_to_batch()
             with self._lock:
-                while not entry.done:
+                while not write.is_done:
                     self._commit_group()
-        if entry.error:
-            raise entry.error
+        if write.error:
+            raise write.error
 
     def commit_count(self) -> int:
         """Return how many groups of events have been committed."""
         return self._commit_count
 
     def wait_for_commit(self, commit_count: int, seconds: float) -> None:
-        """Return when another group has been committed, or after some seconds at the latest."""
+        """Wait until more than `commit_count` groups are committed, at most some seconds."""
         with self._committed:
             self._committed.wait_for(
                 lambda: self._commit_count != commit_count or self.is_stopping, seconds
             )
 
     def stop(self) -> None:
-        """Let those go on who wait for more."""
+        """Wake all that wait for a commit."""
         with self._committed:
             self.is_stopping = True
             self._committed.notify_all()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Give the writing connection for a transaction of its own; raises StorageError."""
+        """Give the writing connection to the block, in a transaction; raises StorageError."""
         with self.exclusive_connection() as connection, self._backend.transaction(connection):
             yield connection
 
     @contextmanager
     def exclusive_connection(self) -> Iterator[Connection]:
-        """Give the writing connection for what no transaction can hold; raises StorageError."""
-        with (
-            self._lock,
-            storage_errors(),
-            self._discard_if_broken(),
-            self._backend.write_lock(self._connection),
-        ):
-            yield self._connection
+        """Give the writing connection to the block, in no transaction; raises StorageError."""
+        with self._lock, self._backend.errors(), self._open_connection() as connection:
+            yield connection
 
     def close(self) -> None:
-        """Close the connection once the last commit is through; the writer is of no use then."""
+        """Close the connection after the last commit; the writer cannot be used afterwards."""
         with self._lock, suppress(DBAPIError):  # A server that is away keeps nothing open.
-            self._connection.detach()
-            self._connection.close()
+            connection = self._connection or self._backend.open_writer()
+            connection.detach()
+            connection.close()
         self._backend.close()
 
-    @cached_property
-    def _connection(self) -> Connection:
-        # Opened at the first write, so that a server may fork after it has made the application.
-        return self._backend.open_writer()
+    @contextmanager
+    def _open_connection(self) -> Iterator[Connection]:
+        # Opened at the first write, so that a server may fork after it has created the application.
+        connection = self._connection = self._connection or self._backend.open_writer()
+        try:
+            with self._backend.write_lock(connection):
+                yield connection
+        except DBAPIError as error:
+            if not self._backend.is_usable_after(connection, error):
+                self._discard(connection)
+            raise
+
+    def _discard(self, connection: Connection) -> None:
+        self._connection = None
+        connection.invalidate()
+        connection.close()
 
     @contextmanager
-    def _mark_in_flight(self, entry: _PendingWrite) -> Iterator[None]:
-        place = cast("IdempotencyToken", entry.token)[:2]
-        if self._in_flight.setdefault(place, entry) is not entry:
+    def _mark_in_flight(self, write: _PendingWrite, token: IdempotencyToken) -> Iterator[None]:
+        key = token.project_id, token.key
+        if self._in_flight.setdefault(key, write) is not write:
             raise RequestInProgress
         try:
             yield
         finally:
-            del self._in_flight[place]
+            del self._in_flight[key]
 
     def _commit_group(self) -> None:
         group = self._take_group()
         error = self._try_commit(group)
-        for entry in group:
-            entry.error = error or entry.error
-            entry.done = True
+        for write in group:
+            write.error = error or write.error
+            write.is_done = True
         with self._committed:
             self._commit_count += 1
             self._committed.notify_all()
 
     def _take_group(self) -> list[_PendingWrite]:
         group, events = [], 0
-        while self._queue and events < GROUP_EVENTS:
+        while self._queue and events < COMMIT_EVENTS:
             group.append(self._queue.popleft())
             events += len(group[-1].rows)
         return group
 
     def _try_commit(self, group: list[_PendingWrite]) -> StorageError | None:
-        # Whatever goes wrong, each row of the group gets an answer: nobody else has it any more.
+        # Every error becomes a result: the group has left the queue, and nobody else handles it.
         try:
-            with self._discard_if_broken(), self._backend.write_lock(self._connection):
-                self._commit(group)
-        except DBAPIError as error:
-            return translated(error)
+            with self._backend.errors(), self._open_connection() as connection:
+                self._commit(connection, group)
         except StorageError as error:
             return error
         except Exception as error:
             return StorageError(str(error))
         return None
 
-    def _commit(self, group: list[_PendingWrite]) -> None:
-        rows = _rows(group)
-        if any(entry.token for entry in group):
-            with self._backend.transaction(self._connection):
-                rows = self._store(group)
+    def _commit(self, connection: Connection, group: list[_PendingWrite]) -> None:
+        if any(write.token for write in group):
+            rows = self._commit_with_tokens(connection, group)
         else:
-            self._backend.store(self._connection, rows)
+            rows = _rows_of(group)
+            self._backend.store(connection, rows)
         self.on_commit(len(rows))
 
-    def _store(self, group: list[_PendingWrite]) -> list[Row]:
-        self._forget_expired()
-        fresh = [entry for entry in group if not self._is_repeated(entry)]
-        rows = _rows(fresh)
-        insert(self._connection, rows)
-        now = timestamps.format_utc(timestamps.now())
-        for token in [entry.token for entry in fresh if entry.token]:
-            self._execute(
-                "INSERT INTO idempotency_key (project_id, key, fingerprint, created)"
-                " VALUES (?, ?, ?, ?)",
-                (*token, now),
-            )
+    def _commit_with_tokens(self, connection: Connection, group: list[_PendingWrite]) -> list[Row]:
+        with self._backend.transaction(connection):
+            self._idempotency_keys.forget_expired(connection)
+            new = [write for write in group if not self._is_repeated(connection, write)]
+            rows = _rows_of(new)
+            self._backend.insert(connection, rows)
+            for token in [write.token for write in new if write.token]:
+                self._idempotency_keys.add(connection, token)
         return rows
 
-    def _forget_expired(self) -> None:
-        expired = timestamps.now() - timedelta(hours=IDEMPOTENCY_HOURS)
-        self._execute(
-            "DELETE FROM idempotency_key WHERE created <= ?", (timestamps.format_utc(expired),)
-        )
-
-    def _is_repeated(self, entry: _PendingWrite) -> bool:
-        if entry.token is None:
-            return False
-        found = self._execute(
-            "SELECT fingerprint FROM idempotency_key WHERE project_id = ? AND key = ?",
-            entry.token[:2],
-        ).scalar()
-        if found not in (None, entry.token.fingerprint):
-            entry.error = IdempotencyKeyReused()
-        return found is not None
-
-    def _execute(self, sql: str, values: tuple[object, ...]) -> CursorResult[Any]:
-        return self._backend.execute(self._connection, sql, values)
-
-    @contextmanager
-    def _discard_if_broken(self) -> Iterator[None]:
-        """Give up a connection that broke in the block, so that the next group opens another."""
+    def _is_repeated(self, connection: Connection, write: _PendingWrite) -> bool:
         try:
-            yield
-        except DBAPIError as error:
-            connection = vars(self).get("_connection")
-            if connection and not self._backend.is_usable_after(connection, error):
-                del self._connection
-                connection.invalidate()
-                connection.close()
-            raise
+            return write.token is not None and self._idempotency_keys.contains(
+                connection, write.token
+            )
+        except IdempotencyKeyReused as error:
+            write.error = error
+            return True
 
 
 def insert(connection: Connection, rows: list[Row]) -> None:
-    """Add events to a transaction of the writing connection."""
+    """Insert events within a transaction of the writing connection."""
     backend_of(connection.engine).insert(connection, rows)
 
 
 def yield_to_batch() -> None:
-    """Let the other requests of this thread go on first, where requests are gathered."""
+    """Let the other requests of this thread run first, if they are batched."""
     current = getcurrent()
     if isinstance(current, BatchedRequest):
         cast("greenlet", current.parent).switch()
 
 
 def init_app(app: Flask) -> None:
-    """Give the application its writer."""
+    """Create the application's writer."""
     with app.app_context():
         app.extensions["bytelog.writer"] = Writer(db.engine)
 
@@ -282,5 +252,5 @@ def _ignore(_: int) -> None:
     pass
 
 
-def _rows(group: list[_PendingWrite]) -> list[Row]:
-    return [row for entry in group for row in entry.rows]
+def _rows_of(group: list[_PendingWrite]) -> list[Row]:
+    return [row for write in group for row in write.rows]

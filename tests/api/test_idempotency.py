@@ -18,12 +18,8 @@ from support.server import Server, wait_for
 from werkzeug.test import TestResponse
 
 from bytelog import timestamps
-from bytelog.storage.writer import (
-    BatchedRequest,
-    IdempotencyKeyReused,
-    IdempotencyToken,
-    current_writer,
-)
+from bytelog.storage.idempotency import IdempotencyKeyReused, IdempotencyToken
+from bytelog.storage.writer import BatchedRequest, current_writer
 
 pytestmark = pytest.mark.each_database
 

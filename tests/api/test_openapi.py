@@ -40,7 +40,7 @@ from bytelog.api.parameters import ListingParameters
 from bytelog.config import MAX_BODY_BYTES, MAX_ID, MAX_TEXT_LENGTH
 from bytelog.events import schemas, store
 from bytelog.storage.backend import StorageBusy, StorageFull
-from bytelog.storage.writer import IdempotencyKeyReused, RequestInProgress
+from bytelog.storage.idempotency import IdempotencyKeyReused, RequestInProgress
 
 SQLITE_CASES = 50_000 if LONG else 2000
 CASES = {"sqlite": SQLITE_CASES, "postgresql": SQLITE_CASES // 10}

@@ -11,7 +11,8 @@ from support.server import Server
 
 from bytelog import create_app
 from bytelog.api.response_headers import SECURITY_HEADERS
-from bytelog.config import MAX_BODY_BYTES, NUMBERS, UPLOAD_BYTES, SetupError
+from bytelog.config import MAX_BODY_BYTES, NUMBERS, SetupError
+from bytelog.server.server import UPLOAD_BYTES
 
 SHOP = "https://shop.example"
 ALLOWED = "Access-Control-Allow-Origin"

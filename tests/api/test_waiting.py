@@ -19,7 +19,7 @@ from support.listings import fill, start_listing
 from support.server import Answer, Server, wait_for
 
 from bytelog import create_app
-from bytelog.config import POLL_SECONDS
+from bytelog.events.store import POLL_SECONDS
 from bytelog.storage.writer import current_writer
 
 pytestmark = pytest.mark.each_database

@@ -11,13 +11,16 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from itertools import chain, islice, repeat
 from pathlib import Path
+from typing import cast
 
 from sqlalchemy import Connection
 
 from bytelog.migrations import upgrade as migrations
-from bytelog.storage import partitions, postgresql
+from bytelog.storage import postgresql
 from bytelog.storage.backend import Row
 from bytelog.storage.database import backend_of, connect
+from bytelog.storage.models import ROW_COLUMNS
+from bytelog.storage.postgresql import PostgreSQL
 
 from . import database, servers, trace, wrk
 from .cluster import USER, Cluster
@@ -26,7 +29,6 @@ from .prepared import Sender
 from .rivals import BATCH_EVENTS
 
 _BATCH_CLIENTS, _CLIENTS = 2, 16
-_COLUMNS = ("project_id", "id", "name", "trace_id", "date", "data")
 _MANY, _FEW = 10, 100  # times, and a part of, the events of other benchmarks
 
 
@@ -109,10 +111,11 @@ def _backends(cluster: Cluster) -> float:
 def _copy(connection: Connection, rows: Iterator[Row], batches: int) -> float:
     made = [list(islice(rows, BATCH_EVENTS)) for _ in range(batches)]
     driver = postgresql.driver(connection)
+    backend = cast(PostgreSQL, backend_of(connection.engine))
     began = time.perf_counter()
     for batch in made:
         with driver.transaction():
-            postgresql.copy(connection, _COLUMNS, batch)
+            backend.copy(connection, ROW_COLUMNS, batch)
     return batches * BATCH_EVENTS / (time.perf_counter() - began)
 
 
@@ -176,9 +179,10 @@ def _fill(connection: Connection, events: int) -> Iterator[Figure]:
     rows = database.rows(events)
     while part := list(islice(rows, 100_000)):
         days = {date.fromisoformat(row[4][:10]) for row in part}
-        with backend_of(connection.engine).transaction(connection):
-            partitions.make(connection, days)
-            postgresql.copy(connection, _COLUMNS, part)
+        backend = cast(PostgreSQL, backend_of(connection.engine))
+        backend.create_partitions(connection, days)
+        with backend.transaction(connection):
+            backend.copy(connection, ROW_COLUMNS, part)
     for name, sql, then in (("tables and indexes", size, before[0]), ("log", log, before[1])):
         measured = f"{(asked(sql) - then) / events:.0f}"
         yield Figure("PostgreSQL: disk", f"bytes of {name} an event, of {events:,}", measured)

@@ -13,7 +13,9 @@ from support.commands import Bytelog
 from support.server import Server, wait_for
 
 from bytelog import timestamps
-from bytelog.config import IMPORT_EVENTS, MAX_BODY_BYTES, MAX_LINE_BYTES
+from bytelog.config import MAX_BODY_BYTES
+from bytelog.maintenance.import_lines import MAX_LINE_BYTES
+from bytelog.maintenance.imports import IMPORT_EVENTS
 
 GOES_ON = "Run the same command again: it goes on where it was."
 
@@ -92,10 +94,13 @@ def test_an_empty_file_holds_no_events(bytelog: Bytelog) -> None:
         (b"\xff", "Not I-JSON: 'utf-8' codec can't decode byte 0xff in position 0"),
         (b'{"id": 1, "id": 2}', "Not I-JSON: a name appears twice in one object."),
         (line(1)[:-2], "Not I-JSON: Expecting ',' delimiter"),
-        (line(1, name=""), "name: Must be a string of 1 to 255 characters, not NUL."),
-        (line(1, name="", trace_id=5), "name: Must be a string of 1 to 255 characters, not NUL. t"),
+        (line(1, name=""), "name: Must be a string of 1 to 255 characters, without NUL."),
+        (
+            line(1, name="", trace_id=5),
+            "name: Must be a string of 1 to 255 characters, without NUL. t",
+        ),
         (line(1, nmae="n"), "nmae: Unknown field."),
-        (line(2**63), "id: Must be an integer of 64 bits."),
+        (line(2**63), "id: Must be a 64-bit integer."),
         (line(1, date="soon"), "date: Must be a date"),
         (b'{"id": 1, "name": "n"}', "trace_id: Missing data for required field."),
         (line(1, data={"a": "x" * MAX_BODY_BYTES}), f"data: Must have {MAX_BODY_BYTES} bytes"),
@@ -127,8 +132,8 @@ def test_after_a_wrong_line_is_mended_the_import_goes_on_there(
     ("wrong", "complaint"),
     [
         (b'2,"n","t",2021-08-15', "line 4: Must have 5 cells, not 4."),
-        (b'x,"n","t",2021-08-15,{}', "line 4: id: Must be an integer of 64 bits."),
-        (b'2,"n","t",2021-08-15,"{""a"":1},{}"', "line 4: Not I-JSON: something follows"),
+        (b'x,"n","t",2021-08-15,{}', "line 4: id: Must be a 64-bit integer."),
+        (b'2,"n","t",2021-08-15,"{""a"":1},{}"', "line 4: Not I-JSON: text follows"),
         (b'2,"n","t",2021-08-15,"[]"', "line 4: Not I-JSON: not an object."),
         (b'2,"n\nn","t",soon,{}', "line 5: date: Must be a date"),
         (b'2,"n"n,"t",2021-08-15,{}', "line 4: Not CSV: ',' expected after '\"'."),

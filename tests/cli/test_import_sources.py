@@ -168,7 +168,7 @@ def test_a_name_that_is_too_long_is_cut_and_kept_whole_in_data() -> None:
         ("clef", '{"@t": "yesterday"}', "date.*Must be a date"),
         ("clef", '{"@t": "2021-08-15", "a": 1, "a": 2}', "a name appears twice in one object"),
         ("clef", '["@t"]', "not an object"),
-        ("clef", "2021-08-15 INFO started", "something follows the object"),
+        ("clef", "2021-08-15 INFO started", "text follows the object"),
     ],
 )
 def test_a_line_that_is_not_of_the_system_is_refused(

@@ -19,7 +19,7 @@ from support.history import make_history
 from support.server import Server
 
 from bytelog import create_app
-from bytelog.config import MIGRATE_EVENTS, PARTITION_EVENTS
+from bytelog.maintenance.to_postgresql import MIGRATE_EVENTS, PARTITION_EVENTS
 from bytelog.testing import KEY
 
 DAYS = 20

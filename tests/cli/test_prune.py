@@ -23,6 +23,7 @@ from support.server import Server, wait_for
 
 from bytelog import create_app
 from bytelog.maintenance import retention
+from bytelog.storage.database import backend_of, db
 from bytelog.storage.writer import current_writer
 
 DAYS = 20
@@ -267,5 +268,7 @@ def test_a_database_in_memory_is_pruned_too() -> None:
     assert app.test_client().post(EVENTS, json=CLICK, headers=headers).status_code == 201
     with app.app_context():
         assert sum(retention.prune(retention.days_ago(1))) == 1
-        assert retention.can_shrink()
-        list(retention.shrink())
+        space = backend_of(db.engine).file_space()
+        assert space is not None
+        assert space.can_shrink()
+        list(retention.shrink(space))

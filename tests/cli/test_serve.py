@@ -17,7 +17,7 @@ import pytest
 from support.api import CLICK, EVENTS
 from support.server import Server, connect, wait_for
 
-from bytelog.config import SAME_SIGNAL_SECONDS
+from bytelog.server.server import SAME_SIGNAL_SECONDS
 
 BODY = json.dumps(CLICK).encode()
 

@@ -90,7 +90,7 @@ def test_many_are_stored_whole_or_not_at_all(log: Bytelog) -> None:
     with pytest.raises(ValidationError) as refused:
         log.record_many([EVENT, {**EVENT, "id": "two"}, {**EVENT, "data": {"nan": float("nan")}}])
     assert refused.value.messages == {
-        1: {"id": ["Must be an integer of 64 bits."]},
+        1: {"id": ["Must be a 64-bit integer."]},
         2: {"_schema": ["Not I-JSON: NaN is not JSON."]},
     }
     with pytest.raises(ValidationError, match="may have 10000 events"):

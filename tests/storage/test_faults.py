@@ -21,7 +21,8 @@ from support.listings import read_to_the_end
 from support.server import Answer, Server, connect
 
 from bytelog import create_app
-from bytelog.config import BUSY_SECONDS, READER_THREADS, SHORT_REQUEST_THREADS
+from bytelog.config import BUSY_SECONDS, READER_THREADS
+from bytelog.server.server import SHORT_REQUEST_THREADS
 
 BODY = json.dumps(CLICK).encode()
 BIG = json.dumps({**CLICK, "data": {"text": "x" * 50_000}}).encode()

@@ -15,7 +15,8 @@ from sqlalchemy import NullPool, create_engine, inspect
 from bytelog import create_app
 from bytelog.migrations import upgrade as migrations
 from bytelog.storage.backend import UnusableDatabase
-from bytelog.storage.database import Base, db
+from bytelog.storage.database import db
+from bytelog.storage.models import Base
 
 
 def columns(path: Path) -> dict[str, object]:

@@ -25,10 +25,11 @@ from support.reverse_proxy import Proxy
 from support.server import Server, wait_for
 
 from bytelog import create_app
-from bytelog.config import COPY_EVENTS, PARTITION_DAYS
 from bytelog.migrations.upgrade import HEAD
 from bytelog.storage.backend import UnusableDatabase
 from bytelog.storage.database import db
+from bytelog.storage.partitions import PARTITION_DAYS
+from bytelog.storage.postgresql import COPY_EVENTS
 
 TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 
@@ -200,7 +201,7 @@ def test_a_database_in_another_encoding_is_refused(shared_cluster: Cluster, tmp_
 
 def test_a_server_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
     url = "postgresql+psycopg://me:secret@127.0.0.1:1/bytelog"
-    with pytest.raises(UnusableDatabase, match="See that its server runs") as refused:
+    with pytest.raises(UnusableDatabase, match="Check that its server runs") as refused:
         create_app({"BYTELOG_DATABASE_URL": url}, tmp_path)
     assert "127.0.0.1" in str(refused.value)
     assert "secret" not in str(refused.value)

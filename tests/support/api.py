@@ -43,9 +43,9 @@ class Person:
 
 
 def close(application: Flask) -> None:
-    writer = vars(application.extensions.get("bytelog.writer", object))
-    if "_connection" in writer and not writer["_connection"].closed:
-        application.extensions["bytelog.writer"].close()
+    writer = application.extensions.get("bytelog.writer")
+    if writer and writer._connection and not writer._connection.closed:  # noqa: SLF001
+        writer.close()
     if database := application.extensions.get("sqlalchemy"):
         with application.app_context():
             for engine in database.engines.values():

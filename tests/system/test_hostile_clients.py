@@ -17,7 +17,8 @@ from support.listings import MANY, fill, start_listing
 from support.server import Server, connect, wait_for
 
 from bytelog import create_app
-from bytelog.config import CONNECTIONS, READER_THREADS, SHORT_REQUEST_THREADS
+from bytelog.config import CONNECTIONS, READER_THREADS
+from bytelog.server.server import SHORT_REQUEST_THREADS
 
 # Settings are Python, and so can make the wait short.
 IMPATIENT = """from bytelog.server import channel

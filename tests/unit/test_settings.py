@@ -11,7 +11,7 @@ from bytelog.storage import database as db
 
 def database(app: Flask) -> str:
     with app.app_context():
-        return db.backend_of(db.db.engine).path()
+        return db.backend_of(db.db.engine).location()
 
 
 def test_the_mapping_wins_over_the_file_and_the_file_over_the_environment(
