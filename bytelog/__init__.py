@@ -39,11 +39,14 @@ def create_app(
     config = config or {}
     folder = settings.data_folder(config, instance_path)
     app = Flask(__name__, instance_path=str(folder), static_folder=None)
+    app.extensions["bytelog"] = app
+    # Each subsystem reads the settings; the first four build on one another.
     settings.init_app(app, config)
     database.init_app(app)
     upgrade.init_app(app)
     writer.init_app(app)
     projects.init_app(app)
+    # Metrics before all that may end a request early: it counts what they refuse, too.
     metrics.init_app(app)
     bearer.init_app(app, authenticate)
     rate_limit.init_app(app)

@@ -27,8 +27,9 @@ from werkzeug.exceptions import (
 
 from ..config import MAX_REPORTED_ERRORS, RETRY_AFTER_SECONDS
 from ..storage.backend import StorageBusy, StorageError, StorageFull
-from ..storage.writer import IdempotencyKeyReused, RequestInProgress
-from . import idempotency
+from ..storage.idempotency import IdempotencyKeyReused, RequestInProgress
+from .idempotency import InvalidHeader
+from .parameters import InvalidParameters
 
 PROBLEM = "application/problem+json"
 
@@ -79,25 +80,29 @@ def _prefers_problem(accept: MIMEAccept) -> bool:
 def _handle_invalid(error: ValidationError) -> Response:
     messages: dict[Any, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
     detail = "The request was not understood; `errors` says why."
-    problems = islice(_list_problems(messages), MAX_REPORTED_ERRORS)
-    return error_response(BadRequest(detail), list(problems))
+    problems = islice(_list_messages(messages), MAX_REPORTED_ERRORS)
+    return error_response(
+        BadRequest(detail),
+        [{**_locate(error, path), "detail": message} for path, message in problems],
+    )
 
 
-def _list_problems(messages: dict[Any, Any], *path: Any) -> Iterator[dict[str, str]]:
+def _list_messages(messages: dict[Any, Any], *path: Any) -> Iterator[tuple[tuple[Any, ...], str]]:
     for name, details in messages.items():
-        location = path if name == SCHEMA else (*path, name)
+        inner_path = path if name == SCHEMA else (*path, name)
         if isinstance(details, dict):
-            yield from _list_problems(details, *location)
+            yield from _list_messages(details, *inner_path)
             continue
-        for detail in details:
-            yield {**_locate(location), "detail": detail}
+        for message in details:
+            yield inner_path, message
 
 
-def _locate(path: tuple[Any, ...]) -> dict[str, str]:
-    if path == (idempotency.HEADER,):
-        return {"header": idempotency.HEADER}
-    if request.method != "POST":
-        return {"parameter": ".".join(path)}
+def _locate(error: ValidationError, path: tuple[Any, ...]) -> dict[str, str]:
+    match error:
+        case InvalidHeader():
+            return {"header": ".".join(path)}
+        case InvalidParameters():
+            return {"parameter": ".".join(path)}
     names = (str(name).replace("~", "~0").replace("/", "~1") for name in path)  # RFC 6901
     return {"pointer": "#" + "".join(f"/{quote(name, safe='~')}" for name in names)}
 

@@ -8,20 +8,21 @@ from itertools import chain, islice
 from urllib.parse import unquote_to_bytes, urlencode
 
 from flask import Blueprint, Flask, current_app, request
-from marshmallow import ValidationError
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response
 
 from ..auth.bearer import requires
-from ..config import READER_THREADS
+from ..config import MAX_GROUPS, READER_THREADS
 from ..events import store
 from ..queries.formats import FORMATS, JSON, Format
 from ..queries.listing import Listing
-from ..queries.selection import Selection
+from ..queries.paths import Paths
+from ..queries.selection import Selection, TooManyGroups
+from ..queries.summary import Summary
 from . import body as request_body
 from . import idempotency, parameters
-from .parameters import load_selection, load_summary
+from .parameters import InvalidParameters, load_selection, load_summary
 from .reader_slots import ReaderSlots, TooManyReaders, slots_of
 
 blueprint = Blueprint("events", __name__, url_prefix="/api/v1/events")
@@ -73,8 +74,11 @@ def follow_trace(project_id: int, trace_id: str) -> Response:
 def summarize(project_id: int) -> Response:
     """Count the events of a window, by name and bucket."""
     selection, bucket = load_summary(_query(), project_id)
-    text = json.dumps(store.count(selection, bucket), ensure_ascii=False)
-    return Response(text, mimetype=JSON.media_type)
+    try:
+        return _send_json(store.count(selection, bucket))
+    except TooManyGroups as error:
+        detail = f"Must leave at most {MAX_GROUPS} counts: take a longer one, or a shorter window."
+        raise InvalidParameters(detail, "bucket") from error
 
 
 @blueprint.get("/paths")
@@ -82,9 +86,16 @@ def summarize(project_id: int) -> Response:
 def count_paths(project_id: int) -> Response:
     """Count which events of a window follow each other in their traces."""
     selection = load_selection(parameters.paths, _query(), project_id)
-    with slots_of(current_app).acquire():
-        text = json.dumps(store.count_paths(selection), ensure_ascii=False)
-    return Response(text, mimetype=JSON.media_type)
+    try:
+        with slots_of(current_app).acquire():
+            return _send_json(store.count_paths(selection))
+    except TooManyGroups as error:
+        detail = f"Must leave at most {MAX_GROUPS} pairs of names: take a shorter window."
+        raise InvalidParameters(detail, "start") from error
+
+
+def _send_json(content: Summary | Paths) -> Response:
+    return Response(json.dumps(content, ensure_ascii=False), mimetype=JSON.media_type)
 
 
 def _check_path() -> None:
@@ -92,7 +103,7 @@ def _check_path() -> None:
     try:
         request.environ["PATH_INFO"].encode("latin-1").decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValidationError("Must be UTF-8, encoded with percent signs.", "trace_id") from error
+        raise InvalidParameters("Must be UTF-8, encoded with percent signs.", "trace_id") from error
 
 
 def _query() -> dict[str, list[str]]:
@@ -101,7 +112,7 @@ def _query() -> dict[str, list[str]]:
         unquote_to_bytes(request.query_string).decode()
         return request.args.to_dict(flat=False)
     except UnicodeDecodeError as error:
-        raise ValidationError("Must be UTF-8, encoded with percent signs.", "*") from error
+        raise InvalidParameters("Must be UTF-8, encoded with percent signs.", "*") from error
 
 
 def _respond(selection: Selection) -> Response:

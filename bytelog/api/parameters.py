@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
 from ..config import MAX_ID, MAX_LIMIT, MAX_MEMBER_DEPTH, MAX_MEMBERS, MAX_WAIT_SECONDS, MIN_ID
 from ..events.schemas import Text, Timestamp
-from ..queries.selection import CURSOR_PATTERN, Bucket, Cursor, Order, Selection, parse_cursor
+from ..queries.selection import CURSOR_PATTERN, Bucket, Cursor, Selection, parse_cursor
+from ..storage.keyset import Order
 
 MEMBER = "data."
 """What the parameters start with that ask for a value of a member of `data`."""
@@ -72,11 +73,19 @@ def _describe(text: str, **metadata: Any) -> dict[str, Any]:
     return {"description": text, **metadata}
 
 
+class InvalidParameters(ValidationError):
+    """Parameters of the query or the path are not valid."""
+
+
 class FilterParameters(Schema):
     """The parameters that every question about events takes."""
 
     class Meta:
         unknown = RAISE
+
+    def handle_error(self, error: ValidationError, *_: Any, **__: Any) -> NoReturn:
+        """Raise InvalidParameters; marshmallow calls this when loading fails."""
+        raise InvalidParameters(error.messages) from error
 
     start = Timestamp(
         metadata=_describe("Only events from this day, or moment, on.", examples=["2021-08-15"])
@@ -145,13 +154,13 @@ paths = PathsParameters()
 def load_selection(
     schema: Schema, query: Mapping[str, list[str]], project_id: int, **path: Any
 ) -> Selection:
-    """Return the events asked for; raises ValidationError naming each bad parameter."""
+    """Return the events asked for; raises InvalidParameters naming each bad one."""
     plain, members = _load(schema, query)
     return Selection(project_id, data=members, **path, **plain)
 
 
 def load_summary(query: Mapping[str, list[str]], project_id: int) -> tuple[Selection, Bucket]:
-    """Return the events asked for, and how to count them; raises ValidationError."""
+    """Return the events asked for, and how to count them; raises InvalidParameters."""
     plain, members = _load(summary, query)
     bucket = plain.pop("bucket")
     return Selection(project_id, data=members, **plain), bucket
@@ -166,7 +175,7 @@ def _load(schema: Schema, query: Mapping[str, list[str]]) -> tuple[dict[str, Any
     if len(data) > MAX_MEMBERS:
         problems |= {MEMBER: [f"Must be {MAX_MEMBERS} members at most."]}
     if problems:
-        raise ValidationError(problems)
+        raise InvalidParameters(problems)
     plain = schema.load({name: values[0] for name, values in query.items() if name not in data})
     return plain, {name.removeprefix(MEMBER): value for name, value in data.items()}
 

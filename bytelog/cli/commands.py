@@ -27,6 +27,5 @@ COMMANDS = (
 
 def init_app(app: Flask) -> None:
     """Add the commands to the application's `flask` command."""
-    app.extensions["bytelog"] = app
     for command in COMMANDS:
         app.cli.add_command(command)

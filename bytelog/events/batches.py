@@ -14,39 +14,40 @@ from .schemas import EventFields
 
 
 class TooManyEvents(Exception):
-    """A batch has more events than it may; the message says how many those are."""
+    """A batch has more events than the limit, which the message names."""
 
 
 def load_batch(batch: Iterator[Callable[[], EventFields]], limit: int) -> list[EventFields]:
-    """Return the events of a batch; raises ValidationError naming each bad field of each event.
+    """Return the events of a batch, each loaded by a function.
 
-    Raises TooManyEvents for more than `limit`.
+    Raises ValidationError naming each bad field of each event, up to MAX_REPORTED_ERRORS of them,
+    and TooManyEvents.
     """
-    loaded: list[EventFields] = []
-    problems: dict[int, Any] = {}
-    index = 0
+    events: list[EventFields] = []
+    errors: dict[int, Any] = {}
     try:
-        for index, load in enumerate(batch, 1):
-            if index > limit:
+        for index, load in enumerate(batch):
+            if index == limit:
                 raise TooManyEvents(f"A batch may have {limit} events.")
             try:
-                loaded.append(load())
+                events.append(load())
             except ValidationError as error:
-                problems[index - 1] = error.normalized_messages()  # type: ignore[no-untyped-call]
-            if sum(map(len, problems.values())) >= MAX_REPORTED_ERRORS:
+                errors[index] = error.normalized_messages()  # type: ignore[no-untyped-call]
+            if sum(map(len, errors.values())) >= MAX_REPORTED_ERRORS:
                 break
     except InvalidJSON as error:
-        problems[index] = [f"Not I-JSON: {error}."]
-    if problems or not loaded:
-        raise ValidationError(problems or "A batch has one event at least.")
-    return loaded
+        errors[len(events) + len(errors)] = [f"Not I-JSON: {error}."]
+    if errors or not events:
+        raise ValidationError(errors or "A batch must have at least one event.")
+    return events
 
 
-def load_event(text: str, decoded: Callable[[], dict[str, Any]]) -> EventFields:
+def load_event(text: str, decode: Callable[[], dict[str, Any]]) -> EventFields:
     """Return an event of a batch; raises ValidationError naming each bad field."""
+    # A character takes at most four bytes, so most texts need not be encoded to be measured.
     if len(text) > MAX_BODY_BYTES // 4 and len(text.encode()) > MAX_BODY_BYTES:
         raise ValidationError(f"An event may have {MAX_BODY_BYTES} bytes.")
     try:
-        return schemas.load_event(decoded())
+        return schemas.load_event(decode())
     except InvalidJSON as error:
         raise ValidationError(f"Not I-JSON: {error}.") from error

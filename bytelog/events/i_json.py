@@ -1,7 +1,7 @@
 """I-JSON (RFC 7493), the JSON that every program reads the same way.
 
-Objects inside an event are kept as the text that was sent: decoding and encoding again would
-change what Python's numbers cannot hold.
+`data` is stored as the text that was sent: decoding and encoding it would change numbers that
+Python cannot represent.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 from ..config import MAX_BODY_BYTES, MAX_DEPTH
 
@@ -21,25 +22,33 @@ _DATA = re.compile(
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_PARTS = (4 * 1024, 64 * 1024, MAX_BODY_BYTES + 1)
+_PART_LENGTHS = (4 * 1024, 64 * 1024, MAX_BODY_BYTES + 1)
 _SPACE = " \t\n\r"
 _SPACES = re.compile(r"[ \t\n\r]*")
 _TOKENS = re.compile(r'(?:[^" \t\n\r]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")++')
 
 
 class InvalidJSON(ValueError):
-    """The body is not I-JSON, or not an object; the message says where it went wrong."""
+    """A text is not I-JSON, or not an object; the message says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectText:
-    """A JSON object as it was sent, without the space between its tokens."""
+    """A JSON object as it was sent, without the whitespace between its tokens."""
 
     text: str
 
 
+class Member(NamedTuple):
+    """A member of an object: its decoded value, and its name and value as they were written."""
+
+    value: Any
+    name: str
+    text: str
+
+
 def decode_text(body: bytes) -> str:
-    """Return a body's text; raises InvalidJSON if it is not UTF-8."""
+    """Return the text of a body; raises InvalidJSON if it is not UTF-8."""
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -47,22 +56,34 @@ def decode_text(body: bytes) -> str:
 
 
 def decode_object(text: str) -> dict[str, Any]:
-    """Return the members of a JSON object; `data`, if it is an object, comes as ObjectText.
+    """Return the members of a JSON object; `data` is an ObjectText if it is an object.
 
-    Raises InvalidJSON for duplicate names, lone surrogates, NaN, Infinity, numbers beyond a
-    double, nesting deeper than MAX_DEPTH, a byte order mark, and whatever else is not I-JSON.
+    Raises InvalidJSON for duplicate names, lone surrogates, NaN, Infinity, numbers that overflow a
+    double, nesting deeper than MAX_DEPTH, a byte order mark, and everything else that is not
+    I-JSON.
     """
     return check_members(_decode_whole(text), text)
 
 
 def compact_object(text: str) -> ObjectText:
-    """Return a JSON object as it fits in `data`; raises InvalidJSON as `decode_object` does."""
+    """Return a JSON object that fits into `data`; raises InvalidJSON as `decode_object` does."""
     _check(_decode_whole(text), text, MAX_DEPTH - 1)
-    return ObjectText("".join(_TOKENS.findall(text)))
+    return ObjectText(_compact(text))
+
+
+def split_members(text: str) -> dict[str, Member]:
+    """Return the members of a valid JSON object without whitespace between its tokens."""
+    members, position = {}, 1
+    while position < len(text) - 1:
+        name, colon = _decoder.raw_decode(text, position)
+        value, end = _decoder.raw_decode(text, colon + 1)
+        members[name] = Member(value, text[position:colon], text[colon + 1 : end])
+        position = end + 1
+    return members
 
 
 def decode_array(text: str) -> Iterator[tuple[Any, str]]:
-    """Return each value in a JSON array, and its text, for `members`; raises InvalidJSON."""
+    """Yield each value of a JSON array and its text, for `check_members`; raises InvalidJSON."""
     position = _skip_space(text, _skip_space(text, 0) + 1)
     separator = "]" if text[position : position + 1] == "]" else ","
     end = position
@@ -72,11 +93,11 @@ def decode_array(text: str) -> Iterator[tuple[Any, str]]:
         end = _skip_space(text, end)
         separator, position = text[end : end + 1], end + 1
     if separator != "]" or _skip_space(text, end + 1) != len(text):
-        raise InvalidJSON(f"the array does not end well: line 1 column {end + 1} (char {end})")
+        raise InvalidJSON(f"the array has no proper end: line 1 column {end + 1} (char {end})")
 
 
 def check_members(value: Any, text: str) -> dict[str, Any]:
-    """Return the members of a decoded object, as `decode_object` does; raises InvalidJSON."""
+    """Check a decoded object, and return its members as `decode_object` does."""
     _check(value, text, MAX_DEPTH)
     if isinstance(value.get("data"), dict):
         value["data"] = _extract_data(text, value)
@@ -89,13 +110,13 @@ def _check(value: Any, text: str, levels: int) -> None:
     if text.count("[") + text.count("{") > levels and _is_deep(text.encode(), levels):
         raise InvalidJSON(f"nested deeper than {levels} levels")
     if "\\u" in text and _has_lone_surrogate(value):
-        raise InvalidJSON("a surrogate stands alone")
+        raise InvalidJSON("a surrogate has no partner")
 
 
 def _decode_whole(text: str) -> Any:
     value, end = _decode_value(text, 0)
     if _skip_space(text, end) != len(text):
-        raise InvalidJSON(f"something follows the object: line 1 column {end + 1} (char {end})")
+        raise InvalidJSON(f"text follows the object: line 1 column {end + 1} (char {end})")
     return value
 
 
@@ -109,9 +130,9 @@ def _decode_value(text: str, position: int) -> tuple[Any, int]:
 
 
 def _decode_element(text: str, position: int) -> tuple[Any, int]:
-    # Decoded from a part of the text, so that none takes more memory than an event may. What ends
-    # with the part may be a number that was cut.
-    for size in _PARTS:
+    # Decoded from a part of the text, so that no element takes more memory than an event may. A
+    # value that ends with the part may be a number that was cut off.
+    for size in _PART_LENGTHS:
         part = text[position : position + size]
         try:
             value, end = _decode_value(part, 0)
@@ -138,13 +159,19 @@ def _has_lone_surrogate(value: Any) -> bool:
 
 
 def _extract_data(text: str, event: dict[str, Any]) -> ObjectText:
-    # No schema lets the other members of an event nest, so that the first match is the right one.
+    if any(isinstance(value, dict | list) for name, value in event.items() if name != "data"):
+        return ObjectText(split_members(_compact(text))["data"].text)
+    # No other member nests, so the first match is the member of the event itself.
     start = cast("re.Match[str]", _DATA.search(text)).end()
-    if next(reversed(event)) == "data":  # Mostly so; then its end need not be looked for.
+    if next(reversed(event)) == "data":  # The usual case, in which the end need not be searched.
         end = text.rindex("}")
     else:
         end = _decoder.raw_decode(text, start)[1]
-    return ObjectText("".join(_TOKENS.findall(text, start, end)))
+    return ObjectText(_compact(text, start, end))
+
+
+def _compact(text: str, start: int = 0, end: int = sys.maxsize) -> str:
+    return "".join(_TOKENS.findall(text, start, end))
 
 
 def _is_deep(body: bytes, levels: int) -> bool:
@@ -162,15 +189,15 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parse_integer(digits: str) -> int:
-    # Only the text is kept, so that a number too long for `id` need not be converted:
-    # Python's conversion takes quadratic time, and refuses 4,300 digits (CVE-2020-10735).
+    # The value matters for `id` only. Python's conversion of more digits takes quadratic time, and
+    # fails at 4,300 (CVE-2020-10735).
     return int(digits[:40])
 
 
 def _parse_float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise InvalidJSON(f"{digits[:40]} is beyond a double")
+        raise InvalidJSON(f"{digits[:40]} overflows a double")
     return number
 
 

@@ -1,7 +1,7 @@
-"""What may come in and what goes out: marshmallow schemas, without Flask and the database.
+"""What an event is: marshmallow schemas, without Flask and the database.
 
-`json_schema` says of a kind of field, and `metadata` of one field, what the API's description
-(`/openapi.json`) says of them beside what marshmallow knows.
+`json_schema` of a type of field, and `metadata` of a single field, add to the API's description
+(`/openapi.json`) what marshmallow does not know.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .i_json import ObjectText
 
 
 class EventFields(TypedDict):
-    """An event as it was accepted; `date` in UTC, `data` as the text of a JSON object."""
+    """A valid event; `date` is in UTC, `data` is the text of a JSON object."""
 
     id: int
     name: str
@@ -27,7 +27,7 @@ class EventFields(TypedDict):
 
 
 class Identifier(fields.Field[int]):
-    """A JSON integer of 64 bits."""
+    """A JSON integer of at most 64 bits."""
 
     json_schema: ClassVar = {
         "type": "integer",
@@ -38,12 +38,12 @@ class Identifier(fields.Field[int]):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if type(value) is not int or not MIN_ID <= value <= MAX_ID:
-            raise ValidationError("Must be an integer of 64 bits.")
+            raise ValidationError("Must be a 64-bit integer.")
         return value
 
 
 class Text(fields.Field[str]):
-    """A short string; without NUL, at which a C program would take it to end."""
+    """A short string without NUL, which ends a string in C."""
 
     json_schema: ClassVar = {
         "type": "string",
@@ -55,13 +55,13 @@ class Text(fields.Field[str]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if type(value) is not str or not 1 <= len(value) <= MAX_TEXT_LENGTH or "\0" in value:
             raise ValidationError(
-                f"Must be a string of 1 to {MAX_TEXT_LENGTH} characters, not NUL."
+                f"Must be a string of 1 to {MAX_TEXT_LENGTH} characters, without NUL."
             )
         return value
 
 
 class Timestamp(fields.Field[datetime]):
-    """A date in any ISO 8601 form."""
+    """A date in any ISO 8601 format."""
 
     json_schema: ClassVar = {"type": "string", "pattern": timestamps.PATTERN}
 
@@ -73,7 +73,7 @@ class Timestamp(fields.Field[datetime]):
 
 
 class JSONObject(fields.Field[str]):
-    """A JSON object, kept as its text."""
+    """A JSON object, as its text."""
 
     json_schema: ClassVar = {"type": "object"}
 
@@ -89,25 +89,28 @@ class EventSchema(Schema):
     class Meta:
         unknown = RAISE
 
-    id = Identifier(required=True, metadata={"description": "Yours; it need not be unique."})
-    name = Text(required=True, metadata={"description": "What happened, in a word or two."})
+    id = Identifier(
+        required=True,
+        metadata={"description": "Your own identifier. It need not be unique."},
+    )
+    name = Text(required=True, metadata={"description": "What happened, in one or two words."})
     trace_id = Text(
-        required=True, metadata={"description": "Shared by the events that are connected."}
+        required=True, metadata={"description": "The same for all events that belong together."}
     )
     date = Timestamp(
         load_default=timestamps.now,
         metadata={
-            "description": "Any ISO 8601 form; UTC without a zone. The server's time if absent.",
+            "description": "Any ISO 8601 format; UTC without a zone. The server's time by default.",
         },
     )
     data = JSONObject(
         load_default="{}",
-        metadata={"default": {}, "description": "Any JSON object, kept as it was written."},
+        metadata={"default": {}, "description": "Any JSON object. It is stored as it was written."},
     )
 
 
 class StoredEventSchema(EventSchema):
-    """An event as it comes back."""
+    """An event in a response."""
 
     date = Timestamp(
         required=True,
@@ -120,20 +123,28 @@ class StoredEventSchema(EventSchema):
     data = JSONObject(required=True, metadata={"description": "As it was written."})
 
 
-_event_schema = EventSchema()
-_event_fields = tuple(_event_schema.fields.items())
+class EventLoader:
+    """Loads events by a schema, without marshmallow's overhead as long as they are valid."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        # Only `Schema.load` runs hooks such as `@validates_schema`.
+        has_hooks = any(schema._hooks.values())  # noqa: SLF001
+        self._fields = () if has_hooks else tuple(schema.fields.items())
+
+    def load(self, members: dict[str, Any]) -> EventFields:
+        """Return the event with these members; raises ValidationError naming each bad field."""
+        try:
+            event = {
+                name: field.deserialize(members.get(name, missing), name, members)
+                for name, field in self._fields
+            }
+        except ValidationError:
+            event = {}
+        if not event or not members.keys() <= event.keys():
+            event = self._schema.load(members)  # Collects the errors of all fields.
+        return cast("EventFields", event)
 
 
-def load_event(members: dict[str, Any]) -> EventFields:
-    """Return the event with these members; raises ValidationError naming each bad field."""
-    try:
-        event = {
-            name: field.deserialize(members.get(name, missing), name, members)
-            for name, field in _event_fields
-        }
-    except ValidationError:
-        event = {}
-    # Gathering what is wrong with every field takes longer than reading them, so it waits.
-    if not event or not members.keys() <= event.keys():
-        event = _event_schema.load(members)
-    return cast("EventFields", event)
+load_event = EventLoader(EventSchema()).load
+"""Return the event with these members; raises ValidationError naming each bad field."""

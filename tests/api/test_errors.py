@@ -5,6 +5,8 @@ from flask import Flask
 from support.api import CLICK, EVENTS, Person
 from support.server import Server
 
+from bytelog.api.errors import PROBLEM
+from bytelog.api.parameters import InvalidParameters, listing, load_selection
 from bytelog.events import store
 from bytelog.storage.backend import StorageBusy, StorageError, StorageFull
 
@@ -111,6 +113,17 @@ def test_an_unexpected_error_keeps_its_traceback_to_the_log(
     answer = alice.post(CLICK)
     assert (answer.status_code, answer.json) == (500, {"error": "internal server error"})
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_bad_parameter_of_a_post_is_not_taken_for_a_field_of_the_body(app: Flask) -> None:
+    headers = {"Accept": PROBLEM}
+    with app.test_request_context(EVENTS, method="POST", headers=headers) as context:
+        with pytest.raises(InvalidParameters) as refused:
+            load_selection(listing, {"limit": ["many"]}, 1)
+        response = context.app.make_response(context.app.handle_user_exception(refused.value))
+    ((error,),) = [response.get_json()["errors"]]
+    assert error["parameter"] == "limit"
+    assert "pointer" not in error
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 
 import pytest
 from flask import Flask
-from support.api import CLICK, EVENTS
+from support.api import CLICK, EVENTS, Person
 from support.listings import MANY, fill, memory, read_to_the_end, start_listing
 from support.server import Server, wait_for
 
 from bytelog import create_app
-from bytelog.config import PAGE_EVENTS
+from bytelog.config import PAGE_BYTES
+from bytelog.queries.listing import PAGE_EVENTS
 from bytelog.storage.backend import StorageError
+from bytelog.storage.file_space import driver
 from bytelog.storage.writer import current_writer
 
 pytestmark = pytest.mark.each_database
@@ -100,3 +103,16 @@ def test_a_failure_before_the_first_page_is_still_told(
     answer = app.test_client().get(EVENTS, headers={"Authorization": "Bearer k"})
     assert answer.status_code == 503
     assert answer.json == {"error": "service unavailable"}
+
+
+@pytest.mark.sqlite_file
+def test_an_event_too_long_for_a_page_is_an_error_and_not_an_endless_listing(
+    app: Flask, alice: Person
+) -> None:
+    for id_ in range(3):
+        assert alice.post({**CLICK, "id": id_}).status_code == 201
+    with app.app_context(), current_writer().exclusive_connection() as connection:
+        driver(connection).setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 2 * PAGE_BYTES)
+        long = f'{{"a":"{"x" * PAGE_BYTES}"}}'
+        connection.exec_driver_sql("UPDATE event SET data = ? WHERE id = 1", (long,))
+    assert alice.get().status_code == 503

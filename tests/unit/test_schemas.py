@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from marshmallow import ValidationError, fields, validates_schema
+
+from bytelog.events.schemas import EventLoader, EventSchema
+from bytelog.events.store import to_row
+from bytelog.storage.models import COLUMNS, FIELDS, Event
+
+MEMBERS: dict[str, Any] = {"id": 1, "name": "click", "trace_id": "a"}
+
+
+class SchemaWithHook(EventSchema):
+    @validates_schema
+    def refuse_clicks(self, data: dict[str, Any], **_: Any) -> None:
+        if data["name"] == "click":
+            raise ValidationError("No clicks.", "name")
+
+
+class SchemaWithField(EventSchema):
+    source = fields.String(load_default="")
+
+
+def test_a_hook_of_the_schema_is_run() -> None:
+    with pytest.raises(ValidationError, match="No clicks"):
+        EventLoader(SchemaWithHook()).load(MEMBERS)
+
+
+def test_the_schema_and_the_table_have_the_same_fields_in_the_same_order() -> None:
+    assert tuple(EventSchema().fields) == FIELDS
+    assert ("key", "project_id", *FIELDS) == COLUMNS
+    assert tuple(Event.__table__.columns.keys()) == COLUMNS
+
+
+def test_a_field_that_the_table_lacks_is_never_dropped() -> None:
+    event = EventLoader(SchemaWithField()).load({**MEMBERS, "source": "web"})
+    with pytest.raises(ValueError, match="source"):
+        to_row(1, event)
