@@ -1,4 +1,4 @@
-"""`bytelog serve`: Waitress with limits on what clients can do to one another.
+"""`bytelog serve`: Waitress, with limits on what one client can do to the others.
 
 Imports every package but `cli`, `clients` and `web`.
 """

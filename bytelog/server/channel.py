@@ -1,4 +1,4 @@
-"""Connections: Waitress's, but for what clients could do to one another."""
+"""Connections: Waitress's, with limits on what one client can do to the others."""
 
 from __future__ import annotations
 
@@ -40,50 +40,54 @@ class Parser(HTTPRequestParser):
     completed: bool
 
     def received(self, data: bytes) -> int:
-        """Take bytes; refuses a chunk's size that does not end, which Waitress copies each time."""
-        taken: int = super().received(data)
-        if self._framing() > MAX_CHUNK_LINE_BYTES and not self.error:
+        """Parse data and return how many of its bytes belong to this request.
+
+        Rejects a chunk size line or a trailer above MAX_CHUNK_LINE_BYTES: Waitress copies an
+        unfinished one with every piece that arrives.
+        """
+        consumed: int = super().received(data)
+        if self._count_framing_bytes() > MAX_CHUNK_LINE_BYTES and not self.error:
             self.error = utilities.BadRequest("A chunk's size, or the trailer, is too long.")
             self.completed = True
-        return taken
+        return consumed
 
-    def _framing(self) -> int:
+    def _count_framing_bytes(self) -> int:
         body = self.body_rcv
-        chunked = isinstance(body, ChunkedReceiver)
-        return len(body.control_line) + len(body.trailer) if chunked else 0
+        is_chunked = isinstance(body, ChunkedReceiver)
+        return len(body.control_line) + len(body.trailer) if is_chunked else 0
 
 
 class JSONErrorTask(ErrorTask):
-    """What Waitress refuses by itself is told in the API's shape too."""
+    """A request that Waitress rejects itself; the response has the format of the API's errors."""
 
     def execute(self) -> None:
-        """Write the answer and close the connection."""
-        refused = self.request.error
-        error = default_exceptions.get(refused.code, BadRequest)(refused.body)
-        if refused.code == HTTPStatus.NOT_IMPLEMENTED:
+        """Write the response and close the connection."""
+        refusal = self.request.error
+        error = default_exceptions.get(refusal.code, BadRequest)(refusal.body)
+        if refusal.code == HTTPStatus.NOT_IMPLEMENTED:
             error = BadRequest(
-                "The body's transfer encoding is not known; send it chunked or whole."
+                "The body's transfer encoding is not supported; use chunked, or Content-Length."
             )
-        response = self._send_error(error)
+        response = self._build_response(error)
         self.status = response.status
         self.response_headers += response.headers.items()
         self.set_close_on_finish()
         self.content_length = response.content_length
         self.write(response.data)
 
-    def _send_error(self, error: HTTPException) -> Response:
+    def _build_response(self, error: HTTPException) -> Response:
         app: Flask = self.channel.server.service
-        headers = [(name.replace("_", "-"), it) for name, it in self.request.headers.items()]
-        # No page of the application is there: nothing of the request was understood.
+        headers = [(name.replace("_", "-"), value) for name, value in self.request.headers.items()]
+        # `*` matches no page of the application: the request's own path may not have been parsed.
         with app.request_context(create_environ("*", headers=headers)):
             return app.process_response(errors.error_response(error))
 
 
 class Task(WSGITask):
-    """A request that the application answers."""
+    """A request that the application handles."""
 
     def execute(self) -> None:
-        """Answer; where that fails midway, see to it that what was sent does not look whole."""
+        """Run the application; mark the connection as broken if the response ends too early."""
         try:
             super().execute()
         except Exception:
@@ -102,35 +106,36 @@ class Channel(HTTPChannel):
     is_broken = False
 
     def is_busy(self) -> bool:
-        """Tell whether a request is being received, answered or sent."""
+        """Return whether a request is being received or handled, or a response is being sent."""
         return bool(self.requests or self.request or self.total_outbufs_len)
 
     def is_waiting(self) -> bool:
-        """Tell whether it is the client's turn: to send a request, or the rest of one."""
+        """Return whether the server waits for the client to send a request or its remainder."""
         return not self.requests and not self.total_outbufs_len
 
     def has_timed_out(self, now: float) -> bool:
-        """Tell whether the client has had its time, to send a request or to take an answer."""
+        """Return whether the client took too long to send a request or to read a response."""
         if self.total_outbufs_len:
             return self.last_activity < now - STALLED_SECONDS
         return self.is_waiting() and self.last_activity < now - KEEP_ALIVE_SECONDS
 
     def abort(self) -> None:
-        """End the connection, whatever its client still has to send or to take."""
-        # The loop sees this at once. It would not see `will_close` on a socket that cannot be
-        # written to, and a file number that is free in the middle of a turn gets mistaken.
+        """Shut the connection down; unsent and unreceived data is lost."""
+        # The loop notices the shutdown at once. It would not act on `will_close` while the socket
+        # cannot be written to. Closing here would free the file descriptor, and a new connection
+        # could get it, and events of the old one, within the same pass of the loop.
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
     def handle_read(self) -> None:
-        """Receive; the time for a request counts from its first byte, not from its latest."""
-        begun, since = self.request, self.last_activity
+        """Receive data; the time limit of a request starts with its first byte, not its latest."""
+        request, last_activity = self.request, self.last_activity
         super().handle_read()
-        if begun and self.request is begun:
-            self.last_activity = since
+        if request and self.request is request:
+            self.last_activity = last_activity
 
     def handle_write(self) -> None:
-        """Send, and let a request go on that was paused until there is room for its response."""
+        """Send data, and resume a paused request when the buffer has room for its response."""
         super().handle_write()
         if self.is_paused:
             with self.requests_lock:
@@ -139,7 +144,10 @@ class Channel(HTTPChannel):
                     self.server.add_task(self)
 
     def check_client_disconnected(self) -> bool:
-        """Tell whether the client has gone: nobody reads from it while it waits for its answer."""
+        """Return whether the client closed the connection.
+
+        Waitress would not notice: its loop does not read from a connection during a request.
+        """
         try:
             return not self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -148,23 +156,28 @@ class Channel(HTTPChannel):
             return True
 
     def handle_close(self) -> None:
-        """Close; an answer that broke off ends in a reset, or to HTTP/1.0 it would look whole."""
+        """Close the connection, with a reset if the response ended too early.
+
+        The end of the connection is also the end of an HTTP/1.0 response: without a reset an
+        incomplete one would look complete.
+        """
         if self.is_broken:
-            at_once = struct.pack("ii", 1, 0)
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+            zero_timeout = struct.pack("ii", 1, 0)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, zero_timeout)
         super().handle_close()
 
     def send_continue(self) -> None:
-        """Ask for the body, unless the request is refused already."""
+        """Ask the client for the body, unless the request has already been rejected."""
         if self.request.error:
             self.request.expect_continue = False
         else:
             super().send_continue()
 
     def write_soon(self, data: bytes) -> int:
-        """Send a part of an answer; waits for a slow reader, as a long listing has a thread to.
+        """Queue a part of a response to be sent; in a listing's thread, wait for a slow reader.
 
-        One of several requests in a thread must not; its answer is small enough to be kept.
+        A batched request does not wait, because others share its thread; its response is small
+        enough to be buffered.
         """
         if not isinstance(getcurrent(), BatchedRequest):
             super()._flush_outbufs_below_high_watermark()
@@ -172,7 +185,8 @@ class Channel(HTTPChannel):
         return written
 
     def _flush_outbufs_below_high_watermark(self) -> None:
-        # Between two requests of a connection the second is held, in Listener; no thread waits.
+        # Waitress also calls this between two requests of a connection, where it would block the
+        # thread. `Listener.add_task` pauses the second request instead.
         pass
 
 
@@ -184,32 +198,32 @@ class Listener(TcpWSGIServer):
     connection_limit: int
 
     def add_task(self, task: Channel) -> None:
-        """Queue a request, or hold it until the answers before it are on their way."""
+        """Queue a connection's next request, or pause it until earlier responses are sent."""
         if task.total_outbufs_len > SEND_BUFFER_BYTES:
             task.is_paused = True
         else:
             super().add_task(task)
 
     def pull_trigger(self) -> None:
-        """Wake the loop; for gathered requests their lane does it once, when all are answered."""
+        """Wake the loop; for batched requests, WriteDispatcher wakes it once per batch."""
         if not isinstance(getcurrent(), BatchedRequest):
             super().pull_trigger()
 
     def handle_accept(self) -> None:
-        """Take in those who knock; of too many connections, those that waited longest end."""
+        """Accept pending connections; over the limit, close those that have waited longest."""
         for _ in range(ACCEPTS_PER_LOOP):
-            before = len(self.active_channels)
+            count = len(self.active_channels)
             super().handle_accept()
-            if len(self.active_channels) == before:
+            if len(self.active_channels) == count:
                 break
         surplus = len(self.active_channels) - self.connection_limit
         if surplus > 0:
-            waiting = [it for it in self.active_channels.values() if it.is_waiting()]
-            for channel in sorted(waiting, key=lambda it: it.last_activity)[:surplus]:
+            waiting = [channel for channel in self.active_channels.values() if channel.is_waiting()]
+            for channel in sorted(waiting, key=lambda channel: channel.last_activity)[:surplus]:
                 channel.abort()
 
     def maintenance(self, now: float) -> None:
-        """End the connections whose clients had their time."""
+        """Abort the connections that have timed out."""
         for channel in self.active_channels.values():
             if channel.has_timed_out(now):
                 channel.abort()

@@ -1,4 +1,4 @@
-"""Which thread serves which request: recording has a lane of its own."""
+"""Which thread serves which request: POSTs share one thread, which batches them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def _serve(channel: HTTPChannel) -> None:
     try:
         channel.service()
     except Exception:
-        log.exception("a connection failed")
+        log.exception("unexpected error in a connection")
 
 
 class WriteDispatcher(ThreadedTaskDispatcher):
-    """One thread that takes all waiting requests at once, so that their events share a commit."""
+    """One thread that serves all queued requests together, so that their events share a commit."""
 
     def __init__(self, wake_loop: Callable[[], None]) -> None:
         super().__init__()
@@ -34,8 +34,8 @@ class WriteDispatcher(ThreadedTaskDispatcher):
         self.set_thread_count(1)
 
     def handler_thread(self, thread_no: int) -> None:
-        """Serve requests until the lane is stopped."""
-        while self._wait(thread_no):
+        """Serve requests until the dispatcher stops this thread."""
+        while self._wait_for_request(thread_no):
             paused: list[BatchedRequest] = []
             while self.queue and len(paused) < BATCH_REQUESTS:
                 request = BatchedRequest(partial(_serve, self.queue.popleft()))
@@ -46,7 +46,7 @@ class WriteDispatcher(ThreadedTaskDispatcher):
                 request.switch()
             self._wake_loop()
 
-    def _wait(self, thread_no: int) -> bool:
+    def _wait_for_request(self, thread_no: int) -> bool:
         with self.lock:
             self.active_count -= 1
             self.queue_cv.wait_for(lambda: self.queue or self.stop_count)
@@ -61,18 +61,17 @@ class WriteDispatcher(ThreadedTaskDispatcher):
 
 
 class RequestDispatcher(ThreadedTaskDispatcher):
-    """Recording in one lane, everything else in threads: a slow reader never delays a writer."""
+    """A thread for POSTs and a pool for everything else: a slow reader never delays a writer."""
 
     def __init__(self, threads: int, wake_loop: Callable[[], None]) -> None:
         super().__init__()
-        self._recording = WriteDispatcher(wake_loop)
+        self._write_dispatcher = WriteDispatcher(wake_loop)
         self.set_thread_count(threads)
 
     def add_task(self, task: HTTPChannel) -> None:
-        """Queue a channel whose next request is complete."""
+        """Queue a connection whose next request has been received."""
         request = task.requests[0]
-        records = not request.error and request.command == "POST"
-        if records:
-            self._recording.add_task(task)
+        if not request.error and request.command == "POST":
+            self._write_dispatcher.add_task(task)
         else:
             super().add_task(task)

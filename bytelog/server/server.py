@@ -1,4 +1,4 @@
-"""`bytelog serve`: Waitress, errors in the API's shape, and an orderly stop."""
+"""The server behind `bytelog serve`: it starts, runs the loop, and stops in order."""
 
 from __future__ import annotations
 
@@ -48,58 +48,65 @@ log = logging.getLogger("bytelog")
 
 
 class Server:
-    """A server that listens; raises OSError when the address cannot be had."""
+    """A listening server; raises OSError if it cannot listen on the address."""
 
     def __init__(self, app: Flask, host: str, port: int, threads: int, prefix: str = "") -> None:
         self._app = app
-        self._asked_to_stop = 0.0
+        self._stop_time = 0.0
         self._sockets: dict[int, Any] = {}
         slots_of(app).limit = threads
-        listener = _listen(host, port)
-        self.url = _url(host, listener.getsockname()[1])
-        connection_limit = _find_connection_limit()
-        self._listener = Listener(
-            app,
-            map=self._sockets,
-            dispatcher=RequestDispatcher(
-                threads + SHORT_REQUEST_THREADS, lambda: self._listener.pull_trigger()
-            ),
-            _sock=listener,
-            bind_socket=False,
-            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
-            sockets=[listener],
-            ident="bytelog",
-            url_prefix=prefix,
-            connection_limit=connection_limit + RESERVED_FILE_DESCRIPTORS // 2,
-            cleanup_interval=1,
-            max_request_header_size=MAX_HEADER_BYTES,
-            max_request_body_size=app.config["BYTELOG_BATCH_BYTES"] + UPLOAD_BYTES,
-            outbuf_high_watermark=SEND_BUFFER_BYTES,
+        listening = _listen(host, port)
+        self.url = _format_url(host, listening.getsockname()[1])
+        dispatcher = RequestDispatcher(
+            threads + SHORT_REQUEST_THREADS, lambda: self._listener.pull_trigger()
         )
-        self._listener.service = app
-        self._listener.connection_limit = connection_limit
+        self._listener = self._create_listener(listening, dispatcher, prefix)
 
     def run(self) -> None:
-        """Serve until SIGTERM or Ctrl-C, then finish the requests in hand."""
+        """Serve until SIGTERM or Ctrl-C, then finish the requests in progress."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        _greet(self._app, self.url)
-        # What the start left behind stays: without it a full garbage collection is short.
+            signal.signal(number, self._handle_signal)
+        _print_greeting(self._app, self.url)
+        # Startup objects live as long as the process; a full garbage collection need not scan them.
         gc.freeze()
         with retention.run_in_background(self._app):
-            while not self._asked_to_stop:
+            while not self._stop_time:
                 self._run_loop(seconds=1)
-        log.info("stopping: finishing the requests in hand")
+        log.info("stopping: finishing the requests in progress")
         current_writer().stop()
         self._listener.del_channel()
         self._listener.socket.close()
         deadline = time.monotonic() + STOP_SECONDS
         while self._is_busy() and time.monotonic() < deadline:
             self._run_loop(seconds=0.1)
-        # The last connection to close empties the write-ahead log into the database.
+        # Closing the last connection moves the write-ahead log into the database file.
         close_readers()
         current_writer().close()
         log.info("stopped")
+
+    def _create_listener(
+        self, listening: socket.socket, dispatcher: RequestDispatcher, prefix: str
+    ) -> Listener:
+        connection_limit = _raise_connection_limit()
+        listener = Listener(
+            self._app,
+            map=self._sockets,
+            dispatcher=dispatcher,
+            _sock=listening,
+            bind_socket=False,
+            sockinfo=(listening.family, listening.type, listening.proto, listening.getsockname()),
+            sockets=[listening],
+            ident="bytelog",
+            url_prefix=prefix,
+            connection_limit=connection_limit + RESERVED_FILE_DESCRIPTORS // 2,
+            cleanup_interval=1,
+            max_request_header_size=MAX_HEADER_BYTES,
+            max_request_body_size=self._app.config["BYTELOG_BATCH_BYTES"] + UPLOAD_BYTES,
+            outbuf_high_watermark=SEND_BUFFER_BYTES,
+        )
+        listener.service = self._app
+        listener.connection_limit = connection_limit
+        return listener
 
     def _run_loop(self, seconds: float) -> None:
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._sockets, count=1)
@@ -107,40 +114,41 @@ class Server:
     def _is_busy(self) -> bool:
         return any(channel.is_busy() for channel in self._listener.active_channels.values())
 
-    def _stop(self, number: int, _: FrameType | None) -> None:
+    def _handle_signal(self, number: int, _: FrameType | None) -> None:
         now = time.monotonic()
-        # Ctrl-C reaches both processes of the executable, and the outer one passes it on.
-        if self._asked_to_stop and now > self._asked_to_stop + SAME_SIGNAL_SECONDS:
+        # Ctrl-C reaches both processes of the executable, and the outer one forwards it: this
+        # process gets the signal twice.
+        if self._stop_time and now > self._stop_time + SAME_SIGNAL_SECONDS:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        self._asked_to_stop = self._asked_to_stop or now
+        self._stop_time = self._stop_time or now
         self._listener.pull_trigger()
 
 
 class AccessLog:
-    """WSGI middleware that logs one line a request; never a header, where the keys are."""
+    """WSGI middleware that logs one line per request, and no headers, because they hold keys."""
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
-        began = time.perf_counter()
+        """Handle one request."""
+        start = time.perf_counter()
 
-        def start(status: str, *rest: Any) -> Any:
+        def log_and_start(status: str, *rest: Any) -> Any:
             path = quote(environ["PATH_INFO"], encoding="latin-1")
-            milliseconds = (time.perf_counter() - began) * 1000
+            milliseconds = (time.perf_counter() - start) * 1000
             method, client = environ["REQUEST_METHOD"], environ.get("REMOTE_ADDR", "-")
             log.info("%s %s %s %s %.1f ms", client, method, path, status[:3], milliseconds)
             return start_response(status, *rest)
 
-        return self._app(environ, start)
+        return self._app(environ, log_and_start)
 
 
 def set_up_logging() -> None:
-    """Log to standard error, one line a message."""
+    """Log to standard error, one line per message."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    # Waitress warns of every request that waits for a thread, however shortly.
+    # Waitress warns about every request that waits for a thread, however briefly.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
@@ -155,7 +163,7 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _greet(app: Flask, url: str) -> None:
+def _print_greeting(app: Flask, url: str) -> None:
     click.echo(f"bytelog listens on {url}\nDatabase: {backend_of(db.engine).location()}")
     if app.config["BYTELOG_API_KEY"] or keys.list_all():
         return
@@ -170,17 +178,17 @@ def _greet(app: Flask, url: str) -> None:
     )
 
 
-def _find_connection_limit() -> int:
-    # Each may have a file beside it, for a long body or answer. Linux allows 1,024 files to a
-    # process that does not ask for more.
-    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * CONNECTIONS + RESERVED_FILE_DESCRIPTORS
-    if allowed < wanted:
-        allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
-    return min(CONNECTIONS, (allowed - RESERVED_FILE_DESCRIPTORS) // 2)
+def _raise_connection_limit() -> int:
+    # A connection may need a second file, for a long body or response. Linux allows a process
+    # 1,024 files unless it asks for more.
+    soft_limit, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * CONNECTIONS + RESERVED_FILE_DESCRIPTORS
+    if soft_limit < needed:
+        soft_limit = needed if hard_limit == resource.RLIM_INFINITY else min(needed, hard_limit)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft_limit, hard_limit))
+    return min(CONNECTIONS, (soft_limit - RESERVED_FILE_DESCRIPTORS) // 2)
 
 
-def _url(host: str, port: int) -> str:
+def _format_url(host: str, port: int) -> str:
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
