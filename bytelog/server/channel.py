@@ -139,8 +139,7 @@ class Channel(HTTPChannel):
         super().handle_write()
         if self.is_paused:
             with self.requests_lock:
-                if self.total_outbufs_len <= SEND_BUFFER_BYTES:
-                    self.is_paused = False
+                if self.is_paused:
                     self.server.add_task(self)
 
     def check_client_disconnected(self) -> bool:
@@ -199,9 +198,11 @@ class Listener(TcpWSGIServer):
 
     def add_task(self, task: Channel) -> None:
         """Queue a connection's next request, or pause it until earlier responses are sent."""
-        if task.total_outbufs_len > SEND_BUFFER_BYTES:
-            task.is_paused = True
-        else:
+        # Waitress calls this with `requests_lock`. The loop may empty the buffer at any moment, so
+        # pause before reading its size: then the loop sees the pause, and waits for the lock.
+        task.is_paused = True
+        if task.total_outbufs_len <= SEND_BUFFER_BYTES:
+            task.is_paused = False
             super().add_task(task)
 
     def pull_trigger(self) -> None:
