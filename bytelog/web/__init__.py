@@ -1,4 +1,4 @@
 """The pages for people: the explorer at `/`, and the documentation at `/docs`.
 
-Imports any package. Nothing but the application factory imports it.
+May import any package. Only the application factory imports it.
 """

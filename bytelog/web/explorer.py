@@ -1,6 +1,6 @@
-"""The explorer at `/`: a page that shows the events that its reader's key may read.
+"""The explorer at `/`: a page that shows the events that the reader's key may read.
 
-It is a client of the public API. The page itself holds nothing secret, so it takes no key.
+The page is a client of the public API. It contains no secrets, so it is served without a key.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 
 from ..api.response_headers import PAGE_POLICY
 
-FOLDER = Path(__file__).parents[1] / "static"
+STATIC_FOLDER = Path(__file__).parents[1] / "static"
 
 blueprint = Blueprint("explorer", __name__)
 
@@ -27,17 +27,18 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/")
 def explore() -> Response:
     """Send the page."""
-    # Without this list a browser learns of a module only from the one that imports it.
-    modules = sorted(path.name for path in (FOLDER / "explorer").glob("*.js"))
+    # The page preloads all modules; otherwise a browser discovers each only in the one that
+    # imports it.
+    modules = sorted(path.name for path in (STATIC_FOLDER / "explorer").glob("*.js"))
     response = make_response(render_template("explorer.html", modules=modules))
     response.headers["Content-Security-Policy"] = PAGE_POLICY
     return response
 
 
-@blueprint.get("/static/<path:filename>")
-def static(filename: str) -> Response:
-    """Send what the page is made of, packed where that is understood; once, until it changes."""
-    response = send_from_directory(FOLDER, filename, conditional=False)
+@blueprint.get("/static/<path:filename>", endpoint="static")
+def send_file(filename: str) -> Response:
+    """Send a file of the page, compressed if the browser accepts gzip; 304 if it is unchanged."""
+    response = send_from_directory(STATIC_FOLDER, filename, conditional=False)
     response.vary.add("Accept-Encoding")
     if request.accept_encodings["gzip"]:
         response.direct_passthrough = False
