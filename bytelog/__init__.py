@@ -1,4 +1,4 @@
-"""bytelog: business events, posted by applications, read back by date or followed by trace id."""
+"""bytelog: business events, posted by applications and read by date or by trace id."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def create_app(
     instance_path: str | os.PathLike[str] | None = None,
     authenticate: Authenticate | None = None,
 ) -> Flask:
-    """Make bytelog's WSGI application.
+    """Create bytelog's WSGI application.
 
-    `config` holds settings of the README and wins over the environment and `config.py`;
-    `instance_path` is the data folder; `authenticate` opens the API instead of bytelog's keys: it
-    gets a request's bearer token, or None, and its WSGI environment, and returns an Access, or
-    None for 401. Raises SetupError.
+    `config` holds settings, which take precedence over the environment and `config.py`;
+    `instance_path` is the data folder. `authenticate` replaces bytelog's own keys: it gets the
+    bearer token of a request, or None, and the WSGI environment, and returns an Access, or None
+    for 401. Raises SetupError.
     """
     config = config or {}
     folder = settings.data_folder(config, instance_path)
@@ -68,12 +68,12 @@ def init_app(
     instance_path: str | os.PathLike[str] | None = None,
     authenticate: Authenticate | None = None,
 ) -> Flask:
-    """Add the API, and the command `keys`, to a Flask application; returns bytelog's own.
+    """Add the API and the command `keys` to a Flask application; returns bytelog's application.
 
-    Settings come from the host's `app.config` too, where they start with `BYTELOG_`; the other
-    arguments are those of `create_app`. Raises SetupError.
+    Settings of bytelog in the host's `app.config` apply too, but `config` takes precedence; the
+    other arguments are those of `create_app`. Raises SetupError.
     """
-    hosts = {name: value for name, value in app.config.items() if name in settings.SETTINGS}
-    service = create_app({**hosts, **(config or {})}, instance_path, authenticate)
+    host_settings = {name: value for name, value in app.config.items() if name in settings.SETTINGS}
+    service = create_app({**host_settings, **(config or {})}, instance_path, authenticate)
     direct.init_app(app, service)
     return service

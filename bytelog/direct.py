@@ -1,4 +1,4 @@
-"""bytelog inside another program: the API in a Flask application, and events without HTTP."""
+"""bytelog inside another program: the API within a Flask application, and events without HTTP."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ API = "/api/v1/events"
 
 
 def init_app(app: Flask, service: Flask) -> None:
-    """Put bytelog's application into a host, with its command `keys` if the host has none."""
+    """Mount bytelog's application in a host, with its command `keys` unless the host has one."""
     app.extensions["bytelog"] = service
     app.wsgi_app = Embedded(app.wsgi_app, service)  # type: ignore[method-assign]
     if keys_group.name not in app.cli.commands:
@@ -38,10 +38,10 @@ def init_app(app: Flask, service: Flask) -> None:
 
 
 class Embedded:
-    """WSGI middleware that hands the API's requests to bytelog and all others to the host.
+    """WSGI middleware that passes requests to the API to bytelog, and all others to the host.
 
-    bytelog stays an application of its own, so that the host's routes, error pages, request
-    hooks and database do not meet it.
+    bytelog remains a separate application, so that the host's routes, error pages, request hooks
+    and database do not affect it.
     """
 
     def __init__(self, host: WSGIApplication, service: Flask) -> None:
@@ -49,45 +49,46 @@ class Embedded:
         self._service = service
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Handle one request."""
         is_api = f"{environ.get('PATH_INFO', '')}/".startswith(f"{API}/")
         return (self._service if is_api else self._host)(environ, start_response)
 
 
 class Bytelog:
-    """The events of an application that `create_app` made, or that `init_app` was given.
+    """The events of an application that `create_app` created or `init_app` extended.
 
-    Works in any thread, in and outside of requests; threads that record at once share a commit.
+    Usable from any thread, inside and outside requests. Threads that record at the same time share
+    a commit.
     """
 
     def __init__(self, app: Flask) -> None:
         self._service = cast("Flask", app.extensions["bytelog"])
 
     def record(self, *, project: str = "default", **event: Any) -> None:
-        """Store an event, given by its members; returns when it is on the disk.
+        """Store an event, passed as its members; returns when it is on the disk.
 
-        Whatever JSON can say may be in `data`; a datetime becomes its ISO form. A project comes
-        into being with its first event. Raises ValidationError naming each bad member, and
+        `data` may hold any JSON value; a datetime is stored in ISO format. The project is created
+        with its first event. Raises ValidationError, which names each invalid member, and
         StorageError if nothing was stored.
         """
         with self._service.app_context():
-            loaded = [_load(event)]
-            store.record(projects.get_or_create(project), loaded)
+            fields = [_load(event)]
+            store.record(projects.get_or_create(project), fields)
 
     def record_many(self, events: Iterable[Mapping[str, Any]], project: str = "default") -> None:
-        """Store events, all or none, 1 to BYTELOG_BATCH_EVENTS; otherwise as `record` does."""
+        """Store 1 to BYTELOG_BATCH_EVENTS events, all or none; otherwise like `record`."""
         with self._service.app_context():
             limit = self._service.config["BYTELOG_BATCH_EVENTS"]
             try:
-                loaded = load_batch((partial(_load, event) for event in events), limit)
+                batch = load_batch((partial(_load, event) for event in events), limit)
             except TooManyEvents as error:
                 raise ValidationError(str(error)) from error
-            store.record(projects.get_or_create(project), loaded)
+            store.record(projects.get_or_create(project), batch)
 
     def events(self, *, project: str = "default", **parameters: Any) -> Iterator[dict[str, Any]]:
-        """Read events, selected by the parameters of `GET /api/v1/events`, one after the other.
+        """Return an iterator over the events that the parameters of `GET /api/v1/events` select.
 
-        Raises ValidationError naming each bad parameter, and StorageError.
+        Raises ValidationError, which names each invalid parameter, and StorageError.
         """
         query = {name: [str(value)] for name, value in parameters.items()}
         with self._service.app_context():
@@ -97,7 +98,7 @@ class Bytelog:
         return (json.loads(line) for page in pages for line in page.splitlines())
 
     def close(self) -> None:
-        """Close the database once the last commit is through; nothing works from then on."""
+        """Close the database after the last commit has finished; nothing works after that."""
         with self._service.app_context():
             current_writer().stop()
             close_readers()

@@ -1,4 +1,4 @@
-"""bytelog in another application's tests: `pytest_plugins = ["bytelog.testing"]` in conftest.py."""
+"""A pytest plugin for applications: `pytest_plugins = ["bytelog.testing"]` in conftest.py."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ KEY = "example_api_key"
 
 @dataclass(frozen=True, slots=True)
 class BytelogServer:
-    """A server with a database of its own: where it listens, a key for it, and what it has."""
+    """A running server with its own database: its URL, a key, and its events."""
 
     url: str
     key: str
     log: Bytelog
 
     def events(self, **parameters: Any) -> list[dict[str, Any]]:
-        """Return the events that were recorded, or those that `Bytelog.events` selects."""
+        """Return the recorded events; takes the parameters of `Bytelog.events`."""
         return list(self.log.events(**parameters))
 
 
@@ -33,17 +33,17 @@ class _Handler(WSGIRequestHandler):
     timeout = STOP_SECONDS
 
     def log(self, *_: Any) -> None:
-        """Say nothing: what a test prints is its own."""
+        """Log nothing, so that the output of a test is its own."""
 
 
 @pytest.fixture
 def bytelog_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BytelogServer]:
-    """Run a real server on loopback, empty and as settings are unless set, until the test ends."""
+    """Run a server on loopback, with an empty database and default settings, for one test."""
     service = create_app(
         {**dict.fromkeys(SETTINGS), "BYTELOG_API_KEY": KEY}, tmp_path_factory.mktemp("bytelog")
     )
     server = ThreadedWSGIServer("127.0.0.1", 0, service, _Handler)
-    # Its end waits for the requests in hand, which use the database.
+    # Closing the server then waits for requests in progress, which use the database.
     server.daemon_threads = False
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
