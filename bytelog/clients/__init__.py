@@ -1,4 +1,4 @@
-"""The clients that a server hands out, one file for each language, and their endpoint.
+"""The clients that a server offers for download, one file per language, and their endpoint.
 
-The client files import nothing of bytelog, so that they can be copied; the endpoint imports Flask.
+A client file imports nothing from bytelog, so that it can be copied; the endpoint imports Flask.
 """

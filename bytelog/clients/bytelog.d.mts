@@ -1,82 +1,82 @@
-/** An event as it comes back. */
+/** An event as the server returns it. */
 export interface Event {
-  /** A safe integer: JavaScript rounds what is beyond 2^53. */
+  /** A safe integer: JavaScript rounds integers beyond 2^53. */
   id: number;
   name: string;
   trace_id: string;
-  /** Like `2021-07-04T13:34:56.000Z`. */
+  /** Looks like `2021-07-04T13:34:56.000Z`. */
   date: string;
   data: Record<string, unknown>;
 }
 
 /** An event to record. */
 export interface NewEvent {
-  /** A safe integer, yours: it need not be unique. */
+  /** A safe integer of your choice; it need not be unique. */
   id: number;
   name: string;
   trace_id: string;
-  /** Now, unless given; without a zone it is UTC. */
+  /** Defaults to the current time; without a time zone it is UTC. */
   date?: Date | string;
   data?: Record<string, unknown>;
 }
 
 export interface Options {
-  /** The server; BYTELOG_URL of the environment unless given. */
+  /** The server; defaults to the environment variable BYTELOG_URL. */
   url?: string;
-  /** The API key; BYTELOG_API_KEY of the environment unless given. */
+  /** The API key; defaults to the environment variable BYTELOG_API_KEY. */
   key?: string;
-  /** Milliseconds that an answer may take; 10,000 unless given. */
+  /** How many milliseconds to wait for a response; 10,000 by default. */
   timeout?: number;
-  /** How often a server that is away or busy is asked again; 5 unless given. */
+  /** How often to retry if the server is unavailable or busy; 5 by default. */
   retries?: number;
   /**
-   * Queue events, and send them in batches: soon, when Node ends, and when a page is left.
-   * `process.exit()` waits for nothing: call `flush()` before.
+   * Queue events and send them in batches: after a short delay, at the end of the Node process, and
+   * when the page is left. `process.exit()` does not wait for them: call `flush()` first.
    */
   background?: boolean;
 }
 
 export interface Window {
-  /** The first day, or moment. */
+  /** Where the window starts: a day or a timestamp; included. */
   start?: Date | string;
-  /** The day, or moment, before which the window ends. */
+  /** Where the window ends: a day or a timestamp; not included. */
   end?: Date | string;
-  /** The API's other parameters: `name`, `order`, `"data.client_id"`. */
+  /** The other parameters of the API: `name`, `order`, `"data.client_id"`. */
   [filter: string]: Date | string | number | undefined;
 }
 
 /** A request failed. */
 export class BytelogError extends Error {
-  /** The HTTP status; undefined if there was no answer. */
+  /** The HTTP status; undefined if there was no response. */
   readonly status?: number;
-  /** Seconds that the server asked to wait. */
+  /** How many seconds the server asked to wait. */
   readonly retryAfter: number;
-  /** Whether the same request may succeed in a while. */
+  /** Whether the same request may succeed within a minute. */
   readonly isTemporary: boolean;
 }
 
-/** Records events and reads them back. What fails is tried again; an event is stored once. */
+/** Records events and reads them. Retries temporary failures; an event is stored only once. */
 export class Client {
   constructor(options?: Options);
 
-  /** Record an event; it is stored when this resolves, or queued in the background. */
+  /** Record an event; it is stored when this resolves, or only queued with `background`. */
   record(event: NewEvent): Promise<void>;
 
-  /** Record events, in batches of up to 1000, each of which is stored whole or not at all. */
+  /** Record events in batches of up to 1000; each is stored as a whole or not at all. */
   recordMany(events: Iterable<NewEvent>): Promise<void>;
 
-  /** The events from `start` on and before `end`, page by page. */
+  /** Yield the events from `start` up to but not including `end`, page by page. */
   events(window?: Window): AsyncGenerator<Event, void, undefined>;
 
-  /** The events of a trace. */
+  /** Yield the events of a trace. */
   trace(traceId: string): AsyncGenerator<Event, void, undefined>;
 
-  /** How many events the background could not get stored. */
+  /** The number of events that the background failed to store. */
   readonly dropped: number;
 
   /**
-   * Resolves when the background has sent what is queued. Rejects with a BytelogError if the
-   * server cannot take it now: then it stays in the queue.
+   * Send all queued events. Rejects with a BytelogError if the server cannot accept them now; they
+   * remain queued.
    */
   flush(): Promise<void>;
 }

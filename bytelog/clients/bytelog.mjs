@@ -1,5 +1,5 @@
 /**
- * bytelog's client for Node 20 and newer and for browsers: this file alone, nothing to install.
+ * bytelog's client for Node 20 and newer and for browsers, in a single file without dependencies.
  *
  *     import { Client } from "./bytelog.mjs";
  *
@@ -11,17 +11,18 @@
 const BATCH_EVENTS = 1000;
 const BATCH_BYTES = 1024 * 1024;
 const PAGE_EVENTS = 1000;
-const QUEUE_BYTES = 16 * 1024 * 1024; // what waits while the server is away
-const GATHER_MILLISECONDS = 500; // how long events wait in the background for others
-const PAUSE_MILLISECONDS = 10_000; // before the background tries again what failed
-const LONGEST_WAIT_SECONDS = 60; // who is told to wait longer is told so instead
+const MAX_QUEUE_BYTES = 16 * 1024 * 1024; // events beyond this are dropped
+const BATCH_DELAY_MILLISECONDS = 500; // how long the background waits for more events of a batch
+const RETRY_MILLISECONDS = 10_000; // how long the background waits after it failed to send
+const MAX_RETRY_AFTER_SECONDS = 60; // for a longer Retry-After, throw the error instead of waiting
 
-// A page that is left may have 64 KiB on their way: the batch being sent, and the last one.
+// When a page is left, a browser keeps 64 KiB of its requests alive: room for the batch that is
+// being sent, and for the last one.
 const KEEPALIVE_BYTES = 30_000;
 
 const encoder = new TextEncoder();
 
-/** A request failed: `status` is the HTTP status, undefined if there was no answer. */
+/** A request failed: `status` is the HTTP status, undefined if there was no response. */
 export class BytelogError extends Error {
   constructor(message, { status, retryAfter = 0, cause } = {}) {
     super(message, { cause });
@@ -30,14 +31,14 @@ export class BytelogError extends Error {
     this.retryAfter = retryAfter;
   }
 
-  /** Whether the same request may succeed in a while. */
+  /** Whether the same request may succeed within a minute. */
   get isTemporary() {
     const isBusy = [undefined, 409, 429, 502, 503, 504].includes(this.status);
-    return isBusy && this.retryAfter <= LONGEST_WAIT_SECONDS;
+    return isBusy && this.retryAfter <= MAX_RETRY_AFTER_SECONDS;
   }
 }
 
-/** Records events and reads them back. */
+/** Records events and reads them. */
 export class Client {
   #url;
   #headers;
@@ -46,8 +47,8 @@ export class Client {
   #queue;
 
   constructor({
-    url = setting("BYTELOG_URL"),
-    key = setting("BYTELOG_API_KEY"),
+    url = readSetting("BYTELOG_URL"),
+    key = readSetting("BYTELOG_API_KEY"),
     timeout = 10_000,
     retries = 5,
     background = false,
@@ -64,14 +65,15 @@ export class Client {
 
   async record(event) {
     if (this.#queue) this.#queue.put(event);
-    else await this.#post(newBatch([JSON.stringify(event)]));
+    else await this.#post(createBatch([JSON.stringify(event)]));
   }
 
   async recordMany(events) {
     if (this.#queue) {
       for (const event of events) this.#queue.put(event);
     } else {
-      for (const batch of batchesOf(linesOf(events), BATCH_BYTES)) await this.#post(batch);
+      const batches = splitIntoBatches(encodeEvents(events), BATCH_BYTES);
+      for (const batch of batches) await this.#post(batch);
     }
   }
 
@@ -85,9 +87,9 @@ export class Client {
       const { content, link } = await this.#send(address, { headers: this.#headers });
       const { events } = JSON.parse(content);
       yield* events;
-      // In order of arrival there always is a next page, for those who wait for news.
-      const following = events.length && link?.match(/<([^>]*)>; rel="next"/);
-      address = following && new URL(following[1], address).href;
+      // In order of arrival every page has a next one; an empty page is the last.
+      const nextPage = events.length && link?.match(/<([^>]*)>; rel="next"/);
+      address = nextPage && new URL(nextPage[1], address).href;
     }
   }
 
@@ -109,7 +111,7 @@ export class Client {
       method: "POST",
       headers: { ...this.#headers, "Content-Type": "application/json", "Idempotency-Key": key },
       body,
-      keepalive: keepalive && bytes(body) <= KEEPALIVE_BYTES,
+      keepalive: keepalive && countBytes(body) <= KEEPALIVE_BYTES,
     });
   }
 
@@ -118,31 +120,31 @@ export class Client {
       return await this.#try(address, request);
     } catch (error) {
       if (attempt >= this.#retries || !error.isTemporary) throw error;
-      // With full jitter, so that many clients do not come back all at once.
+      // Full jitter spreads the retries of many clients.
       const jitter = Math.random() * Math.min(500 * 2 ** attempt, 30_000);
-      await new Promise((go) => setTimeout(go, error.retryAfter * 1000 + jitter));
+      await new Promise((resolve) => setTimeout(resolve, error.retryAfter * 1000 + jitter));
     }
     return this.#send(address, request, attempt + 1);
   }
 
   async #try(address, request) {
-    let answer, content;
+    let response, content;
     try {
       const signal = AbortSignal.timeout(this.#timeout);
-      // A redirected POST would arrive as a GET, and look as if its events were stored.
-      answer = await fetch(address, { ...request, signal, redirect: "manual" });
-      content = await answer.text();
+      // A redirected POST becomes a GET, and its 200 would look like success.
+      response = await fetch(address, { ...request, signal, redirect: "manual" });
+      content = await response.text();
     } catch (cause) {
       const reason = cause.cause?.message || cause.message;
-      throw new BytelogError(`${this.#url} does not answer: ${reason}`, { cause });
+      throw new BytelogError(`no response from ${this.#url}: ${reason}`, { cause });
     }
-    if (answer.ok) return { content, link: answer.headers.get("Link") };
-    const retryAfter = parseInt(answer.headers.get("Retry-After"), 10) || 0;
-    throw new BytelogError(message(answer, content), { status: answer.status, retryAfter });
+    if (response.ok) return { content, link: response.headers.get("Link") };
+    const retryAfter = parseInt(response.headers.get("Retry-After"), 10) || 0;
+    throw new BytelogError(formatError(response, content), { status: response.status, retryAfter });
   }
 }
 
-/** Events on their way in the background, bounded. */
+/** A bounded queue of events that are sent in the background. */
 class Queue {
   dropped = 0;
   #send;
@@ -154,22 +156,23 @@ class Queue {
 
   constructor(send) {
     this.#send = send;
-    // Browsers leave out one or the other, depending on how the page is left.
-    globalThis.document?.addEventListener("visibilitychange", () => isHidden() && this.#leave());
-    globalThis.window?.addEventListener("pagehide", () => this.#leave());
-    globalThis.process?.once?.("beforeExit", () => this.#flushInTime());
+    // Browsers fire one or both of these events, depending on how the page is left.
+    const onVisibilityChange = () => isHidden() && this.#sendOnLeave();
+    globalThis.document?.addEventListener("visibilitychange", onVisibilityChange);
+    globalThis.window?.addEventListener("pagehide", () => this.#sendOnLeave());
+    globalThis.process?.once?.("beforeExit", () => this.#flushInBackground());
   }
 
   put(event) {
     const line = JSON.stringify({ ...event, date: event.date ?? new Date() });
-    if (this.#size + bytes(line) > QUEUE_BYTES) {
+    if (this.#size + countBytes(line) > MAX_QUEUE_BYTES) {
       this.dropped++;
       return;
     }
-    this.#size += bytes(line);
+    this.#size += countBytes(line);
     this.#lines.push(line);
-    if (isHidden()) this.#leave();
-    else this.#timer ??= setTimeout(() => this.#flushInTime(), GATHER_MILLISECONDS);
+    if (isHidden()) this.#sendOnLeave();
+    else this.#timer ??= setTimeout(() => this.#flushInBackground(), BATCH_DELAY_MILLISECONDS);
   }
 
   flush() {
@@ -179,30 +182,32 @@ class Queue {
   }
 
   async #flush() {
-    for (let batch = this.#take(); batch; batch = this.#take()) await this.#deliver(batch);
+    let batch;
+    while ((batch = this.#takeBatch())) await this.#deliver(batch);
   }
 
-  async #flushInTime() {
+  async #flushInBackground() {
     this.#timer = undefined;
     try {
       await this.flush();
     } catch (error) {
-      console.warn(`bytelog: events wait to be sent: ${error.message}`);
-      this.#timer ??= setTimeout(() => this.#flushInTime(), PAUSE_MILLISECONDS);
-      this.#timer.unref?.(); // Node may end meanwhile
+      console.warn(`bytelog: events remain queued: ${error.message}`);
+      this.#timer ??= setTimeout(() => this.#flushInBackground(), RETRY_MILLISECONDS);
+      this.#timer.unref?.(); // does not keep Node running
     }
   }
 
-  // The page may be gone at once, so this waits for nothing. If it stays, the rest follows.
-  #leave() {
-    const batch = this.#take();
-    const rest = () => this.#flushInTime();
-    if (batch) this.#deliver(batch).then(rest, rest);
+  // Start sending one batch without waiting, because the page may be gone in a moment. If it is
+  // not, send the rest afterward.
+  #sendOnLeave() {
+    const batch = this.#takeBatch();
+    const sendRest = () => this.#flushInBackground();
+    if (batch) this.#deliver(batch).then(sendRest, sendRest);
   }
 
-  #take() {
+  #takeBatch() {
     if (!this.#batches.length) {
-      this.#batches = [...batchesOf(this.#lines.splice(0), KEEPALIVE_BYTES)];
+      this.#batches = [...splitIntoBatches(this.#lines.splice(0), KEEPALIVE_BYTES)];
     }
     return this.#batches.shift();
   }
@@ -215,73 +220,73 @@ class Queue {
         this.#batches.unshift(batch);
         throw error;
       }
-      this.#narrowDown(batch.lines, error);
+      this.#splitOrDrop(batch.lines, error);
       return;
     }
-    this.#forget(batch.lines);
+    this.#release(batch.lines);
   }
 
-  // A batch is refused whole; its halves tell which event is bad, and the others get stored.
-  #narrowDown(lines, error) {
+  // One invalid event fails its whole batch: halve the batch until that event is alone.
+  #splitOrDrop(lines, error) {
     if (lines.length === 1) {
       this.dropped++;
       console.warn(`bytelog: an event was dropped: ${error.message}`);
-      this.#forget(lines);
+      this.#release(lines);
       return;
     }
     const middle = lines.length >> 1;
-    this.#batches.unshift(newBatch(lines.slice(0, middle)), newBatch(lines.slice(middle)));
+    this.#batches.unshift(createBatch(lines.slice(0, middle)), createBatch(lines.slice(middle)));
   }
 
-  #forget(lines) {
-    for (const line of lines) this.#size -= bytes(line);
+  #release(lines) {
+    for (const line of lines) this.#size -= countBytes(line);
   }
 }
 
-function* linesOf(events) {
+function* encodeEvents(events) {
   for (const event of events) yield JSON.stringify(event);
 }
 
-function* batchesOf(lines, limit) {
+function* splitIntoBatches(lines, limit) {
   let batch = [];
   let size = 0;
   for (const line of lines) {
-    if (batch.length && (batch.length === BATCH_EVENTS || size + bytes(line) > limit)) {
-      yield newBatch(batch);
+    if (batch.length && (batch.length === BATCH_EVENTS || size + countBytes(line) > limit)) {
+      yield createBatch(batch);
       batch = [];
       size = 0;
     }
     batch.push(line);
-    size += bytes(line) + 1;
+    size += countBytes(line) + 1;
   }
-  if (batch.length) yield newBatch(batch);
+  if (batch.length) yield createBatch(batch);
 }
 
-function newBatch(lines) {
-  // Not crypto.randomUUID, which pages without HTTPS do not have.
+function createBatch(lines) {
+  // crypto.randomUUID is missing on pages without HTTPS.
   const random = crypto.getRandomValues(new Uint8Array(16));
   return { lines, key: Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("") };
 }
 
-function bytes(text) {
+function countBytes(text) {
   return encoder.encode(text).length;
 }
 
-function message(answer, content) {
-  if (!answer.headers.get("Content-Type")?.startsWith("application/problem+json")) {
-    return `${answer.status} ${answer.statusText}`;
+function formatError(response, content) {
+  if (!response.headers.get("Content-Type")?.startsWith("application/problem+json")) {
+    return `${response.status} ${response.statusText}`;
   }
   const { error, detail, errors } = JSON.parse(content);
-  const details = errors?.map((it) => Object.values(it).join(" ")) ?? [detail];
-  return `${answer.status} ${error}: ${details.join("; ")}`;
+  const details = errors?.map((field) => Object.values(field).join(" ")) ?? [detail];
+  return `${response.status} ${error}: ${details.join("; ")}`;
 }
 
 function isHidden() {
   return globalThis.document?.visibilityState === "hidden";
 }
 
-function setting(name) {
+function readSetting(name) {
   const value = globalThis.process?.env[name];
-  if (!value) throw new TypeError(`Give the client a url and a key, or set ${name}.`);
+  if (!value) throw new TypeError(`Pass url and key to the client, or set ${name}.`);
   return value;
 }

@@ -1,4 +1,4 @@
-"""bytelog's client for Python 3.9 and newer: this file alone, nothing to install.
+"""bytelog's client for Python 3.9 and newer, in a single file without dependencies.
 
 from bytelog import Client
 
@@ -34,16 +34,16 @@ __all__ = ["BytelogError", "BytelogHandler", "Client", "Event"]
 BATCH_EVENTS = 1000
 BATCH_BYTES = 1024 * 1024
 PAGE_EVENTS = 1000
-QUEUE_BYTES = 16 * 1024 * 1024  # what waits while the server is away
-GATHER_SECONDS = 0.5  # how long events wait in the background for others
-PAUSE_SECONDS = 10.0  # before the background tries again what failed
-LONGEST_WAIT_SECONDS = 60.0  # who is told to wait longer is told so instead
+MAX_QUEUE_BYTES = 16 * 1024 * 1024  # events beyond this are dropped
+BATCH_DELAY_SECONDS = 0.5  # how long the background waits for more events of a batch
+RETRY_SECONDS = 10.0  # how long the background waits after it failed to send
+MAX_RETRY_AFTER_SECONDS = 60.0  # for a longer Retry-After, raise the error instead of waiting
 
 _log = logging.getLogger("bytelog")
 
 
 class Event(TypedDict):
-    """An event as it comes back; `date` is like `2021-07-04T13:34:56.000Z`."""
+    """An event as the server returns it; `date` looks like `2021-07-04T13:34:56.000Z`."""
 
     id: int
     name: str
@@ -53,7 +53,7 @@ class Event(TypedDict):
 
 
 class BytelogError(Exception):
-    """A request failed: `status` is the HTTP status, None if there was no answer."""
+    """A request failed: `status` is the HTTP status, None if there was no response."""
 
     def __init__(self, message: str, status: int | None = None, retry_after: float = 0) -> None:
         super().__init__(message)
@@ -62,18 +62,19 @@ class BytelogError(Exception):
 
     @property
     def is_temporary(self) -> bool:
-        """Whether the same request may succeed in a while."""
+        """Whether the same request may succeed within a minute."""
         is_busy = self.status in (None, 409, 429, 502, 503, 504)
-        return is_busy and self.retry_after <= LONGEST_WAIT_SECONDS
+        return is_busy and self.retry_after <= MAX_RETRY_AFTER_SECONDS
 
 
 class Client:
-    """Records events and reads them back; threads may share it.
+    """Records events and reads them; safe to share between threads.
 
-    `url` and `key` are BYTELOG_URL and BYTELOG_API_KEY of the environment unless given. A server
-    that is away, busy, or silent for `timeout` seconds is asked again, `retries` times; an event is
-    stored once all the same. With `background`, recording only queues events: a thread sends them
-    in batches, the last ones when the program ends; `dropped` counts those that were not stored.
+    `url` and `key` default to the environment variables BYTELOG_URL and BYTELOG_API_KEY. If the
+    server is unavailable, busy, or silent for `timeout` seconds, a request is retried up to
+    `retries` times; an event is stored only once. With `background`, recording only queues events:
+    a thread sends them in batches, the last ones at program exit; `dropped` counts those that were
+    not stored.
     """
 
     def __init__(
@@ -102,24 +103,24 @@ class Client:
         data: Mapping[str, Any] | None = None,
         date: dt.datetime | str | None = None,
     ) -> None:
-        """Record an event; it is stored when this returns. Raises BytelogError.
+        """Record an event; unless queued, it is stored when this returns. Raises BytelogError.
 
-        Without `date` it happens now; a `date` without a zone is UTC.
+        `date` defaults to the current time; without a time zone it is UTC.
         """
         event = {"id": id, "name": name, "trace_id": trace_id, "data": data or {}}
         self.record_many([{**event, "date": date} if date else event])
 
     def record_many(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Record events, dictionaries as `Event` says; `date` and `data` may be absent.
+        """Record events: dictionaries like `Event`, in which `date` and `data` are optional.
 
-        They go in batches of up to 1000, each of which is stored whole or not at all. Raises
-        BytelogError.
+        They are sent in batches of up to 1000; each batch is stored as a whole or not at all.
+        Raises BytelogError.
         """
         if self._queue:
             for event in events:
-                self._queue.put(_line({"date": dt.datetime.now(dt.timezone.utc), **event}))
+                self._queue.put(_encode_event({"date": dt.datetime.now(dt.timezone.utc), **event}))
         else:
-            for batch in _batches(map(_line, events)):
+            for batch in _split_into_batches(map(_encode_event, events)):
                 self._post(batch)
 
     def events(
@@ -128,21 +129,21 @@ class Client:
         end: dt.date | str | None = None,
         **filters: str | int,
     ) -> Iterator[Event]:
-        """Yield the events from `start` on and before `end`, page by page; raises BytelogError.
+        """Yield the events from `start` up to but not including `end`; raises BytelogError.
 
-        `filters` are the API's other parameters: `name="click"`, `order="newest"`,
+        `filters` are the other parameters of the API: `name="click"`, `order="newest"`,
         `**{"data.client_id": "17039485"}`.
         """
-        given = {"limit": PAGE_EVENTS, "start": start, "end": end, **filters}
-        query = urllib.parse.urlencode({name: it for name, it in given.items() if it is not None})
-        address: str | None = f"{self._url}?{query}"
+        parameters = {"limit": PAGE_EVENTS, "start": start, "end": end, **filters}
+        query = {name: value for name, value in parameters.items() if value is not None}
+        address: str | None = f"{self._url}?{urllib.parse.urlencode(query)}"
         while address:
             content, link = self._send(urllib.request.Request(address, headers=self._headers))
             page = json.loads(content)["events"]
             yield from page
-            # In order of arrival there always is a next page, for those who wait for news.
-            following = re.search('<([^>]*)>; rel="next"', link) if page else None
-            address = following and urllib.parse.urljoin(address, following[1])
+            # In order of arrival every page has a next one; an empty page is the last.
+            next_page = re.search('<([^>]*)>; rel="next"', link) if page else None
+            address = next_page and urllib.parse.urljoin(address, next_page[1])
 
     def trace(self, trace_id: str) -> Iterator[Event]:
         """Yield the events of a trace; raises BytelogError."""
@@ -150,19 +151,19 @@ class Client:
 
     @property
     def dropped(self) -> int:
-        """How many events the background could not get stored."""
+        """The number of events that the background failed to store."""
         return self._queue.dropped if self._queue else 0
 
     def flush(self) -> None:
-        """Return when the background has sent what is queued.
+        """Send all queued events.
 
-        Raises BytelogError if the server cannot take it now: then it stays in the queue.
+        Raises BytelogError if the server cannot accept them now; they remain queued.
         """
         if self._queue:
             self._queue.flush()
 
     def close(self) -> None:
-        """Send what is queued, and drop what cannot be sent; the end of a program does it too."""
+        """Send all queued events and drop those that fail; also done at program exit."""
         if self._queue:
             self._queue.close()
 
@@ -171,7 +172,7 @@ class Client:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
@@ -188,28 +189,29 @@ class Client:
         except BytelogError as error:
             if attempt >= self._retries or not error.is_temporary:
                 raise
-            # With full jitter, so that many clients do not come back all at once.
+            # Full jitter spreads the retries of many clients.
             time.sleep(error.retry_after + random.uniform(0, min(0.5 * 2**attempt, 30)))
         return self._send(request, attempt + 1)
 
     def _try(self, request: urllib.request.Request) -> tuple[bytes, str]:
         try:
-            with _opener.open(request, timeout=self._timeout) as answer:
-                content = answer.read()
+            with _opener.open(request, timeout=self._timeout) as response:
+                content = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise BytelogError(f"{request.host} does not answer: {error}") from error
-        if answer.status in (200, 201):
-            return content, answer.headers.get("Link", "")
-        wait = answer.headers.get("Retry-After", "")
-        retry_after = float(wait) if wait.isdecimal() else 0
-        raise BytelogError(_message(answer, content), answer.status, retry_after)
+            raise BytelogError(f"no response from {request.host}: {error}") from error
+        if response.status in (200, 201):
+            return content, response.headers.get("Link", "")
+        seconds = response.headers.get("Retry-After", "")
+        retry_after = float(seconds) if seconds.isdecimal() else 0
+        raise BytelogError(_format_error(response, content), response.status, retry_after)
 
 
 class BytelogHandler(logging.Handler):
-    """Records what is logged; give it a client that works in the background.
+    """A logging handler that records log messages as events; use it with a background client.
 
-    An event's name is the logger's, its id the level's number. `extra={"trace_id": …, "data": …}`
-    gives it a trace id and more data; without one it belongs to the trace of this handler.
+    An event has the name of the logger, and the number of the level as its id.
+    `extra={"trace_id": …, "data": …}` sets its trace id and adds data; the default is the trace id
+    of this handler.
     """
 
     def __init__(
@@ -220,7 +222,7 @@ class BytelogHandler(logging.Handler):
         self._trace_id = trace_id or uuid.uuid4().hex
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Record a log record, unless it is the client's own."""
+        """Record a log message, except those of this client."""
         if record.name == _log.name:
             return
         try:
@@ -236,7 +238,7 @@ class BytelogHandler(logging.Handler):
 
 
 class _Batch(NamedTuple):
-    """Events as JSON, and what makes a repetition of them known to the server."""
+    """Events as JSON, and the key by which the server recognizes a repeated request."""
 
     lines: list[bytes]
     key: str
@@ -247,20 +249,20 @@ class _Batch(NamedTuple):
 
 
 class _Queue:
-    """Events on their way in the background, bounded, and the thread that sends them."""
+    """A bounded queue of events, and the thread that sends them."""
 
     def __init__(self, send: Callable[[_Batch], None]) -> None:
         self.dropped = 0
         self._send = send
-        self._start_anew()
+        self._reset()
         atexit.register(self.close)
         if hasattr(os, "register_at_fork"):
-            # The queued events are the parent's, which has the thread.
-            os.register_at_fork(after_in_child=self._start_anew)
+            # The queued events stay with the parent process, which has the thread.
+            os.register_at_fork(after_in_child=self._reset)
 
     def put(self, line: bytes) -> None:
         with self._changed:
-            if self._size + len(line) > QUEUE_BYTES:
+            if self._size + len(line) > MAX_QUEUE_BYTES:
                 self.dropped += 1
                 return
             self._size += len(line)
@@ -271,7 +273,7 @@ class _Queue:
 
     def flush(self) -> None:
         with self._sending:
-            while self._batches or self._gather():
+            while self._batches or self._form_batches():
                 self._deliver(self._batches[0])
 
     def close(self) -> None:
@@ -279,11 +281,11 @@ class _Queue:
             self.flush()
         except BytelogError as error:
             with self._sending:
-                self._gather()
+                self._form_batches()
                 while self._batches:
                     self._drop(self._batches[0], error)
 
-    def _start_anew(self) -> None:
+    def _reset(self) -> None:
         self._lines: list[bytes] = []
         self._batches: list[_Batch] = []
         self._size = 0
@@ -295,17 +297,17 @@ class _Queue:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._size)
-            time.sleep(GATHER_SECONDS)
+            time.sleep(BATCH_DELAY_SECONDS)
             try:
                 self.flush()
             except BytelogError as error:
-                _log.warning("events wait to be sent: %s", error)
-                time.sleep(PAUSE_SECONDS)
+                _log.warning("events remain queued: %s", error)
+                time.sleep(RETRY_SECONDS)
 
-    def _gather(self) -> bool:
+    def _form_batches(self) -> bool:
         with self._changed:
             lines, self._lines = self._lines, []
-        self._batches += _batches(lines)
+        self._batches += _split_into_batches(lines)
         return bool(lines)
 
     def _deliver(self, batch: _Batch) -> None:
@@ -314,12 +316,12 @@ class _Queue:
         except BytelogError as error:
             if error.status not in (400, 413):
                 raise
-            self._narrow_down(batch, error)
+            self._split_or_drop(batch, error)
         else:
-            self._forget(batch)
+            self._remove(batch)
 
-    def _narrow_down(self, batch: _Batch, error: BytelogError) -> None:
-        # A batch is refused whole; its halves tell which event is bad, and the others get stored.
+    def _split_or_drop(self, batch: _Batch, error: BytelogError) -> None:
+        # One invalid event fails its whole batch: halve the batch until that event is alone.
         if len(batch.lines) == 1:
             self._drop(batch, error)
             return
@@ -330,26 +332,26 @@ class _Queue:
     def _drop(self, batch: _Batch, error: BytelogError) -> None:
         self.dropped += len(batch.lines)
         _log.warning("%s events dropped: %s", len(batch.lines), error)
-        self._forget(batch)
+        self._remove(batch)
 
-    def _forget(self, batch: _Batch) -> None:
+    def _remove(self, batch: _Batch) -> None:
         self._batches.pop(0)
         with self._changed:
             self._size -= sum(map(len, batch.lines))
 
 
-def _opener_without_redirects() -> urllib.request.OpenerDirector:
-    # A redirected POST would arrive as a GET, and look as if its events were stored.
+def _build_opener() -> urllib.request.OpenerDirector:
+    # Without redirects: a redirected POST becomes a GET, and its 200 would look like success.
     opener = urllib.request.OpenerDirector()
     for handler in ("ProxyHandler", "UnknownHandler", "HTTPHandler", "HTTPSHandler"):
         opener.add_handler(getattr(urllib.request, handler)())
     return opener
 
 
-_opener = _opener_without_redirects()
+_opener = _build_opener()
 
 
-def _batches(lines: Iterable[bytes]) -> Iterator[_Batch]:
+def _split_into_batches(lines: Iterable[bytes]) -> Iterator[_Batch]:
     batch: list[bytes] = []
     size = 0
     for line in lines:
@@ -362,14 +364,15 @@ def _batches(lines: Iterable[bytes]) -> Iterator[_Batch]:
         yield _Batch(batch, str(uuid.uuid4()))
 
 
-def _line(event: Mapping[str, Any]) -> bytes:
-    dates = operator.methodcaller("isoformat")
-    return json.dumps(event, ensure_ascii=False, allow_nan=False, default=dates).encode()
+def _encode_event(event: Mapping[str, Any]) -> bytes:
+    format_date = operator.methodcaller("isoformat")
+    return json.dumps(event, ensure_ascii=False, allow_nan=False, default=format_date).encode()
 
 
-def _message(answer: http.client.HTTPResponse, content: bytes) -> str:
-    if answer.headers.get_content_type() != "application/problem+json":
-        return f"{answer.status} {answer.reason}"
+def _format_error(response: http.client.HTTPResponse, content: bytes) -> str:
+    if response.headers.get_content_type() != "application/problem+json":
+        return f"{response.status} {response.reason}"
     problem = json.loads(content)
-    details = [" ".join(it.values()) for it in problem.get("errors", ())] or [problem["detail"]]
-    return f"{answer.status} {problem['error']}: {'; '.join(details)}"
+    details = [" ".join(field.values()) for field in problem.get("errors", ())]
+    details = details or [problem["detail"]]
+    return f"{response.status} {problem['error']}: {'; '.join(details)}"

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# bytelog's client for Ruby 3.1 and newer: this file alone, nothing to install.
+# bytelog's client for Ruby 3.1 and newer, in a single file without dependencies.
 #
 #   require_relative "bytelog"
 #
@@ -19,9 +19,9 @@ module Bytelog
   BATCH_EVENTS = 1000
   BATCH_BYTES = 1024 * 1024
   PAGE_EVENTS = 1000
-  LONGEST_WAIT_SECONDS = 60 # who is told to wait longer is told so instead
+  MAX_RETRY_AFTER_SECONDS = 60 # for a longer Retry-After, raise the error instead of waiting
 
-  # A request failed: +status+ is the HTTP status, nil if there was no answer.
+  # A request failed: +status+ is the HTTP status, nil if there was no response.
   class Error < StandardError
     attr_reader :status, :retry_after
 
@@ -31,16 +31,17 @@ module Bytelog
       @retry_after = retry_after
     end
 
-    # Whether the same request may succeed in a while.
+    # Whether the same request may succeed within a minute.
     def temporary?
-      [nil, 409, 429, 502, 503, 504].include?(status) && retry_after <= LONGEST_WAIT_SECONDS
+      [nil, 409, 429, 502, 503, 504].include?(status) && retry_after <= MAX_RETRY_AFTER_SECONDS
     end
   end
 
-  # Records events and reads them back; threads may share it.
+  # Records events and reads them; safe to share between threads.
   class Client
-    # +url+ and +key+ come from the environment unless given. A server that is away, busy, or silent
-    # for +timeout+ seconds is asked again, +retries+ times; an event is stored once all the same.
+    # +url+ and +key+ default to the environment variables BYTELOG_URL and BYTELOG_API_KEY. If the
+    # server is unavailable, busy, or silent for +timeout+ seconds, a request is retried up to
+    # +retries+ times; an event is stored only once.
     def initialize(url: ENV.fetch("BYTELOG_URL"), key: ENV.fetch("BYTELOG_API_KEY"), timeout: 10, retries: 5)
       @uri = URI("#{url.chomp("/")}/api/v1/events")
       @headers = { "Authorization" => "Bearer #{key}", "Accept" => "application/json, application/problem+json" }
@@ -48,33 +49,34 @@ module Bytelog
       @retries = retries
     end
 
-    # Records an event; it is stored when this returns. Without +date+, a Time or text, it happens
-    # now; a text without a zone is UTC.
+    # Records an event; it is stored when this returns. +date+, a Time or a String, defaults to the
+    # current time; a String without a time zone is UTC.
     def record(id:, name:, trace_id:, data: {}, date: nil)
       record_many([{ id:, name:, trace_id:, data:, date: }.compact])
     end
 
-    # Records events, hashes with the members that #record takes, in batches of up to 1000, each of
-    # which is stored whole or not at all.
+    # Records events, hashes with the arguments of #record, in batches of up to 1000; each batch is
+    # stored as a whole or not at all.
     def record_many(events)
-      batches(events.lazy.map { |event| line(event) }).each { |lines| post(lines) }
+      split_into_batches(events.lazy.map { |event| encode(event) }).each { |lines| post(lines) }
     end
 
-    # Yields the events from +start:+ on and before +end:+, page by page; without a block, returns an
-    # Enumerator. Other arguments are the API's parameters: <tt>name: "click"</tt>,
+    # Yields the events from +start:+ up to but not including +end:+; without a block, returns an
+    # Enumerator. Other arguments are parameters of the API: <tt>name: "click"</tt>,
     # <tt>order: "newest"</tt>, <tt>"data.client_id": "17039485"</tt>.
     def events(**window)
       return enum_for(:events, **window) unless block_given?
 
       uri = @uri.dup
-      uri.query = URI.encode_www_form({ limit: PAGE_EVENTS, **window }.compact.transform_values { |it| text(it) })
+      query = { limit: PAGE_EVENTS, **window }.compact
+      uri.query = URI.encode_www_form(query.transform_values { |value| format_date(value) })
       while uri
-        answer = request(Net::HTTP::Get.new(uri, @headers))
-        page = JSON.parse(answer.body)["events"]
+        response = request(Net::HTTP::Get.new(uri, @headers))
+        page = JSON.parse(response.body)["events"]
         page.each { |event| yield event }
-        # In order of arrival there always is a next page, for those who wait for news.
-        following = answer["Link"]&.[](/<([^>]*)>; rel="next"/, 1)
-        uri = following && page.any? ? URI.join(uri, following) : nil
+        # In order of arrival every page has a next one; an empty page is the last.
+        next_page = response["Link"]&.[](/<([^>]*)>; rel="next"/, 1)
+        uri = next_page && page.any? ? URI.join(uri, next_page) : nil
       end
     end
 
@@ -85,7 +87,7 @@ module Bytelog
 
     private
 
-    def batches(lines)
+    def split_into_batches(lines)
       count = size = 0
       lines.slice_before do |line|
         count += 1
@@ -96,11 +98,11 @@ module Bytelog
       end
     end
 
-    def line(event)
-      JSON.generate(event.transform_values { |it| text(it) })
+    def encode(event)
+      JSON.generate(event.transform_values { |value| format_date(value) })
     end
 
-    def text(value)
+    def format_date(value)
       value.is_a?(Time) ? value.iso8601(3) : value
     end
 
@@ -118,7 +120,7 @@ module Bytelog
       rescue Error => error
         raise if attempt >= @retries || !error.temporary?
 
-        # With full jitter, so that many clients do not come back all at once.
+        # Full jitter spreads the retries of many clients.
         sleep(error.retry_after + rand * [0.5 * 2**attempt, 30].min)
         attempt += 1
         retry
@@ -129,10 +131,10 @@ module Bytelog
       answer = Net::HTTP.start(@uri.hostname, @uri.port, **connection) { |http| http.request(request) }
       return answer if %w[200 201].include?(answer.code)
 
-      raise Error.new(message(answer), status: answer.code.to_i, retry_after: answer["Retry-After"].to_i)
+      raise Error.new(format_error(answer), status: answer.code.to_i, retry_after: answer["Retry-After"].to_i)
     rescue SystemCallError, SocketError, IOError, Timeout::Error, OpenSSL::SSL::SSLError,
            Net::ProtocolError, Net::HTTPBadResponse => error
-      raise Error, "#{@uri.host} does not answer: #{error.message}"
+      raise Error, "no response from #{@uri.host}: #{error.message}"
     end
 
     def connection
@@ -142,12 +144,12 @@ module Bytelog
       { use_ssl: @uri.scheme == "https", **strict, **timeouts }
     end
 
-    def message(answer)
-      return "#{answer.code} #{answer.message}" unless answer.content_type == "application/problem+json"
+    def format_error(response)
+      return "#{response.code} #{response.message}" unless response.content_type == "application/problem+json"
 
-      problem = JSON.parse(answer.body)
-      details = problem["errors"]&.map { |it| it.values.join(" ") } || [problem["detail"]]
-      "#{answer.code} #{problem["error"]}: #{details.join("; ")}"
+      problem = JSON.parse(response.body)
+      details = problem["errors"]&.map { |field| field.values.join(" ") } || [problem["detail"]]
+      "#{response.code} #{problem["error"]}: #{details.join("; ")}"
     end
   end
 end

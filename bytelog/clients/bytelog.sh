@@ -1,29 +1,29 @@
 #!/bin/sh
-# bytelog's client for a POSIX shell and curl: this file alone, nothing to install.
+# bytelog's client for a POSIX shell and curl, in a single file without other dependencies.
 #
 #     export BYTELOG_URL=http://127.0.0.1:8000 BYTELOG_API_KEY=YOUR_API_KEY
 #     sh bytelog.sh record 5 paypal_payment 03758690 '{"client_id": "17039485"}'
 #     sh bytelog.sh trace 03758690
 #
-# or, in a script, `. ./bytelog.sh`, and the functions below. They return 0 when it is done, 1 when
-# the server refused, 2 for a mistake in the call, 3 when the server is away or busy: then they
-# have tried BYTELOG_RETRIES (5) times again, and waited BYTELOG_TIMEOUT (10) seconds for each
-# answer. An event is stored once all the same. What is wrong is told on standard error.
+# In a script, write `. ./bytelog.sh` and call the functions below. They return 0 on success, 1 if
+# the server refuses, 2 for wrong usage, and 3 if the server is unavailable or busy. Before they
+# return 3, they retry BYTELOG_RETRIES (5) times and wait BYTELOG_TIMEOUT (10) seconds for each
+# response; an event is stored only once. Errors are written to standard error.
 
 # bytelog_record ID NAME TRACE_ID [DATA] [DATE]
-#   Records an event. DATA is a JSON object; without DATE it happens now.
+#   Records an event. DATA is a JSON object; DATE defaults to the current time.
 bytelog_record() (
   [ $# -ge 3 ] || _bytelog_usage
   export LC_ALL=C
-  event="{\"id\": $1, \"name\": $(_bytelog_json "$2"), \"trace_id\": $(_bytelog_json "$3")"
+  event="{\"id\": $1, \"name\": $(_bytelog_encode "$2"), \"trace_id\": $(_bytelog_encode "$3")"
   [ -z "${4:-}" ] || event="$event, \"data\": $4"
-  [ -z "${5:-}" ] || event="$event, \"date\": $(_bytelog_json "$5")"
+  [ -z "${5:-}" ] || event="$event, \"date\": $(_bytelog_encode "$5")"
   _bytelog_post application/json "$event}"
 )
 
 # bytelog_record_many
-#   Records the events of standard input, JSON, one a line, in batches of up to 1000, each of which
-#   is stored whole or not at all.
+#   Records the events on standard input, one JSON object per line, in batches of up to 1000; each
+#   batch is stored as a whole or not at all.
 bytelog_record_many() (
   export LC_ALL=C
   batch='' count=0
@@ -39,8 +39,9 @@ bytelog_record_many() (
 )
 
 # bytelog_events [START [END]] [PARAMETER=VALUE]...
-#   Writes the events from START on and before END to standard output, JSON, one a line. The
-#   parameters are the API's: name=click, order=newest, data.client_id=17039485.
+#   Writes the events from START up to but not including END to standard output, one JSON object
+#   per line. The parameters are those of the API: name=click, order=newest,
+#   data.client_id=17039485.
 bytelog_events() (
   export LC_ALL=C
   query='' first=start
@@ -51,9 +52,9 @@ bytelog_events() (
       *) argument=$first=$argument first=end ;;
     esac
     query="$query
-      data-urlencode = $(_bytelog_quoted "$argument")"
+      data-urlencode = $(_bytelog_quote "$argument")"
   done
-  # A page at a time, so that one that breaks off can be asked for again.
+  # Read page by page, so that a page that breaks off can be requested again.
   _bytelog_send '' "get
     data = \"limit=1000\"$query" || exit
   while printf '%s' "$body" && [ -n "$body" ] && [ -n "$next" ]; do
@@ -62,7 +63,7 @@ bytelog_events() (
 )
 
 # bytelog_trace TRACE_ID
-#   Writes the events of a trace to standard output, JSON, one a line.
+#   Writes the events of a trace to standard output, one JSON object per line.
 bytelog_trace() (
   [ $# -eq 1 ] || _bytelog_usage
   bytelog_events "trace_id=$1"
@@ -78,7 +79,7 @@ usage: bytelog.sh record ID NAME TRACE_ID [DATA] [DATE]
        bytelog.sh record-many < events.ndjson
        bytelog.sh events [START [END]] [PARAMETER=VALUE]...
        bytelog.sh trace TRACE_ID
-The server and the key are BYTELOG_URL and BYTELOG_API_KEY.
+Set BYTELOG_URL to the server and BYTELOG_API_KEY to the key.
 USAGE
   exit 2
 }
@@ -102,24 +103,24 @@ _bytelog_send() { # QUERY CONFIG BODY
       000 | 409 | 429 | 502 | 503 | 504) code=3 ;;
       *) code=1 ;;
     esac
-    wait=$(_bytelog_header '[Rr]etry-[Aa]fter: ' '[!0-9]')
-    if [ $code -eq 1 ] || [ $attempt -ge "${BYTELOG_RETRIES:-5}" ] || [ "${wait:-0}" -gt 60 ]; then
+    seconds=$(_bytelog_header '[Rr]etry-[Aa]fter: ' '[!0-9]')
+    if [ $code -eq 1 ] || [ $attempt -ge "${BYTELOG_RETRIES:-5}" ] || [ "${seconds:-0}" -gt 60 ]; then
       printf 'bytelog: %s\n' "$status $body" >&2
       return $code
     fi
-    # A random part, so that many clients do not come back all at once.
+    # The random part spreads the retries of many clients.
     random=$(od -An -N2 -tu2 /dev/urandom)
-    sleep $((${wait:-0} + random % ((1 << attempt) + 1)))
+    sleep $((${seconds:-0} + random % ((1 << attempt) + 1)))
     attempt=$((attempt + 1))
   done
 }
 
 _bytelog_try() { # QUERY CONFIG BODY
-  # curl reads the key from a file of its own: arguments are shown to everybody by ps.
-  answer=$(
+  # Pass the key in a file: ps shows arguments to every user of the machine.
+  response=$(
     printf '%s' "${3:-}" | curl -q --config /dev/fd/3 3<<CONFIG
-    url = $(_bytelog_quoted "${BYTELOG_URL%/}/api/v1/events$1")
-    header = $(_bytelog_quoted "Authorization: Bearer $BYTELOG_API_KEY")
+    url = $(_bytelog_quote "${BYTELOG_URL%/}/api/v1/events$1")
+    header = $(_bytelog_quote "Authorization: Bearer $BYTELOG_API_KEY")
     header = "Accept: application/x-ndjson, application/problem+json"
     header = "Expect:"
     globoff
@@ -132,29 +133,29 @@ _bytelog_try() { # QUERY CONFIG BODY
     write-out = "\\n%{http_code}"
     $2
 CONFIG
-  ) || answer="no answer from $BYTELOG_URL$_bytelog_newline"000
-  status=${answer##*"$_bytelog_newline"}
-  answer=${answer%"$_bytelog_newline$status"}
-  separator=$_bytelog_return$_bytelog_newline
-  head=${answer%%"$separator$separator"*}
-  body=${answer#"$head$separator$separator"}
+  ) || response="no response from $BYTELOG_URL$_bytelog_newline"000
+  status=${response##*"$_bytelog_newline"}
+  response=${response%"$_bytelog_newline$status"}
+  line_end=$_bytelog_return$_bytelog_newline
+  headers=${response%%"$line_end$line_end"*}
+  body=${response#"$headers$line_end$line_end"}
   next=$(_bytelog_header '[Ll]ink: <' '>')
 }
 
-_bytelog_header() { # NAME END
-  case $head in
+_bytelog_header() { # NAME END: prints the value of a header up to END
+  case $headers in
     *"$_bytelog_newline"$1*) ;;
     *) return ;;
   esac
-  value=${head#*"$_bytelog_newline"$1}
+  value=${headers#*"$_bytelog_newline"$1}
   printf '%s' "${value%%$2*}"
 }
 
-_bytelog_quoted() { # TEXT, for curl's configuration
+_bytelog_quote() { # TEXT: quotes it for curl's configuration
   printf '"%s"' "$(printf '%s\n' "$1" | sed -e 's/[\\"]/\\&/g' -e '$!s/$/\\n/' | tr -d '\n')"
 }
 
-_bytelog_json() { # TEXT
+_bytelog_encode() { # TEXT: encodes it as a JSON string
   rest=$1 text=
   while :; do
     plain=${rest%%[\"\\[:cntrl:]]*}

@@ -1,4 +1,4 @@
-"""`/clients/`: the clients, a file for each language, for everybody who reaches the server."""
+"""`/clients/`: downloads of the clients, one file per language; they need no key."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ blueprint = Blueprint("clients", __name__)
 
 
 def init_app(app: Flask) -> None:
-    """Add the files to the application."""
+    """Add the endpoint to the application."""
     app.register_blueprint(blueprint)
 
 
-@blueprint.get("/clients/<name>")
-def client(name: str) -> Response:
-    """Send a client; one that has not changed is not sent again."""
+@blueprint.get("/clients/<name>", endpoint="client")
+def send_client(name: str) -> Response:
+    """Send a client; 304 if the caller has it already, 404 for an unknown name."""
     if name not in MEDIA_TYPES:
         abort(404)
-    text = Path(__file__).with_name(name).read_bytes()
-    response = Response(text, mimetype=MEDIA_TYPES[name])
+    content = Path(__file__).with_name(name).read_bytes()
+    response = Response(content, mimetype=MEDIA_TYPES[name])
     response.cache_control.no_cache = True
     response.add_etag()
     return response.make_conditional(request)
