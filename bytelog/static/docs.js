@@ -1,5 +1,5 @@
-// The page works without this: it remembers what was chosen, copies samples, searches, and shows
-// the place that a reader is at.
+// Optional features of the page: remembers choices, copies samples, searches, and marks the current
+// section in the table of contents.
 
 const main = document.querySelector("main");
 const sections = [...main.querySelectorAll("section")];
@@ -11,15 +11,17 @@ const links = new Map(
 const menu = document.querySelector("#menu");
 const search = document.querySelector("#search");
 const status = document.querySelector("nav [role=status]");
-let place = { heading: headings[0], top: 0 };
+let current = { heading: headings[0], top: 0 }; // the heading being read, and where it is
 
-function showPlace() {
+const topOf = (node) => node.getBoundingClientRect().top;
+
+function markCurrentSection() {
   const top = document.querySelector("header").offsetHeight + 40;
-  const shown = headings.filter((heading) => heading.offsetParent);
-  const here = shown.findLast((it) => it.getBoundingClientRect().top < top) ?? shown[0];
-  place = { heading: here, top: here?.getBoundingClientRect().top };
-  for (const [heading, link] of links) {
-    if (heading !== here) {
+  const visible = headings.filter((heading) => heading.offsetParent);
+  const heading = visible.findLast((each) => topOf(each) < top) ?? visible[0];
+  current = { heading, top: heading && topOf(heading) };
+  for (const [other, link] of links) {
+    if (other !== heading) {
       link.removeAttribute("aria-current");
     } else if (!link.ariaCurrent) {
       link.ariaCurrent = "location";
@@ -28,12 +30,12 @@ function showPlace() {
   }
 }
 
-// Samples of another language are longer or shorter; what is being read stays where it is.
-function stay() {
-  scrollBy(0, place.heading.getBoundingClientRect().top - place.top);
+// Samples in another language are longer or shorter: keep the current section where it is.
+function restorePosition() {
+  scrollBy(0, topOf(current.heading) - current.top);
 }
 
-function find() {
+function searchPage() {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
   for (const [section, text] of texts) {
     section.hidden = !words.every((word) => text.includes(word));
@@ -41,10 +43,10 @@ function find() {
   for (const [heading, link] of links) {
     link.parentElement.hidden = heading.closest("section").hidden;
   }
-  const found = sections.filter((section) => !section.hidden).length;
-  status.textContent = words.length ? `${found} of ${sections.length} sections` : "";
+  const count = sections.filter((section) => !section.hidden).length;
+  status.textContent = words.length ? `${count} of ${sections.length} sections` : "";
   highlight(words);
-  showPlace();
+  markCurrentSection();
 }
 
 function highlight(words) {
@@ -53,11 +55,10 @@ function highlight(words) {
   while (words.length && nodes.nextNode()) {
     const node = nodes.currentNode;
     for (const word of words) {
-      const at = node.data.toLowerCase().indexOf(word);
-      if (at >= 0) {
-        ranges.push(new StaticRange({
-          startContainer: node, startOffset: at, endContainer: node, endOffset: at + word.length,
-        }));
+      const start = node.data.toLowerCase().indexOf(word);
+      const end = start + word.length;
+      if (start >= 0) {
+        ranges.push(new StaticRange({ startContainer: node, startOffset: start, endContainer: node, endOffset: end }));
       }
     }
   }
@@ -69,13 +70,13 @@ function followLink() {
   const target = document.getElementById(location.hash.slice(1));
   if (target?.closest("section[hidden]")) {
     search.value = "";
-    find();
+    searchPage();
     target.scrollIntoView();
   }
 }
 
 function copy(code, button) {
-  // navigator.clipboard is not there over plain HTTP, as a server in a team's network speaks it.
+  // navigator.clipboard is missing over plain HTTP, which is common within a team's network.
   getSelection().selectAllChildren(code);
   document.execCommand("copy");
   getSelection().empty();
@@ -93,19 +94,19 @@ function addCopyButton(figure) {
 }
 
 function remember(name, controls) {
-  const kept = localStorage.getItem(name);
+  const saved = localStorage.getItem(name);
   for (const control of controls) {
-    if (control.type !== "radio") control.value = kept ?? control.value;
-    else if (control.value === kept) control.checked = true;
+    if (control.type !== "radio") control.value = saved ?? control.value;
+    else if (control.value === saved) control.checked = true;
     control.addEventListener("change", () => localStorage.setItem(name, control.value));
   }
 }
 
 main.querySelectorAll(".sample:not(.answer)").forEach(addCopyButton);
 search.closest("search").hidden = false;
-search.addEventListener("input", find);
-document.querySelector(".languages").addEventListener("change", stay);
-addEventListener("scroll", showPlace, { passive: true });
+search.addEventListener("input", searchPage);
+document.querySelector(".languages").addEventListener("change", restorePosition);
+addEventListener("scroll", markCurrentSection, { passive: true });
 addEventListener("hashchange", followLink);
 addEventListener("keydown", (event) => {
   if (event.key === "/" && !event.target.matches("input, select")) {
@@ -114,6 +115,6 @@ addEventListener("keydown", (event) => {
     search.focus();
   }
 });
-showPlace();
+markCurrentSection();
 remember("bytelog.language", document.querySelectorAll("[name=language]"));
 remember("bytelog.colours", document.querySelectorAll("#theme"));

@@ -64,7 +64,7 @@ def test_a_key_that_ends_while_the_page_is_open_leads_back_to_the_same_view(
     page.locator("#names button", has_text="checkout").click()
     bytelog.run("keys", "revoke", "carol")
     wait_for(lambda: server.request(EVENTS, Authorization=f"Bearer {key}").status == 401)
-    page.get_by_label("Window of time").select_option("7d")
+    page.get_by_label("Time window").select_option("7d")
     expect(page.get_by_role("alert")).to_have_text("This key is unknown, expired or revoked.")
     assert "401" in complaints[0]
     complaints.clear()
@@ -134,8 +134,8 @@ def test_a_server_that_fails_is_told_and_asked_again(
     expect(rows(page).first).to_be_visible()
     port = server.url.rpartition(":")[2]
     server.stop()
-    page.get_by_label("Window of time").select_option("7d")
-    expect(page.get_by_text("The server does not answer.")).to_be_visible()
+    page.get_by_label("Time window").select_option("7d")
+    expect(page.get_by_text("The server does not respond.")).to_be_visible()
     server.arguments = ("--port", port)
     server.start()
     page.get_by_role("button", name="Try again").click()

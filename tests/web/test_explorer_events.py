@@ -129,12 +129,12 @@ def test_hovering_over_the_histogram_tells_the_counts(shop: Page) -> None:
 
 
 def test_two_dates_make_a_window(shop: Page) -> None:
-    shop.get_by_label("Window of time").select_option("dates")
+    shop.get_by_label("Time window").select_option("dates")
     day = f"{now() - timedelta(hours=20):%Y-%m-%dT%H:%M:%S}"
     shop.get_by_label("From", exact=True).fill(day)
     shop.get_by_label("Until").fill("")
     shop.get_by_role("button", name="Show", exact=True).click()
-    expect(shop.get_by_label("Window of time")).to_have_value("shown")
+    expect(shop.get_by_label("Time window")).to_have_value("shown")
     assert "start=" in shop.url
 
 
@@ -155,10 +155,10 @@ def test_times_are_the_readers_or_utc(browser: Browser, server: Server) -> None:
 def test_an_empty_window_leads_to_the_newest_event(page: Page, server: Server) -> None:
     post(server, CLICK)
     sign_in(page)
-    expect(page.locator("#state")).to_contain_text("The newest event that matches is of 2021-08-15")
+    expect(page.locator("#state")).to_contain_text("The newest matching event is from 2021-08-15")
     page.get_by_role("button", name="Show that day").click()
     expect(rows(page)).to_have_count(1)
-    page.get_by_label("Window of time").select_option("all")
+    page.get_by_label("Time window").select_option("all")
     expect(page.locator("#count")).to_have_text("1 event")
     page.goto("/?name=nothing")
     page.get_by_role("button", name="Remove the filters").click()

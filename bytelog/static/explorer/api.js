@@ -1,15 +1,15 @@
-// The public API, asked with the key of this tab.
+// Requests to the public API, with the API key of this tab.
 
 import { parse } from "./json.js";
 
 const KEY = "bytelog.key";
-const API = "api/v1/events"; // relative: the page may be anywhere below a prefix
+const API = "api/v1/events"; // relative: the page may be served below a prefix
 
-export class Refused extends Error {
-  constructor(status, detail, seconds) {
+export class ApiError extends Error {
+  constructor(status, detail, retryAfter) {
     super(detail);
-    this.status = status;
-    this.seconds = seconds;
+    this.status = status; // 0 if there was no response
+    this.retryAfter = retryAfter; // seconds
   }
 }
 
@@ -19,42 +19,42 @@ export const key = {
   forget: () => sessionStorage.removeItem(KEY),
 };
 
-export function address(path, query) {
+export function buildUrl(path, query) {
   const text = new URLSearchParams(query).toString();
   return `${API}${path}${text ? `?${text}` : ""}`;
 }
 
-export async function ask(path, query = [], { signal, accept = "application/json", as = key.get() } = {}) {
-  const response = await fetch(address(path, query), {
-    headers: { Authorization: `Bearer ${encode(as)}`, Accept: `${accept}, application/problem+json` },
+export async function request(path, query = [], { signal, accept = "application/json", apiKey = key.get() } = {}) {
+  const response = await fetch(buildUrl(path, query), {
+    headers: { Authorization: `Bearer ${encode(apiKey)}`, Accept: `${accept}, application/problem+json` },
     cache: "no-store",
     signal,
   }).catch((error) => {
-    throw error.name === "AbortError" ? error : new Refused(0, "The server does not answer.");
+    throw error.name === "AbortError" ? error : new ApiError(0, "The server does not respond.");
   });
-  if (!response.ok) throw await refusal(response);
+  if (!response.ok) throw await readError(response);
   return response;
 }
 
-export async function list(path, query, options) {
-  const response = await ask(path, query, options);
+export async function listEvents(path, query, options) {
+  const response = await request(path, query, options);
   const { events } = parse(await response.text());
   const link = /<\?([^>]*)>/.exec(response.headers.get("Link") ?? "");
   return { events, cursor: link && new URLSearchParams(link[1]).get("cursor") };
 }
 
-export async function count(path, query, options) {
-  return (await ask(path, query, options)).json();
+export async function fetchCounts(path, query, options) {
+  return (await request(path, query, options)).json();
 }
 
-async function refusal(response) {
+async function readError(response) {
   const problem = await response.json().catch(() => ({}));
-  const details = (problem.errors ?? []).map((it) => `${it.parameter ?? ""} ${it.detail}`.trim());
+  const details = (problem.errors ?? []).map(({ parameter, detail }) => `${parameter ?? ""} ${detail}`.trim());
   const text = details.join(" ") || problem.detail || problem.error || response.statusText;
-  return new Refused(response.status, text, Number(response.headers.get("Retry-After")) || 1);
+  return new ApiError(response.status, text, Number(response.headers.get("Retry-After")) || 1);
 }
 
-// A header takes bytes, each as a character; a key may be any text.
+// A header holds one byte per character, but a key may be any text: send its bytes in UTF-8.
 function encode(text) {
   return String.fromCharCode(...new TextEncoder().encode(text));
 }

@@ -1,36 +1,36 @@
-// A colour for each name: the same one for as long as the page is open.
+// A color for each name, which stays the same while the page is open.
 
-import { element, styled } from "./elements.js";
+import { element, setStyle } from "./elements.js";
 
 const HUES = 10;
-const given = new Map();
+const hues = new Map();
 
-// The first names, the most frequent, get a colour that none of the others has; the rest is grey.
-export function assign(names) {
+// Gives each of the first names, which are the most frequent, a color of its own; the rest is grey.
+export function assignColors(names) {
   const taken = new Set();
   for (const name of names.slice(0, HUES)) {
-    const wanted = given.get(name) ?? (hash(name) % HUES) + 1;
-    const places = Array.from({ length: HUES }, (_, step) => ((wanted - 1 + step) % HUES) + 1);
-    const free = places.find((place) => !taken.has(place));
-    taken.add(free);
-    given.set(name, free);
+    const preferred = hues.get(name) ?? (hash(name) % HUES) + 1;
+    const candidates = Array.from({ length: HUES }, (_, step) => ((preferred - 1 + step) % HUES) + 1);
+    const hue = candidates.find((candidate) => !taken.has(candidate));
+    taken.add(hue);
+    hues.set(name, hue);
   }
-  for (const name of names.slice(HUES)) given.delete(name);
+  for (const name of names.slice(HUES)) hues.delete(name);
 }
 
-export const hasColor = (name) => given.has(name);
+export const hasColor = (name) => hues.has(name);
 
-const variable = (name) => `--hue-${given.get(name) ?? 0}`;
+const variableOf = (name) => `--hue-${hues.get(name) ?? 0}`;
 
-export const colorOf = (name) => `var(${variable(name)})`;
+export const colorOf = (name) => `var(${variableOf(name)})`;
 
-export const dot = (name) => styled(element("i", { class: "dot" }), { background: colorOf(name) });
+export const dot = (name) => setStyle(element("i", { class: "dot" }), { background: colorOf(name) });
 
-// A canvas takes no variables.
-export const painted = (name) =>
+// A canvas does not understand CSS variables: it needs their values.
+export const readVariable = (name) =>
   getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-export const paintOf = (name) => painted(variable(name));
+export const readColor = (name) => readVariable(variableOf(name));
 
 function hash(text) {
   let value = 0;

@@ -1,36 +1,36 @@
-// Elements of the page. What is stored comes in as text nodes and attributes only, never as markup.
+// Creates elements of the page. Stored data becomes text nodes and attributes only, never markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 export const byId = (id) => document.getElementById(id);
 
 export function element(name, attributes = {}, ...children) {
-  return filled(document.createElement(name), attributes, children);
+  return fill(document.createElement(name), attributes, children);
 }
 
 export function shape(name, attributes = {}, ...children) {
-  return filled(document.createElementNS(SVG, name), attributes, children);
+  return fill(document.createElementNS(SVG, name), attributes, children);
 }
 
-function filled(made, attributes, children) {
+function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== undefined) made.setAttribute(name, value);
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== undefined) node.setAttribute(name, value);
   }
-  made.append(...children.filter((child) => child !== undefined));
-  return made;
+  node.append(...children.filter((child) => child !== undefined));
+  return node;
 }
 
-// A strict Content-Security-Policy forbids style attributes, not this.
-export function styled(made, properties) {
-  for (const [name, value] of Object.entries(properties)) made.style.setProperty(name, value);
-  return made;
+// A strict Content-Security-Policy forbids style attributes, but not setting single properties.
+export function setStyle(node, properties) {
+  for (const [name, value] of Object.entries(properties)) node.style.setProperty(name, value);
+  return node;
 }
 
 let notices = 0;
 
-export function tell(text, seconds = 4) {
+export function notify(text, seconds = 4) {
   const notice = byId("notice");
   const number = ++notices;
   notice.textContent = text;
@@ -40,12 +40,12 @@ export function tell(text, seconds = 4) {
 
 export async function copy(text, what) {
   if (navigator.clipboard) await navigator.clipboard.writeText(text);
-  else copySelected(text); // a page without TLS has no clipboard of its own
-  tell(`Copied ${what}.`);
+  else copyBySelecting(text); // browsers offer no clipboard to pages without TLS
+  notify(`Copied ${what}.`);
 }
 
-function copySelected(text) {
-  const area = element("textarea", { class: "aside" });
+function copyBySelecting(text) {
+  const area = element("textarea", { class: "offscreen" });
   area.value = text;
   document.body.append(area);
   area.select();

@@ -1,18 +1,18 @@
-// One event in full: its JSON, of which every value filters with one click.
+// One event in full: its JSON, in which a click on a value filters by it.
 
 import { dot } from "./colors.js";
-import { copy, element, styled } from "./elements.js";
-import { format, isContainer, said, written } from "./json.js";
-import { full } from "./time.js";
+import { copy, element, setStyle } from "./elements.js";
+import { filterTextOf, formatJson, isContainer, sourceOf } from "./json.js";
+import { formatFull } from "./time.js";
 import { filterBy } from "./view.js";
 
-const LINES = 400;
-const CHARACTERS = 400;
-const COMPARABLE = 255; // characters: longer ones make no address to send to anybody
-const DEPTH = 10; // how deep the API compares
+const MAX_LINES = 400;
+const MAX_CHARACTERS = 400; // of one value
+const MAX_FILTER_CHARACTERS = 255; // a longer value makes an address that is too long to share
+const MAX_FILTER_DEPTH = 10; // the API compares no deeper members
 
 export function show(box, event, actions, close) {
-  const counter = { left: LINES };
+  const counter = { left: MAX_LINES };
   box.replaceChildren(
     element(
       "header",
@@ -25,67 +25,69 @@ export function show(box, event, actions, close) {
       "p",
       { class: "actions" },
       ...actions,
-      element("button", { onclick: () => copy(format(event), "the event") }, "Copy JSON"),
+      element("button", { onclick: () => copy(formatJson(event), "the event") }, "Copy JSON"),
     ),
-    element("time", { datetime: event.date }, full(event.date)),
-    element("div", { class: "json", tabindex: 0, role: "group", "aria-label": "JSON" }, ...lines(event, [], counter)),
-    ...(counter.left <= 0 ? [rest(box, event)] : []),
+    element("time", { datetime: event.date }, formatFull(event.date)),
+    element("div", { class: "json", tabindex: 0, role: "group", "aria-label": "JSON" }, ...renderLines(event, [], counter)),
+    ...(counter.left <= 0 ? [showAllButton(box, event)] : []),
   );
   box.scrollTop = 0;
 }
 
-function rest(box, event) {
-  const whole = () => {
-    const text = element("pre", { class: "json", tabindex: 0 }, format(event));
+function showAllButton(box, event) {
+  const showAll = () => {
+    const text = element("pre", { class: "json", tabindex: 0 }, formatJson(event));
     box.querySelector(".json").replaceWith(text);
     button.remove();
   };
-  const button = element("button", { class: "more", onclick: whole }, "Show all of it");
+  const button = element("button", { class: "more", onclick: showAll }, "Show all");
   return button;
 }
 
-function lines(value, path, counter, name, comma = "") {
+function renderLines(value, path, counter, name, comma = "") {
   if (counter.left-- <= 0) return [];
   const label = name === undefined ? "" : [element("span", { class: "name" }, JSON.stringify(name)), ": "];
-  if (!isContainer(value)) return [line(path.length, ...label, leaf(value, path), comma)];
+  if (!isContainer(value)) return [renderLine(path.length, ...label, renderValue(value, path), comma)];
   const isList = Array.isArray(value);
   const [open, close] = isList ? "[]" : "{}";
   const members = Object.entries(value);
-  if (!members.length) return [line(path.length, ...label, open + close + comma)];
-  const inside = [];
-  for (const [place, [key, it]] of members.entries()) {
+  if (!members.length) return [renderLine(path.length, ...label, open + close + comma)];
+  const lines = [];
+  for (const [index, [key, member]] of members.entries()) {
     if (counter.left <= 0) break;
-    const deeper = isList ? [...path, null] : [...path, key];
-    inside.push(...lines(it, deeper, counter, isList ? undefined : key, place < members.length - 1 ? "," : ""));
+    const memberPath = [...path, isList ? null : key];
+    const memberComma = index < members.length - 1 ? "," : "";
+    lines.push(...renderLines(member, memberPath, counter, isList ? undefined : key, memberComma));
   }
-  return [line(path.length, ...label, open), ...inside, line(path.length, close + comma)];
+  return [renderLine(path.length, ...label, open), ...lines, renderLine(path.length, close + comma)];
 }
 
-function line(depth, ...parts) {
-  return styled(element("div", {}, ...parts), { "padding-inline-start": `${depth * 1.25}em` });
+function renderLine(depth, ...parts) {
+  return setStyle(element("div", {}, ...parts), { "padding-inline-start": `${depth * 1.25}em` });
 }
 
-function leaf(value, path) {
-  const text = written(value);
+function renderValue(value, path) {
+  const text = sourceOf(value);
   const kind = value === null ? "null" : typeof value === "string" ? "string" : "number";
   const filter = filterFor(value, path);
   if (filter) {
-    const act = () => filterBy(...filter);
-    return element("button", { class: `value ${kind}`, title: `Show events with ${filter.join("=")}`, onclick: act }, text);
+    const title = `Show events with ${filter.join("=")}`;
+    return element("button", { class: `value ${kind}`, title, onclick: () => filterBy(...filter) }, text);
   }
-  if (text.length <= CHARACTERS) return element("span", { class: `value ${kind}` }, text);
-  const shown = element("span", { class: `value ${kind}` }, `${text.slice(0, CHARACTERS)}…`);
-  const more = () => shown.replaceWith(element("span", { class: `value ${kind}` }, text));
-  shown.append(element("button", { class: "more", onclick: more }, `${text.length - CHARACTERS} more characters`));
-  return shown;
+  if (text.length <= MAX_CHARACTERS) return element("span", { class: `value ${kind}` }, text);
+  const beginning = element("span", { class: `value ${kind}` }, `${text.slice(0, MAX_CHARACTERS)}…`);
+  const showAll = () => beginning.replaceWith(element("span", { class: `value ${kind}` }, text));
+  beginning.append(element("button", { class: "more", onclick: showAll }, `${text.length - MAX_CHARACTERS} more characters`));
+  return beginning;
 }
 
+// Returns the filter for a value, or undefined if the API cannot compare it.
 function filterFor(value, path) {
-  const [first, ...inside] = path;
-  const text = said(value);
-  if (!text || text.length > COMPARABLE) return undefined;
-  if (["id", "name", "trace_id"].includes(first)) return [first, text];
-  const isNamed = inside.every((name) => name !== null && name !== "" && !/[."\0]/.test(name));
-  if (first !== "data" || !isNamed || inside.length > DEPTH) return undefined;
+  const [field, ...members] = path;
+  const text = filterTextOf(value);
+  if (!text || text.length > MAX_FILTER_CHARACTERS) return undefined;
+  if (["id", "name", "trace_id"].includes(field)) return [field, text];
+  const areNamed = members.every((name) => name !== null && name !== "" && !/[."\0]/.test(name));
+  if (field !== "data" || !areNamed || members.length > MAX_FILTER_DEPTH) return undefined;
   return [path.join("."), text];
 }

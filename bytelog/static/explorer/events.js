@@ -1,134 +1,141 @@
-// The events of the window: histogram, counts, list, and the one that is open.
+// The events of the window: histogram, counts, list, and the open event.
 
-import { count, list as ask } from "./api.js";
-import { assign, hasColor } from "./colors.js";
+import { fetchCounts, listEvents } from "./api.js";
+import { assignColors, hasColor } from "./colors.js";
 import { byId, element } from "./elements.js";
 import * as detail from "./event.js";
 import * as filters from "./filters.js";
 import * as histogram from "./histogram.js";
 import { EventList } from "./list.js";
-import { end as endOfArrivals, follow, Rate } from "./live.js";
+import { findEnd, follow, Rate } from "./live.js";
 import * as names from "./names.js";
-import { SECOND, number, short } from "./time.js";
-import { bounds, dayAround, go, question, unfixed, view } from "./view.js";
+import { SECOND, formatMinute, formatNumber } from "./time.js";
+import { buildQuery, dayAround, getWindow, go, unfixed, view } from "./view.js";
 import * as welcome from "./welcome.js";
 
-const PAGE = 100;
-const MOST_LIVE = 5000; // events kept while following
-const RECOUNT = 4 * SECOND;
+const PAGE = 100; // events
+const MAX_LIVE_EVENTS = 5000; // kept in the list while following
+const RECOUNT = 4 * SECOND; // how often the histogram is drawn again while following
 
 const state = element("div", { id: "state" });
-const fresh = element("button", { id: "fresh", hidden: true, onclick: () => (list.toTop(), takeFresh()) });
+const showNew = element("button", { id: "fresh", hidden: true, onclick: () => (list.scrollToTop(), showPending()) });
 byId("list").before(state);
-byId("list").before(fresh);
+byId("list").before(showNew);
 
-let live = false;
+let isFollowing = false;
 let signal;
 let query;
 let cursor;
-let asking = false;
+let isLoading = false;
 let rate = new Rate();
-let waiting = [];
-let counted = 0;
+let pending = []; // events that have arrived but are not in the list yet
+let countedAt = 0;
 let fail;
 
 const list = new EventList(byId("list"), {
   open,
   move: (event) => byId("event").hidden || open(event),
   trace: (event) => showTrace(event),
-  more,
-  scroll: () => list.isAtTop && takeFresh(),
+  more: loadMore,
+  scroll: () => list.isAtTop && showPending(),
 });
 
-export const redraw = () => (list.redraw(), histogram.redraw());
-
 export async function show(newSignal, onFailure) {
-  [signal, fail, cursor, asking, waiting] = [newSignal, onFailure, null, true, []];
-  fresh.hidden = true;
+  [signal, fail, cursor, isLoading, pending] = [newSignal, onFailure, null, true, []];
+  showNew.hidden = true;
   close();
   byId("list").setAttribute("aria-busy", "true");
-  const window = bounds();
-  query = question(window);
-  const followed = live && (await endOfArrivals(view.filters, signal));
-  await Promise.all([recount(window), load(followed)]);
+  const window = getWindow();
+  query = buildQuery(window);
+  const endCursor = isFollowing && (await findEnd(view.filters, signal));
+  await Promise.all([recount(window), load(endCursor)]);
 }
 
-async function load(followed) {
-  const page = await ask("", [...query, ["order", "newest"], ["limit", PAGE]], { signal });
+const listNewest = (limit, ...more) =>
+  listEvents("", [...query, ["order", "newest"], ["limit", limit], ...more], { signal });
+
+async function load(endCursor) {
+  const page = await listNewest(PAGE);
   byId("list").removeAttribute("aria-busy");
-  [cursor, asking] = [page.cursor, false];
-  filters.learn(page.events);
-  if (!page.events.some((event) => hasColor(event.name))) assign([...new Set(page.events.map((event) => event.name))]);
+  [cursor, isLoading] = [page.cursor, false];
+  filters.collectFields(page.events);
+  const listed = page.events.map((event) => event.name);
+  if (!listed.some(hasColor)) assignColors([...new Set(listed)]);
   list.reset(page.events);
   state.replaceChildren();
-  if (!page.events.length) await explain();
-  if (followed) startFollowing(followed, page.events);
+  if (!page.events.length) await explainEmptyList();
+  if (endCursor) startFollowing(endCursor, page.events);
 }
 
 async function recount(window) {
-  counted = Date.now();
-  const within = await extent(window);
-  if (!within) return nothingCounted();
-  const unit = histogram.unitFor(within.start, within.end);
-  const summary = await count("/summary", [...query, ["bucket", unit]], { signal });
-  assign(Object.keys(summary.names));
-  filters.know(summary.names);
+  countedAt = Date.now();
+  const extent = await findExtent(window);
+  if (!extent) return clearCounts();
+  const { start, end } = extent;
+  const summary = await fetchCounts("/summary", [...query, ["bucket", histogram.unitFor(start, end)]], { signal });
+  assignColors(Object.keys(summary.names));
+  filters.setCounts(summary.names);
   names.show(summary.names);
-  byId("count").textContent = `${number(summary.count)} ${summary.count === 1 ? "event" : "events"}`;
-  byId("range").textContent = `${short(within.start)} – ${short(within.end)}`;
-  histogram.draw(summary, within.start, within.end, (start, end) => go({ start, end }));
+  byId("count").textContent = `${formatNumber(summary.count)} ${summary.count === 1 ? "event" : "events"}`;
+  byId("range").textContent = `${formatMinute(start)} – ${formatMinute(end)}`;
+  histogram.draw(summary, start, end, (from, until) => go({ start: from, end: until }));
   list.redraw();
 }
 
-function nothingCounted() {
+function clearCounts() {
   histogram.clear();
   names.show({});
   byId("count").textContent = "0 events";
   byId("range").textContent = "";
 }
 
-// A window without a start begins with its first event, one without an end lasts until now.
-async function extent({ start, end }) {
-  const one = async (order) => (await ask("", [...query, ["order", order], ["limit", 1]], { signal })).events[0];
-  const first = start ?? (await one("date"));
+// A window without a start begins with its first event; one without an end lasts until now, or
+// until the newest event if that is later.
+async function findExtent({ start, end }) {
+  const findOne = async (order) =>
+    (await listEvents("", [...query, ["order", order], ["limit", 1]], { signal })).events[0];
+  const first = start ?? (await findOne("date"));
   if (first === undefined) return undefined;
-  const last = end ?? Math.max(Date.now(), start === undefined ? Date.parse((await one("newest")).date) + 1 : 0);
+  const last = end ?? Math.max(Date.now(), start === undefined ? Date.parse((await findOne("newest")).date) + 1 : 0);
   return { start: start ?? Date.parse(first.date), end: Math.max(last, (start ?? 0) + SECOND) };
 }
 
-async function more() {
-  if (asking || !cursor) return;
-  asking = true;
+async function loadMore() {
+  if (isLoading || !cursor) return;
+  isLoading = true;
   try {
-    const page = await ask("", [...query, ["order", "newest"], ["limit", PAGE], ["cursor", cursor]], { signal });
-    [cursor, asking] = [page.cursor, false];
+    const page = await listNewest(PAGE, ["cursor", cursor]);
+    [cursor, isLoading] = [page.cursor, false];
     list.append(page.events);
   } catch (error) {
-    asking = false;
+    isLoading = false;
     fail(error);
   }
 }
 
-async function explain() {
-  const one = await ask("", [["order", "newest"], ["limit", 1]], { signal });
-  if (!one.events.length) return welcome.show(signal, fail);
-  const matching = await ask("", [...view.filters, ["order", "newest"], ["limit", 1]], { signal });
-  const [newest] = matching.events;
-  const around = newest && dayAround(Date.parse(newest.date));
+async function explainEmptyList() {
+  const findNewest = async (conditions) =>
+    (await listEvents("", [...conditions, ["order", "newest"], ["limit", 1]], { signal })).events[0];
+  if (!(await findNewest([]))) return welcome.show(signal, fail);
+  const newest = await findNewest(view.filters);
+  const text = newest
+    ? `The newest matching event is from ${formatMinute(newest.date)}.`
+    : "No event matches these filters at any time.";
+  const [label, change] = newest
+    ? ["Show that day", dayAround(Date.parse(newest.date))]
+    : ["Remove the filters", { filters: new Map() }];
   state.replaceChildren(
-    element("h2", {}, "Nothing here"),
-    element("p", {}, newest ? `The newest event that matches is of ${short(newest.date)}.` : "No event matches these filters, whatever the time."),
-    newest
-      ? element("button", { class: "primary", onclick: () => go(around) }, "Show that day")
-      : element("button", { class: "primary", onclick: () => go({ filters: new Map() }) }, "Remove the filters"),
+    element("h2", {}, "No events here"),
+    element("p", {}, text),
+    element("button", { class: "primary", onclick: () => go(change) }, label),
   );
 }
 
 function open(event) {
   const box = byId("event");
   box.hidden = false;
-  const trace = element("button", { onclick: () => showTrace(event) }, "Show trace");
-  detail.show(box, event, [trace], () => (close(), byId("list").focus()));
+  const traceButton = element("button", { onclick: () => showTrace(event) }, "Show trace");
+  detail.show(box, event, [traceButton], () => (close(), byId("list").focus()));
 }
 
 export function close() {
@@ -139,48 +146,47 @@ export function close() {
 
 const showTrace = (event) => go({ tab: "trace", trace: event.trace_id, step: 0 });
 
-// Live
+// Following new events
 
-export const isLive = () => live;
+export const isLive = () => isFollowing;
 
-export function setLive(wanted) {
-  live = wanted;
+export function setLive(isWanted) {
+  isFollowing = isWanted;
   rate = new Rate();
-  go(live ? { ...unfixed, tab: "events" } : {}, { replace: true });
+  go(isFollowing ? { ...unfixed, tab: "events" } : {}, { replace: true });
 }
 
-function startFollowing(place, shown) {
-  // What arrived between the two questions is in both answers.
-  const known = new Set(shown.map((event) => JSON.stringify(event)));
-  const stopped = signal;
-  follow(view.filters, place, signal, {
+function startFollowing(endCursor, listed) {
+  // An event that arrived between the two requests is in both responses.
+  const known = new Set(listed.map((event) => JSON.stringify(event)));
+  follow(view.filters, endCursor, signal, {
     onEvents(events) {
-      const news = events.filter((event) => !known.delete(JSON.stringify(event)));
-      rate.add(news.length);
-      waiting = [...news.reverse(), ...waiting].slice(0, MOST_LIVE);
-      takeFresh();
+      const unknown = events.filter((event) => !known.delete(JSON.stringify(event)));
+      rate.add(unknown.length);
+      pending = [...unknown.reverse(), ...pending].slice(0, MAX_LIVE_EVENTS);
+      showPending();
       byId("live").dataset.state = "";
     },
     onState: (text) => (byId("live").dataset.state = text),
     onRefused: fail,
   });
-  const timer = setInterval(tick, SECOND);
-  stopped.addEventListener("abort", () => clearInterval(timer));
+  const timer = setInterval(updateLive, SECOND);
+  signal.addEventListener("abort", () => clearInterval(timer));
 }
 
-function takeFresh() {
-  if (waiting.length && list.isAtTop) {
+function showPending() {
+  if (pending.length && list.isAtTop) {
     state.replaceChildren();
-    list.prepend(waiting, MOST_LIVE);
-    waiting = [];
+    list.prepend(pending, MAX_LIVE_EVENTS);
+    pending = [];
   }
-  fresh.hidden = !waiting.length;
-  fresh.textContent = `↑ ${number(waiting.length)} new`;
+  showNew.hidden = !pending.length;
+  showNew.textContent = `↑ ${formatNumber(pending.length)} new`;
 }
 
-function tick() {
-  const now = rate.perMinute();
-  const text = byId("live").dataset.state || (waiting.length ? "paused" : `${number(now)}/min`);
+function updateLive() {
+  const arrivals = rate.perMinute();
+  const text = byId("live").dataset.state || (pending.length ? "paused" : `${formatNumber(arrivals)}/min`);
   byId("live").lastChild.textContent = `Live · ${text}`;
-  if (now && Date.now() - counted > RECOUNT) recount(bounds()).catch(fail);
+  if (arrivals && Date.now() - countedAt > RECOUNT) recount(getWindow()).catch(fail);
 }

@@ -1,34 +1,36 @@
-// The field that filters, and its suggestions.
+// The filter field and its suggestions.
 
 import { byId, element } from "./elements.js";
 import { isContainer } from "./json.js";
-import { number } from "./time.js";
+import { formatNumber } from "./time.js";
 import { filterBy, removeFilter, view } from "./view.js";
 
-const MOST = 8;
-const WRITTEN = /^\s*(name|trace_id|id|data\.[^=]+?)\s*=\s*(.+?)\s*$/s;
+const MAX_SUGGESTIONS = 8; // of each kind
+const MAX_FIELDS = 200;
+const FILTER = /^\s*(name|trace_id|id|data\.[^=]+?)\s*=\s*(.+?)\s*$/s;
+const PLACEHOLDER = "Filter by a name, a trace id, or data.field=value";
 
-let counts = {};
-let members = [];
-let choices = [];
-let chosen = -1;
+let counts = {}; // events by name
+let fields = []; // members of `data`, as the API names them
+let suggestions = [];
+let selected = -1;
 
 const input = byId("search");
 const menu = byId("suggestions");
 
-export function know(names) {
+export function setCounts(names) {
   counts = names;
 }
 
-// The members of `data` that the events at hand have, to be suggested.
-export function learn(events) {
-  const found = new Set(members);
+// Collects the members of `data` of these events, to suggest them.
+export function collectFields(events) {
+  const known = new Set(fields);
   for (const { data } of events.slice(0, 50)) {
     for (const [name, value] of Object.entries(data).slice(0, 20)) {
-      if (!isContainer(value) && !/[."\0]/.test(name) && name) found.add(`data.${name}`);
+      if (!isContainer(value) && !/[."\0]/.test(name) && name) known.add(`data.${name}`);
     }
   }
-  members = [...found].sort().slice(0, 200);
+  fields = [...known].sort().slice(0, MAX_FIELDS);
 }
 
 export function show() {
@@ -42,7 +44,7 @@ export function show() {
       ),
     ),
   );
-  byId("search").placeholder = view.filters.size ? "" : "Filter: a name, a trace id, data.field=value";
+  input.placeholder = view.filters.size ? "" : PLACEHOLDER;
 }
 
 export function listen() {
@@ -65,57 +67,58 @@ function remove(name) {
 
 function suggest() {
   const text = input.value.trim();
-  choices = text ? matching(text) : most();
-  choose(text && choices.length ? 0 : -1);
+  suggestions = text ? findSuggestions(text) : suggestNames(Object.entries(counts));
+  select(text && suggestions.length ? 0 : -1);
 }
 
-const most = () =>
-  Object.entries(counts).slice(0, MOST).map(([name, value]) => ({ field: "name", value: name, note: number(value) }));
+const suggestNames = (entries) =>
+  entries.slice(0, MAX_SUGGESTIONS).map(([name, count]) => ({ field: "name", value: name, note: formatNumber(count) }));
 
-function matching(text) {
-  const filter = WRITTEN.exec(text);
+function findSuggestions(text) {
+  const filter = FILTER.exec(text);
   if (filter) return [{ field: filter[1], value: filter[2], note: "filter" }];
-  const wanted = text.toLowerCase();
-  const names = Object.entries(counts).filter(([name]) => name.toLowerCase().includes(wanted));
-  const fields = ["name", "trace_id", "id", ...members].filter((name) => name.startsWith(wanted));
+  const prefix = text.toLowerCase();
+  const names = Object.entries(counts).filter(([name]) => name.toLowerCase().includes(prefix));
+  const matches = ["name", "trace_id", "id", ...fields].filter((field) => field.startsWith(prefix));
   return [
-    ...names.slice(0, MOST).map(([name, value]) => ({ field: "name", value: name, note: number(value) })),
-    ...fields.slice(0, MOST).map((field) => ({ field, note: "field" })),
+    ...suggestNames(names),
+    ...matches.slice(0, MAX_SUGGESTIONS).map((field) => ({ field, note: "field" })),
     { field: "trace_id", value: text, note: "trace" },
     ...(/^-?\d{1,19}$/.test(text) ? [{ field: "id", value: text, note: "id" }] : []),
   ];
 }
 
-function choose(place) {
-  chosen = place;
-  menu.replaceChildren(
-    ...choices.map(({ field, value, note }, number) =>
-      element(
-        "li",
-        {
-          role: "option",
-          id: `suggestion-${number}`,
-          "aria-selected": String(number === chosen),
-          onmousedown: (event) => (event.preventDefault(), take(choices[number])),
-        },
-        element("span", { class: "name" }, `${field}=`),
-        element("bdi", {}, value ?? "…"),
-        element("em", {}, note),
-      ),
-    ),
-  );
-  menu.hidden = !choices.length;
+function select(index) {
+  selected = index;
+  menu.replaceChildren(...suggestions.map(suggestionItem));
+  menu.hidden = !suggestions.length;
   input.setAttribute("aria-expanded", String(!menu.hidden));
-  if (chosen < 0) input.removeAttribute("aria-activedescendant");
-  else input.setAttribute("aria-activedescendant", `suggestion-${chosen}`);
+  if (selected < 0) input.removeAttribute("aria-activedescendant");
+  else input.setAttribute("aria-activedescendant", `suggestion-${selected}`);
+}
+
+function suggestionItem(suggestion, index) {
+  const { field, value, note } = suggestion;
+  return element(
+    "li",
+    {
+      role: "option",
+      id: `suggestion-${index}`,
+      "aria-selected": String(index === selected),
+      onmousedown: (event) => (event.preventDefault(), accept(suggestion)),
+    },
+    element("span", { class: "name" }, `${field}=`),
+    element("bdi", {}, value ?? "…"),
+    element("em", {}, note),
+  );
 }
 
 function hide() {
-  choices = [];
-  choose(-1);
+  suggestions = [];
+  select(-1);
 }
 
-function take({ field, value }) {
+function accept({ field, value }) {
   if (value === undefined) {
     input.value = `${field}=`;
     suggest();
@@ -130,9 +133,9 @@ function onKey(event) {
   if (event.key === "ArrowDown" || event.key === "ArrowUp") {
     event.preventDefault();
     const step = event.key === "ArrowDown" ? 1 : -1;
-    if (choices.length) choose((chosen + step + choices.length) % choices.length);
-  } else if (event.key === "Enter" && choices[chosen]) {
-    take(choices[chosen]);
+    if (suggestions.length) select((selected + step + suggestions.length) % suggestions.length);
+  } else if (event.key === "Enter" && suggestions[selected]) {
+    accept(suggestions[selected]);
   } else if (event.key === "Escape") {
     input.value = "";
     input.blur();

@@ -1,26 +1,26 @@
-// The window over time: bars of counts, stacked by name, in which dragging selects a window.
+// The histogram: bars of counts, stacked by name. Dragging over it selects a window.
 
-import { gathered, stepFor } from "./buckets.js";
-import { dot, hasColor, painted, paintOf } from "./colors.js";
-import { byId, element, styled } from "./elements.js";
-import { DAY, MINUTE, clock, day, number, short, zone } from "./time.js";
+import { chooseStep, countBars } from "./buckets.js";
+import { dot, hasColor, readColor, readVariable } from "./colors.js";
+import { byId, element, setStyle } from "./elements.js";
+import { DAY, MINUTE, formatClock, formatDay, formatMinute, formatNumber, zone } from "./time.js";
 
-const HEIGHT = 142;
+const HEIGHT = 142; // pixels
 
 let chart;
-let last;
+let drawn; // the arguments of the last drawing
 
-export const unitFor = (start, end) => stepFor(end - start)[0];
+export const unitFor = (start, end) => chooseStep(end - start)[0];
 
 export function draw(summary, start, end, onSelect) {
-  last = [summary, start, end, onSelect];
-  const step = stepFor(end - start);
+  drawn = [summary, start, end, onSelect];
+  const step = chooseStep(end - start);
   const names = Object.keys(summary.names).filter(hasColor);
-  const bars = gathered(summary, names, step, start, end);
-  const series = stacked(bars, names);
+  const bars = countBars(summary, names, step, start, end);
+  const series = stackSeries(bars, names);
   clear();
-  chart = new uPlot(options(bars, series, step, onSelect), data(bars, series), byId("histogram"));
-  const text = `${number(summary.count)} events from ${short(start)} to ${short(end)}, in bars`;
+  chart = new uPlot(buildOptions(bars, series, step, onSelect), listData(bars, series), byId("histogram"));
+  const text = `Histogram of ${formatNumber(summary.count)} events from ${formatMinute(start)} to ${formatMinute(end)}`;
   byId("histogram").setAttribute("role", "img");
   byId("histogram").setAttribute("aria-label", text);
 }
@@ -31,27 +31,28 @@ export function clear() {
 }
 
 export function redraw() {
-  if (chart) draw(...last);
+  if (chart) draw(...drawn);
 }
 
-// Each series holds its own counts and all below it; the lowest is painted last, over the others.
-function stacked({ starts, counts }, names) {
+// Each series holds the sums of its own counts and of those below it. The lowest one is drawn last,
+// over the others.
+function stackSeries({ starts, counts }, names) {
   const sums = starts.map(() => 0);
   const series = [...names, null].map((name) => {
-    counts.get(name).forEach((value, place) => (sums[place] += value));
-    return { name, values: [...sums], color: name === null ? painted("--hue-0") : paintOf(name) };
+    counts.get(name).forEach((count, index) => (sums[index] += count));
+    return { name, values: [...sums], color: name === null ? readVariable("--hue-0") : readColor(name) };
   });
   return series.reverse();
 }
 
-function data({ starts }, series) {
-  return [starts.map((moment) => moment / 1000), ...series.map((it) => it.values)];
+function listData({ starts }, series) {
+  return [starts.map((moment) => moment / 1000), ...series.map(({ values }) => values)];
 }
 
-function options(bars, series, [, step], onSelect) {
+function buildOptions(bars, series, [, step], onSelect) {
   const width = byId("histogram").clientWidth;
-  const grid = { stroke: painted("--line"), width: 1 };
-  const axis = { stroke: painted("--soft"), font: `11px ${painted("--sans")}`, ticks: { show: false } };
+  const grid = { stroke: readVariable("--line"), width: 1 };
+  const axis = { stroke: readVariable("--muted"), font: `11px ${readVariable("--sans")}`, ticks: { show: false } };
   const range = [bars.starts[0] / 1000, (bars.starts.at(-1) + step) / 1000];
   return {
     width,
@@ -59,10 +60,10 @@ function options(bars, series, [, step], onSelect) {
     padding: [8, 16, 0, 0],
     legend: { show: false },
     tzDate: (seconds) => (zone.isUTC() ? uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") : new Date(seconds * 1000)),
-    scales: { x: { range: () => range }, y: { range: (_, __, most) => [0, Math.max(most, 1) * 1.05] } },
+    scales: { x: { range: () => range }, y: { range: (_, __, highest) => [0, Math.max(highest, 1) * 1.05] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 24, space: 70, values: (_, splits) => splits.map((it) => mark(it * 1000, range)) },
-      { ...axis, grid, size: 44, space: 32, values: (_, splits) => splits.map(whole) },
+      { ...axis, grid: { show: false }, size: 24, space: 70, values: (_, splits) => splits.map((seconds) => formatTick(seconds * 1000, range)) },
+      { ...axis, grid, size: 44, space: 32, values: (_, splits) => splits.map(formatCount) },
     ],
     series: [
       {},
@@ -74,50 +75,51 @@ function options(bars, series, [, step], onSelect) {
       })),
     ],
     cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
-    hooks: { setSelect: [(plot) => select(plot, step, onSelect)], setCursor: [(plot) => hint(plot, bars, step)] },
+    hooks: { setSelect: [(plot) => selectWindow(plot, step, onSelect)], setCursor: [(plot) => showCounts(plot, bars, step)] },
   };
 }
 
-// The time of day in a window of a day or two, else the day, else the month.
-function mark(moment, [start, end]) {
+// Shows the time of day in windows of up to two days, the month in windows of more than 400 days,
+// and otherwise the day.
+function formatTick(moment, [start, end]) {
   const length = (end - start) * 1000;
-  if (length <= 2 * DAY) return clock(moment).slice(0, 5);
-  return length <= 400 * DAY ? day(moment).slice(5) : day(moment).slice(0, 7);
+  if (length <= 2 * DAY) return formatClock(moment).slice(0, 5);
+  return length <= 400 * DAY ? formatDay(moment).slice(5) : formatDay(moment).slice(0, 7);
 }
 
-const whole = (value) => (Number.isInteger(value) ? Intl.NumberFormat("en", { notation: "compact" }).format(value) : "");
+const formatCount = (value) => (Number.isInteger(value) ? Intl.NumberFormat("en", { notation: "compact" }).format(value) : "");
 
-function select(plot, step, onSelect) {
+function selectWindow(plot, step, onSelect) {
   const { left, width } = plot.select;
   if (width < 3) return;
-  const grain = Math.min(step, MINUTE);
-  const [start, end] = [left, left + width].map((place) => plot.posToVal(place, "x") * 1000);
-  onSelect(Math.floor(start / grain) * grain, Math.ceil(end / grain) * grain);
+  const unit = Math.min(step, MINUTE);
+  const [start, end] = [left, left + width].map((x) => plot.posToVal(x, "x") * 1000);
+  onSelect(Math.floor(start / unit) * unit, Math.ceil(end / unit) * unit);
 }
 
-function hint(plot, bars, step) {
+function showCounts(plot, bars, step) {
   plot.root.querySelector(".counts")?.remove();
   const { left, idx } = plot.cursor;
-  const under = left >= 0 && bars.starts.findLastIndex((moment) => moment / 1000 <= plot.posToVal(left, "x"));
-  if (idx === null || left < 0 || under < 0) return;
-  const rows = [...bars.counts].map(([name, values]) => [name, values[under]]).filter(([, value]) => value);
-  const total = rows.reduce((sum, [, value]) => sum + value, 0);
+  const index = left >= 0 && bars.starts.findLastIndex((moment) => moment / 1000 <= plot.posToVal(left, "x"));
+  if (idx === null || left < 0 || index < 0) return;
+  const rows = [...bars.counts].map(([name, values]) => [name, values[index]]).filter(([, count]) => count);
+  const total = rows.reduce((sum, [, count]) => sum + count, 0);
   const box = element(
     "div",
     { class: "counts" },
-    element("b", {}, `${short(bars.starts[under])} · ${number(total)}`),
-    ...rows.slice(0, 8).map(([name, value]) =>
+    element("b", {}, `${formatMinute(bars.starts[index])} · ${formatNumber(total)}`),
+    ...rows.slice(0, 8).map(([name, count]) =>
       element(
         "span",
         {},
         dot(name),
         element("bdi", {}, name ?? "others"),
-        element("em", {}, number(value)),
+        element("em", {}, formatNumber(count)),
       ),
     ),
   );
   const isRight = left > plot.over.clientWidth / 2;
-  styled(box, { [isRight ? "right" : "left"]: `${isRight ? plot.over.clientWidth - left + 12 : left + 12}px` });
+  setStyle(box, { [isRight ? "right" : "left"]: `${isRight ? plot.over.clientWidth - left + 12 : left + 12}px` });
   plot.over.append(box);
 }
 

@@ -1,54 +1,54 @@
-// JSON as it was written: a number that JavaScript would change keeps its text.
+// JSON in which a number that JavaScript would change keeps its source text.
 
-export class Written {
-  constructor(text) {
-    this.text = text;
+export class ExactNumber {
+  constructor(source) {
+    this.source = source;
   }
 }
 
-const PREVIEW = 240;
+const MAX_PREVIEW = 240; // characters
 
 export function parse(text) {
   return JSON.parse(text, (_, value, context) =>
     typeof value === "number" && context && String(value) !== context.source
-      ? new Written(context.source)
+      ? new ExactNumber(context.source)
       : value,
   );
 }
 
 export const isContainer = (value) =>
-  typeof value === "object" && value !== null && !(value instanceof Written);
+  typeof value === "object" && value !== null && !(value instanceof ExactNumber);
 
-export const written = (value) => (value instanceof Written ? value.text : JSON.stringify(value));
+export const sourceOf = (value) => (value instanceof ExactNumber ? value.source : JSON.stringify(value));
 
-export function format(value, indent = "") {
-  if (!isContainer(value)) return written(value);
-  const deeper = `${indent}  `;
+export function formatJson(value, indent = "") {
+  if (!isContainer(value)) return sourceOf(value);
+  const memberIndent = `${indent}  `;
   const isList = Array.isArray(value);
   const parts = Object.entries(value).map(
-    ([name, it]) => `${deeper}${isList ? "" : `${JSON.stringify(name)}: `}${format(it, deeper)}`,
+    ([name, member]) => `${memberIndent}${isList ? "" : `${JSON.stringify(name)}: `}${formatJson(member, memberIndent)}`,
   );
   const [open, close] = isList ? "[]" : "{}";
   return parts.length ? `${open}\n${parts.join(",\n")}\n${indent}${close}` : open + close;
 }
 
-// The beginning of an object, without looking at more of it than is shown.
-export function preview(object) {
+// Returns the beginning of an object as one line; reads no more members than fit.
+export function formatPreview(object) {
   let text = "";
   for (const name in object) {
     const value = object[name];
     if (text) text += "  ";
-    text += `${name}=${isContainer(value) ? brief(value) : said(value)}`;
-    if (text.length > PREVIEW) return `${text.slice(0, PREVIEW)}…`;
+    text += `${name}=${isContainer(value) ? summarize(value) : filterTextOf(value)}`;
+    if (text.length > MAX_PREVIEW) return `${text.slice(0, MAX_PREVIEW)}…`;
   }
   return text;
 }
 
-function brief(value) {
+function summarize(value) {
   return Array.isArray(value) ? `[${value.length}]` : `{${Object.keys(value).slice(0, 4).join(", ")}}`;
 }
 
-// What a filter compares: what a string says, all else as it was written.
-export function said(value) {
-  return typeof value === "string" ? value.slice(0, PREVIEW * 2) : written(value);
+// Returns the text that a filter compares: a string without quotes, anything else as its source.
+export function filterTextOf(value) {
+  return typeof value === "string" ? value.slice(0, MAX_PREVIEW * 2) : sourceOf(value);
 }

@@ -1,36 +1,36 @@
-// A list of any length, of which only the rows in sight are made.
+// A list of any length that renders only the visible rows.
 
 import { dot } from "./colors.js";
-import { element, styled } from "./elements.js";
-import { preview } from "./json.js";
-import { day, precise } from "./time.js";
+import { element, setStyle } from "./elements.js";
+import { formatPreview } from "./json.js";
+import { formatDay, formatExactTime } from "./time.js";
 
-const BEYOND = 10; // rows above and below those in sight
-const AHEAD = 40; // rows before the last at which the next page is asked for
+const EXTRA_ROWS = 10; // rendered above and below the visible ones
+const PREFETCH_ROWS = 40; // the next page is requested this many rows before the end
 
-const narrow = matchMedia("(max-width: 640px)");
+const isNarrow = matchMedia("(max-width: 640px)");
 
 export class EventList {
   #box;
-  #room = element("div", { role: "presentation" });
-  #rows = new Map();
-  #on;
+  #canvas = element("div", { role: "presentation" }); // as high as all rows together
+  #rows = new Map(); // rendered rows by index
+  #handlers;
   events = [];
   active = -1;
 
-  constructor(box, on) {
+  constructor(box, handlers) {
     this.#box = box;
-    this.#on = on;
-    box.append(this.#room);
-    box.addEventListener("scroll", () => requestAnimationFrame(() => this.#scrolled()));
-    box.addEventListener("keydown", (event) => this.#key(event));
-    box.addEventListener("click", (event) => this.#click(event));
+    this.#handlers = handlers;
+    box.append(this.#canvas);
+    box.addEventListener("scroll", () => requestAnimationFrame(() => this.#onScroll()));
+    box.addEventListener("keydown", (event) => this.#onKey(event));
+    box.addEventListener("click", (event) => this.#onClick(event));
     new ResizeObserver(() => this.#draw()).observe(box);
-    narrow.addEventListener("change", () => this.redraw());
+    isNarrow.addEventListener("change", () => this.redraw());
   }
 
   get isAtTop() {
-    return this.#box.scrollTop <= this.#height;
+    return this.#box.scrollTop <= this.#rowHeight;
   }
 
   reset(events) {
@@ -45,13 +45,13 @@ export class EventList {
     this.#draw();
   }
 
-  prepend(events, most) {
-    this.events = [...events, ...this.events].slice(0, most);
+  prepend(events, limit) {
+    this.events = [...events, ...this.events].slice(0, limit);
     if (this.active >= 0) this.active += events.length;
     this.redraw();
   }
 
-  toTop() {
+  scrollToTop() {
     this.#box.scrollTop = 0;
   }
 
@@ -61,50 +61,53 @@ export class EventList {
     this.#draw();
   }
 
-  choose(place) {
-    this.active = Math.max(-1, Math.min(place, this.events.length - 1));
+  select(index) {
+    this.active = Math.max(-1, Math.min(index, this.events.length - 1));
     this.#reveal();
     this.redraw();
   }
 
-  get #height() {
-    return narrow.matches ? 52 : 28;
+  get #rowHeight() {
+    return isNarrow.matches ? 52 : 28;
   }
 
-  #scrolled() {
+  #onScroll() {
     this.#draw();
-    this.#on.scroll();
+    this.#handlers.scroll();
   }
 
   #draw() {
-    const height = this.#height;
-    const first = Math.max(0, Math.floor(this.#box.scrollTop / height) - BEYOND);
-    const seen = Math.ceil(this.#box.clientHeight / height) + 2 * BEYOND;
-    const last = Math.min(this.events.length, first + seen);
-    styled(this.#room, { height: `${this.events.length * height}px` });
-    for (const [place, row] of this.#rows) {
-      if (place >= first && place < last) continue;
+    const height = this.#rowHeight;
+    const first = Math.max(0, Math.floor(this.#box.scrollTop / height) - EXTRA_ROWS);
+    const count = Math.ceil(this.#box.clientHeight / height) + 2 * EXTRA_ROWS;
+    const end = Math.min(this.events.length, first + count);
+    setStyle(this.#canvas, { height: `${this.events.length * height}px` });
+    for (const [index, row] of this.#rows) {
+      if (index >= first && index < end) continue;
       row.remove();
-      this.#rows.delete(place);
+      this.#rows.delete(index);
     }
-    for (let place = first; place < last; place++) {
-      if (this.#rows.has(place)) continue;
-      const row = this.#row(place);
-      styled(row, { transform: `translateY(${place * height}px)` });
-      this.#rows.set(place, row);
-      this.#room.append(row);
+    for (let index = first; index < end; index++) {
+      if (!this.#rows.has(index)) this.#addRow(index);
     }
     if (this.#rows.has(this.active)) this.#box.setAttribute("aria-activedescendant", `row-${this.active}`);
     else this.#box.removeAttribute("aria-activedescendant");
-    if (last > this.events.length - AHEAD) this.#on.more();
+    if (end > this.events.length - PREFETCH_ROWS) this.#handlers.more();
   }
 
-  #row(place) {
-    const event = this.events[place];
+  #addRow(index) {
+    const row = this.#createRow(index);
+    setStyle(row, { transform: `translateY(${index * this.#rowHeight}px)` });
+    this.#rows.set(index, row);
+    this.#canvas.append(row);
+  }
+
+  #createRow(index) {
+    const event = this.events[index];
     return element(
       "div",
-      { role: "option", id: `row-${place}`, class: "row", "aria-selected": String(place === this.active), "data-place": place },
-      element("time", {}, element("span", {}, day(event.date).slice(5)), ` ${precise(event.date)}`),
+      { role: "option", id: `row-${index}`, class: "row", "aria-selected": String(index === this.active), "data-index": index },
+      element("time", {}, element("span", {}, formatDay(event.date).slice(5)), ` ${formatExactTime(event.date)}`),
       element(
         "span",
         { class: "what" },
@@ -112,38 +115,38 @@ export class EventList {
         element("bdi", {}, event.name),
       ),
       element("bdi", { class: "trace-id", title: "Show this trace" }, event.trace_id),
-      element("bdi", { class: "preview" }, preview(event.data)),
+      element("bdi", { class: "preview" }, formatPreview(event.data)),
     );
   }
 
   #reveal() {
-    const top = this.active * this.#height;
-    const bottom = top + this.#height - this.#box.clientHeight;
+    const top = this.active * this.#rowHeight;
+    const bottom = top + this.#rowHeight - this.#box.clientHeight;
     if (this.#box.scrollTop > top) this.#box.scrollTop = top;
     if (this.#box.scrollTop < bottom) this.#box.scrollTop = bottom;
   }
 
-  #click(event) {
+  #onClick(event) {
     const row = event.target.closest(".row");
     if (!row) return;
-    this.choose(Number(row.dataset.place));
-    const chosen = this.events[this.active];
-    if (event.target.closest(".trace-id")) this.#on.trace(chosen);
-    else this.#on.open(chosen);
+    this.select(Number(row.dataset.index));
+    const selected = this.events[this.active];
+    if (event.target.closest(".trace-id")) this.#handlers.trace(selected);
+    else this.#handlers.open(selected);
   }
 
-  #key(event) {
-    const page = Math.floor(this.#box.clientHeight / this.#height);
+  #onKey(event) {
+    const page = Math.floor(this.#box.clientHeight / this.#rowHeight);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.key in steps) {
       event.preventDefault();
-      this.choose(Math.max(0, this.active + steps[event.key]));
-      this.#on.move(this.events[this.active]);
+      this.select(Math.max(0, this.active + steps[event.key]));
+      this.#handlers.move(this.events[this.active]);
     } else if (this.active >= 0 && (event.key === "Enter" || event.key === " ")) {
       event.preventDefault();
-      this.#on.open(this.events[this.active]);
+      this.#handlers.open(this.events[this.active]);
     } else if (this.active >= 0 && event.key === "t") {
-      this.#on.trace(this.events[this.active]);
+      this.#handlers.trace(this.events[this.active]);
     }
   }
 }

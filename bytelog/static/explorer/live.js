@@ -1,12 +1,12 @@
-// Following events as they arrive.
+// Follows events as they arrive.
 
-import { list } from "./api.js";
+import { listEvents } from "./api.js";
 import { SECOND } from "./time.js";
 
-const PAGE = 200;
-const WAIT = 25; // seconds that the server holds an answer in which there is nothing
-const PAUSE = 250; // milliseconds between two answers: nobody reads faster
-const RATE_OVER = 60 * SECOND;
+const PAGE = 200; // events
+const WAIT_SECONDS = 25; // how long the server may hold a request until an event arrives
+const PAUSE_MILLISECONDS = 250; // between two requests: nobody reads faster
+const RATE_WINDOW = 60 * SECOND;
 
 const sleep = (milliseconds, signal) =>
   new Promise((resolve) => {
@@ -14,29 +14,31 @@ const sleep = (milliseconds, signal) =>
     signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
   });
 
-// The place after all that has arrived.
-export async function end(filters, signal) {
-  return (await list("", [...filters, ["order", "arrival"], ["limit", 1], ["cursor", "end"]], { signal })).cursor;
+// Returns the cursor after all events that have arrived.
+export async function findEnd(filters, signal) {
+  const query = [...filters, ["order", "arrival"], ["limit", 1], ["cursor", "end"]];
+  return (await listEvents("", query, { signal })).cursor;
 }
 
-// Tells of events until the signal; a server that restarts is asked again from the same place.
+// Reports the events after a cursor until the signal aborts; after a failure it continues from the
+// last cursor.
 export async function follow(filters, cursor, signal, { onEvents, onState, onRefused }) {
-  let wait = WAIT;
+  let wait = WAIT_SECONDS;
   while (!signal.aborted) {
     const query = [...filters, ["order", "arrival"], ["limit", PAGE], ["cursor", cursor], ["wait", wait]];
     try {
-      const page = await list("", query, { signal });
+      const page = await listEvents("", query, { signal });
       onState("");
       cursor = page.cursor;
-      wait = WAIT;
+      wait = WAIT_SECONDS;
       if (page.events.length) onEvents(page.events);
-      await sleep(PAUSE, signal);
+      await sleep(PAUSE_MILLISECONDS, signal);
     } catch (error) {
       if (error.name === "AbortError") return;
       if (error.status === 401 || error.status === 403) return onRefused(error);
-      if (error.status === 503) wait = 0; // too many wait: look again and again
+      if (error.status === 503) wait = 0; // too many requests wait: poll instead
       else onState("reconnecting…");
-      await sleep((error.seconds ?? 1) * SECOND, signal);
+      await sleep((error.retryAfter ?? 1) * SECOND, signal);
     }
   }
 }
@@ -44,13 +46,13 @@ export async function follow(filters, cursor, signal, { onEvents, onState, onRef
 export class Rate {
   #arrivals = [];
 
-  add(number) {
-    this.#arrivals.push([Date.now(), number]);
+  add(count) {
+    this.#arrivals.push([Date.now(), count]);
   }
 
   perMinute() {
-    const since = Date.now() - RATE_OVER;
-    this.#arrivals = this.#arrivals.filter(([moment]) => moment > since);
-    return this.#arrivals.reduce((sum, [, number]) => sum + number, 0);
+    const start = Date.now() - RATE_WINDOW;
+    this.#arrivals = this.#arrivals.filter(([moment]) => moment > start);
+    return this.#arrivals.reduce((sum, [, count]) => sum + count, 0);
   }
 }

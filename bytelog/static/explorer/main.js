@@ -1,56 +1,56 @@
-// The page: signing in, and which part of it is shown.
+// The page: signs in and out, and shows the current view.
 
-import { Refused, key, list } from "./api.js";
-import { byId, element, tell } from "./elements.js";
+import { ApiError, key, listEvents } from "./api.js";
+import { byId, element, notify } from "./elements.js";
 import * as events from "./events.js";
 import * as filters from "./filters.js";
 import * as paths from "./paths.js";
 import * as share from "./share.js";
 import { zone } from "./time.js";
 import * as trace from "./trace.js";
-import { addressOf, go, onChange, view } from "./view.js";
-import * as times from "./window.js";
+import { buildAddress, go, onChange, view } from "./view.js";
+import * as windowFields from "./window.js";
 
-const screens = { events, trace, paths };
+const views = { events, trace, paths };
 
-let shown = new AbortController();
+let showing = new AbortController();
 
 async function show() {
-  shown.abort();
-  shown = new AbortController();
-  const { signal } = shown;
+  showing.abort();
+  showing = new AbortController();
+  const { signal } = showing;
   filters.show();
-  times.show();
+  windowFields.show();
   byId("zone").textContent = zone.name();
   document.title = view.tab === "trace" ? `${view.trace} · bytelog` : "bytelog";
-  for (const name of [...Object.keys(screens), "welcome"]) byId(name).hidden = name !== view.tab;
+  for (const name of [...Object.keys(views), "welcome"]) byId(name).hidden = name !== view.tab;
   for (const link of document.querySelectorAll("[data-view]")) {
-    link.href = addressOf({ ...view, tab: link.dataset.view });
+    link.href = buildAddress({ ...view, tab: link.dataset.view });
     if (link.dataset.view === (view.tab === "paths" ? "paths" : "events")) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   byId("filters").hidden = view.tab === "trace";
   byId("live").setAttribute("aria-checked", String(events.isLive()));
   if (!events.isLive()) byId("live").lastChild.textContent = "Live";
-  const failure = (error) => signal.aborted || fail(error);
-  await screens[view.tab].show(signal, failure).catch(failure);
+  const onFailure = (error) => signal.aborted || fail(error);
+  await views[view.tab].show(signal, onFailure).catch(onFailure);
 }
 
 function fail(error) {
   if (error.name === "AbortError") return;
-  if (error.status === 401 || error.status === 403) return signOut(reason(error));
-  if (!(error instanceof Refused)) throw error;
-  tell(error.message, 0);
-  byId("notice").append(" ", element("button", { onclick: () => (tell(""), show()) }, "Try again"));
+  if (error.status === 401 || error.status === 403) return signOut(explain(error));
+  if (!(error instanceof ApiError)) throw error;
+  notify(error.message, 0);
+  byId("notice").append(" ", element("button", { onclick: () => (notify(""), show()) }, "Try again"));
 }
 
-const reason = ({ status }) =>
+const explain = ({ status }) =>
   status === 401 ? "This key is unknown, expired or revoked." : "This key cannot read events.";
 
 // Signing in and out
 
 function signOut(text = "") {
-  shown.abort();
+  showing.abort();
   key.forget();
   byId("app").hidden = true;
   byId("sign-in").hidden = false;
@@ -62,16 +62,16 @@ function signOut(text = "") {
 async function signIn(event) {
   event.preventDefault();
   const failure = byId("sign-in").querySelector(".failure");
-  const given = byId("key").value.trim();
+  const apiKey = byId("key").value.trim();
   failure.textContent = "";
   try {
-    await list("", [["order", "newest"], ["limit", 1]], { as: given });
+    await listEvents("", [["order", "newest"], ["limit", 1]], { apiKey });
   } catch (error) {
-    failure.textContent = error.status === 401 || error.status === 403 ? reason(error) : error.message;
+    failure.textContent = error.status === 401 || error.status === 403 ? explain(error) : error.message;
     byId("key").select();
     return;
   }
-  key.set(given);
+  key.set(apiKey);
   enter();
 }
 
@@ -101,7 +101,7 @@ addEventListener("keydown", (event) => {
   else if (events.close()) byId("list").focus();
 });
 filters.listen();
-times.listen();
+windowFields.listen();
 share.listen(fail);
 onChange(show);
 if (key.get()) enter();

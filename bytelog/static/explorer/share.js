@@ -1,10 +1,10 @@
-// Taking a view elsewhere: as a file, or as a command.
+// Exports the view: as a file, or as a curl command.
 
-import { address, ask } from "./api.js";
-import { byId, copy, element, tell } from "./elements.js";
-import { question, view } from "./view.js";
+import { buildUrl, request } from "./api.js";
+import { byId, copy, element, notify } from "./elements.js";
+import { buildQuery, view } from "./view.js";
 
-const FORMS = { ndjson: "application/x-ndjson", csv: "text/csv" };
+const FORMATS = { ndjson: "application/x-ndjson", csv: "text/csv" };
 
 const menu = byId("share-menu");
 const button = byId("share");
@@ -16,36 +16,36 @@ export function listen(onFailure) {
   menu.addEventListener("click", (event) => {
     const { action } = event.target.dataset;
     toggle(false);
-    if (action === "curl") copy(curl(), "the command");
+    if (action === "curl") copy(buildCommand(), "the command");
     else if (action) download(action).catch(onFailure);
   });
 }
 
-function toggle(shown) {
-  menu.hidden = !shown;
-  button.setAttribute("aria-expanded", String(shown));
+function toggle(isShown) {
+  menu.hidden = !isShown;
+  button.setAttribute("aria-expanded", String(isShown));
 }
 
-// What the view shows, as the API is asked for it.
-function shown() {
+// Returns the path and the query of the request behind the view.
+function describeRequest() {
   if (view.tab === "trace") return [`/trace/${encodeURIComponent(view.trace)}`, []];
-  return view.tab === "paths" ? ["/paths", question()] : ["", [...question(), ["order", "newest"]]];
+  return view.tab === "paths" ? ["/paths", buildQuery()] : ["", [...buildQuery(), ["order", "newest"]]];
 }
 
-async function download(form) {
-  const [path, query] = view.tab === "paths" ? ["", question()] : shown();
-  tell("Downloading…", 0);
-  const blob = await (await ask(path, query, { accept: FORMS[form] })).blob();
+async function download(format) {
+  const [path, query] = view.tab === "paths" ? ["", buildQuery()] : describeRequest();
+  notify("Downloading…", 0);
+  const blob = await (await request(path, query, { accept: FORMATS[format] })).blob();
   const url = URL.createObjectURL(blob);
-  element("a", { href: url, download: `events.${form}` }).click();
+  element("a", { href: url, download: `events.${format}` }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser may still be reading it
-  tell(`Downloaded events.${form}.`);
+  notify(`Downloaded events.${format}.`);
 }
 
-function curl() {
-  const [path, query] = shown();
-  const url = new URL(address(path, query), location.href).href;
-  return `curl ${quoted(url)} -H "Authorization: Bearer $BYTELOG_API_KEY"`;
+function buildCommand() {
+  const [path, query] = describeRequest();
+  const url = new URL(buildUrl(path, query), location.href).href;
+  return `curl ${quote(url)} -H "Authorization: Bearer $BYTELOG_API_KEY"`;
 }
 
-const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;

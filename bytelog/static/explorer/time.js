@@ -1,4 +1,4 @@
-// Moments and stretches of time, as people read them.
+// Formats points in time and durations, in UTC or in the time zone of the reader.
 
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
@@ -26,40 +26,40 @@ export const zone = {
 
 export const iso = (moment) => new Date(moment).toISOString();
 
-// A date whose UTC fields are those of the reader's clock.
-function shown(moment) {
+// Returns a date whose fields in UTC are those to be shown.
+function shift(moment) {
   const date = new Date(moment);
   return zone.isUTC() ? date : new Date(date - date.getTimezoneOffset() * MINUTE);
 }
 
-const fields = (moment) => shown(moment).toISOString();
+const format = (moment) => shift(moment).toISOString();
 
-export const day = (moment) => fields(moment).slice(0, 10);
-export const clock = (moment) => fields(moment).slice(11, 19);
-export const precise = (moment) => fields(moment).slice(11, 23);
-export const full = (moment) => `${day(moment)} ${precise(moment)}`;
-export const short = (moment) => `${day(moment)} ${clock(moment).slice(0, 5)}`;
-export const forInput = (moment) => fields(moment).slice(0, 19);
+export const formatDay = (moment) => format(moment).slice(0, 10);
+export const formatClock = (moment) => format(moment).slice(11, 19);
+export const formatExactTime = (moment) => format(moment).slice(11, 23);
+export const formatFull = (moment) => `${formatDay(moment)} ${formatExactTime(moment)}`;
+export const formatMinute = (moment) => `${formatDay(moment)} ${formatClock(moment).slice(0, 5)}`;
+export const formatInput = (moment) => format(moment).slice(0, 19);
 
-export function fromInput(text) {
+export function parseInput(text) {
   return new Date(zone.isUTC() ? `${text}Z` : text).getTime();
 }
 
-export function duration(milliseconds) {
+export function formatDuration(milliseconds) {
   if (milliseconds < SECOND) return `${Math.round(milliseconds)} ms`;
   if (milliseconds < 10 * SECOND) return `${(milliseconds / SECOND).toFixed(1)} s`;
   const units = [[DAY, "d"], [HOUR, "h"], [MINUTE, "min"], [SECOND, "s"]];
-  const at = units.findIndex(([size]) => milliseconds >= size);
-  const [size, name] = units[at];
+  const index = units.findIndex(([size]) => milliseconds >= size);
+  const [size, name] = units[index];
   const whole = Math.floor(milliseconds / size);
-  const [less, lesser] = units[at + 1] ?? [];
-  const rest = less && Math.floor((milliseconds % size) / less);
-  return rest ? `${whole} ${name} ${rest} ${lesser}` : `${whole} ${name}`;
+  const [smallerSize, smallerName] = units[index + 1] ?? [];
+  const rest = smallerSize && Math.floor((milliseconds % size) / smallerSize);
+  return rest ? `${whole} ${name} ${rest} ${smallerName}` : `${whole} ${name}`;
 }
 
-export const number = (value) => value.toLocaleString("en");
+export const formatNumber = (value) => value.toLocaleString("en");
 
-export const percent = (part, whole) => {
+export const formatPercent = (part, whole) => {
   const share = (100 * part) / whole;
-  return share && share < 1 ? "<1 %" : `${Math.round(share)} %`;
+  return share && share < 1 ? "<1%" : `${Math.round(share)}%`;
 };

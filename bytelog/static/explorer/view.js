@@ -1,4 +1,4 @@
-// What is shown, all of it in the page's address, with the names that the API uses.
+// The state of the page. All of it is in the address, under the names of the API.
 
 import { DAY, WINDOWS, iso } from "./time.js";
 
@@ -23,20 +23,21 @@ function read() {
   };
 }
 
-export function addressOf(it) {
+export function buildAddress(state) {
   const query = new URLSearchParams();
-  if (it.tab === "paths") query.set("view", "paths");
-  if (isFixed(it)) {
-    if (it.start !== undefined) query.set("start", iso(it.start));
-    if (it.end !== undefined) query.set("end", iso(it.end));
-  } else if (it.last !== "24h") query.set("last", it.last);
-  for (const [name, value] of it.filters) query.set(name, value);
-  if (it.tab === "trace") query.set("trace", it.trace);
-  if (it.tab === "trace" && it.step) query.set("step", it.step);
+  if (state.tab === "paths") query.set("view", "paths");
+  if (isFixed(state)) {
+    if (state.start !== undefined) query.set("start", iso(state.start));
+    if (state.end !== undefined) query.set("end", iso(state.end));
+  } else if (state.last !== "24h") query.set("last", state.last);
+  for (const [name, value] of state.filters) query.set(name, value);
+  if (state.tab === "trace") query.set("trace", state.trace);
+  if (state.tab === "trace" && state.step) query.set("step", state.step);
   return `?${query}`;
 }
 
-export const isFixed = (it) => it.start !== undefined || it.end !== undefined;
+// Returns whether the window has a fixed start or end, instead of moving with the clock.
+export const isFixed = ({ start, end }) => start !== undefined || end !== undefined;
 
 export const unfixed = { start: undefined, end: undefined };
 
@@ -46,7 +47,7 @@ export function onChange(listener) {
 
 export function go(changes, { replace = false, quiet = false } = {}) {
   view = { ...view, ...changes };
-  history[replace ? "replaceState" : "pushState"](null, "", addressOf(view));
+  history[replace ? "replaceState" : "pushState"](null, "", buildAddress(view));
   if (!quiet) for (const listener of listeners) listener();
 }
 
@@ -60,14 +61,14 @@ export function removeFilter(name) {
   go({ filters });
 }
 
-// The window in milliseconds since 1970; without an end it goes on.
-export function bounds() {
+// Returns the window in milliseconds since 1970; a bound that is undefined does not limit it.
+export function getWindow() {
   if (isFixed(view)) return { start: view.start, end: view.end };
   const [, , length] = WINDOWS.find(([name]) => name === view.last);
   return length === Infinity ? {} : { start: Date.now() - length, end: undefined };
 }
 
-export function question({ start, end } = bounds()) {
+export function buildQuery({ start, end } = getWindow()) {
   const query = [...view.filters];
   if (start !== undefined) query.push(["start", iso(start)]);
   if (end !== undefined) query.push(["end", iso(end)]);

@@ -1,4 +1,4 @@
-// What somebody sees who has no event yet: how to send the first one.
+// Shown while a project has no events: how to send the first one.
 
 import { byId, copy, element } from "./elements.js";
 import { follow } from "./live.js";
@@ -6,8 +6,8 @@ import { go, unfixed } from "./view.js";
 
 const EVENT = '{"id": 1, "name": "sign_up", "trace_id": "03775690", "data": {"plan": "free"}}';
 
-// For a terminal; `url` is where this server is, without its last slash.
-const samples = (url) => ({
+// Commands for a terminal; `url` is the address of this server without its last slash.
+const buildSamples = (url) => ({
   curl: `curl -i ${url}/api/v1/events -H "Authorization: Bearer $BYTELOG_API_KEY" \\
   -H 'Content-Type: application/json' \\
   -d '${EVENT}'`,
@@ -31,17 +31,18 @@ END`,
 
 export function show(signal, onFailure) {
   const url = new URL(".", location.href).href.slice(0, -1);
-  const parts = Object.entries(samples(url)).flatMap(([name, text]) => [
-    element("h3", {}, name, element("button", { class: "quiet", "aria-label": `Copy ${name}`, onclick: () => copy(text, `the ${name} lines`) }, "Copy")),
+  const samples = Object.entries(buildSamples(url)).flatMap(([name, text]) => [
+    element("h3", {}, name, element("button", { class: "quiet", "aria-label": `Copy ${name}`, onclick: () => copy(text, `the ${name} sample`) }, "Copy")),
     element("pre", { tabindex: 0 }, text),
   ]);
   byId("welcome").replaceChildren(
     element("h2", {}, "No events yet"),
-    element("p", {}, "Put your key into ", element("code", {}, "BYTELOG_API_KEY"), ", paste one of these, and this page notices when it arrives."),
-    ...parts,
+    element("p", {}, "Set ", element("code", {}, "BYTELOG_API_KEY"), " to your key and paste one of these samples into a terminal. The event appears here as soon as it arrives."),
+    ...samples,
     element("p", { class: "waiting", role: "status" }, element("i"), "Waiting for an event…"),
   );
   byId("events").hidden = true;
   byId("welcome").hidden = false;
-  follow([], "0", signal, { onEvents: () => go({ ...unfixed, last: "all", filters: new Map() }, { replace: true }), onState() {}, onRefused: onFailure });
+  const onEvents = () => go({ ...unfixed, last: "all", filters: new Map() }, { replace: true });
+  follow([], "0", signal, { onEvents, onState() {}, onRefused: onFailure });
 }

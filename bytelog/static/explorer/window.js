@@ -1,33 +1,33 @@
-// The window of time: presets, or two dates.
+// The fields that choose the time window: a preset, or two dates.
 
 import { byId, element } from "./elements.js";
-import { WINDOWS, forInput, fromInput, short } from "./time.js";
-import { bounds, go, isFixed, unfixed, view } from "./view.js";
+import { WINDOWS, formatInput, formatMinute, parseInput } from "./time.js";
+import { getWindow, go, isFixed, unfixed, view } from "./view.js";
 
 const select = byId("window");
 const dates = byId("dates");
 
 export function show() {
-  const fixed = isFixed(view);
-  const label = fixed ? `${view.start === undefined ? "…" : short(view.start)} – ${view.end === undefined ? "…" : short(view.end)}` : "";
+  const hasDates = isFixed(view);
+  const [start, end] = [view.start, view.end].map((moment) => (moment === undefined ? "…" : formatMinute(moment)));
   select.replaceChildren(
     ...WINDOWS.map(([name, text]) => element("option", { value: name }, text)),
-    ...(fixed ? [element("option", { value: "shown" }, label)] : []),
+    ...(hasDates ? [element("option", { value: "shown" }, `${start} – ${end}`)] : []),
     element("option", { value: "dates" }, "Between two dates…"),
   );
-  select.value = fixed ? "shown" : view.last;
+  select.value = hasDates ? "shown" : view.last;
   dates.hidden = true;
 }
 
 export function listen() {
   select.addEventListener("change", () => {
-    if (select.value === "dates") ask();
+    if (select.value === "dates") showDates();
     else if (select.value !== "shown") go({ ...unfixed, last: select.value });
   });
   dates.addEventListener("submit", (event) => {
     event.preventDefault();
     const { start, end } = dates.elements;
-    go({ start: fromInput(start.value), end: end.value ? fromInput(end.value) : undefined });
+    go({ start: parseInput(start.value), end: end.value ? parseInput(end.value) : undefined });
   });
   dates.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
@@ -36,10 +36,10 @@ export function listen() {
   });
 }
 
-function ask() {
-  const { start, end } = bounds();
-  dates.elements.start.value = forInput(start ?? Date.now());
-  dates.elements.end.value = end === undefined ? "" : forInput(end);
+function showDates() {
+  const { start, end } = getWindow();
+  dates.elements.start.value = formatInput(start ?? Date.now());
+  dates.elements.end.value = end === undefined ? "" : formatInput(end);
   dates.hidden = false;
   dates.elements.start.focus();
 }
