@@ -32,7 +32,7 @@ function markCurrentSection() {
 
 // Samples in another language are longer or shorter: keep the current section where it is.
 function restorePosition() {
-  scrollBy(0, topOf(current.heading) - current.top);
+  if (current.heading) scrollBy(0, topOf(current.heading) - current.top);
 }
 
 function searchPage() {

@@ -103,6 +103,13 @@ def test_searching_leaves_what_was_looked_for(docs: Page) -> None:
     expect(docs.get_by_role("heading", name="Quick start")).to_be_visible()
 
 
+def test_the_language_can_be_changed_after_a_search_without_matches(docs: Page) -> None:
+    docs.get_by_label("Search this page").fill("xyzzy")
+    docs.get_by_text("Ruby", exact=True).first.click()
+    docs.get_by_label("Search this page").fill("")
+    assert captions(docs) == {"Ruby"}
+
+
 def test_a_link_to_what_the_search_has_hidden_shows_it(docs: Page) -> None:
     docs.get_by_label("Search this page").fill("quick start")
     docs.evaluate("location.hash = 'litestream'")

@@ -50,6 +50,19 @@ def test_a_trace_shows_its_steps_its_pauses_and_its_neighbours(page: Page, serve
     expect(page.locator("#trace h2").first).to_have_text("Trace b")
 
 
+def test_the_neighbors_stay_reachable_after_loading_more_steps(page: Page, server: Server) -> None:
+    start = now() - timedelta(hours=1)
+    for trace, count, minute in (("first", 1, 0), ("long", 501, 1)):
+        dates = [start + timedelta(minutes=minute, milliseconds=step) for step in range(count)]
+        post(server, *({**CLICK, "trace_id": trace, "date": date.isoformat()} for date in dates))
+    sign_in(page, "/?trace=long")
+    expect(page.get_by_role("button", name="Previous")).to_be_enabled()
+    page.get_by_role("button", name="Show 500 more steps").click()
+    expect(page.locator(".step")).to_have_count(501)
+    page.get_by_role("button", name="Previous").click()
+    expect(page.locator("#trace h2").first).to_have_text("Trace first")
+
+
 def test_an_unknown_trace_says_so(page: Page, server: Server) -> None:
     post(server, CLICK)
     sign_in(page, "/?trace=no%2Fbody")

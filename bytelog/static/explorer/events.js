@@ -177,6 +177,8 @@ function startFollowing(endCursor, listed) {
 function showPending() {
   if (pending.length && list.isAtTop) {
     state.replaceChildren();
+    // If the list drops its oldest events, the next page no longer continues it.
+    if (list.events.length + pending.length > MAX_LIVE_EVENTS) cursor = null;
     list.prepend(pending, MAX_LIVE_EVENTS);
     pending = [];
   }

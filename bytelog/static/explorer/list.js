@@ -48,6 +48,7 @@ export class EventList {
   prepend(events, limit) {
     this.events = [...events, ...this.events].slice(0, limit);
     if (this.active >= 0) this.active += events.length;
+    if (this.active >= limit) this.active = -1;
     this.redraw();
   }
 

@@ -10,8 +10,13 @@ const RATE_WINDOW = 60 * SECOND;
 
 const sleep = (milliseconds, signal) =>
   new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    const stop = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop); // the signal outlives many calls
+      resolve();
+    };
+    const timer = setTimeout(stop, milliseconds);
+    signal.addEventListener("abort", stop);
   });
 
 // Returns the cursor after all events that have arrived.

@@ -31,8 +31,7 @@ export async function show(newSignal, onFailure) {
   if (!steps.length) return showMissing();
   select(view.step);
   neighbors = await findNeighbors(view.trace, steps, view.filters, signal);
-  enableButton("previous");
-  enableButton("next");
+  enableButtons();
 }
 
 async function load(cursor) {
@@ -75,6 +74,7 @@ function draw(cursor) {
     timeline(first, length),
     element("div", { class: "split" }, element("div", { class: "path" }, path, ...(cursor ? [more] : [])), panel),
   );
+  enableButtons();
 }
 
 function header(summary) {
@@ -82,8 +82,8 @@ function header(summary) {
     "header",
     {},
     element("div", {}, element("h2", {}, "Trace ", element("bdi", {}, view.trace)), element("p", {}, summary)),
-    element("button", { id: "previous", disabled: true, title: "Previous trace ([)" }, "← Previous"),
-    element("button", { id: "next", disabled: true, title: "Next trace (])" }, "Next →"),
+    element("button", { id: "previous", title: "Previous trace ([)" }, "← Previous"),
+    element("button", { id: "next", title: "Next trace (])" }, "Next →"),
     element("button", { onclick: () => filterBy("trace_id", view.trace) }, "Show in list"),
     element("button", { onclick: () => copy(view.trace, "the trace id") }, "Copy id"),
   );
@@ -139,10 +139,12 @@ function showDetail(step) {
   detail.show(panel, step, []);
 }
 
-function enableButton(side) {
-  const trace = neighbors[side];
-  byId(side).disabled = !trace;
-  byId(side).onclick = () => go({ trace, step: 0 });
+function enableButtons() {
+  for (const side of ["previous", "next"]) {
+    const trace = neighbors[side];
+    byId(side).disabled = !trace;
+    byId(side).onclick = () => go({ trace, step: 0 });
+  }
 }
 
 function onKey(event) {

@@ -15,7 +15,7 @@ function read() {
   return {
     tab: query.has("trace") ? "trace" : query.get("view") === "paths" ? "paths" : "events",
     trace: query.get("trace") ?? "",
-    step: Number(query.get("step")) || 0,
+    step: parseInt(query.get("step"), 10) || 0,
     start: Number.isNaN(start) ? undefined : start,
     end: Number.isNaN(end) ? undefined : end,
     last: isPreset ? query.get("last") : "24h",
