@@ -1,4 +1,4 @@
-"""The executable starts here: PyInstaller takes a script, not a module."""
+"""The entry point of the executable: PyInstaller needs a script, not a module."""
 
 from bytelog.__main__ import main
 
