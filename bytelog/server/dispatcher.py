@@ -36,13 +36,15 @@ class WriteDispatcher(ThreadedTaskDispatcher):
     def handler_thread(self, thread_no: int) -> None:
         """Serve requests until the dispatcher stops this thread."""
         while self._wait_for_request(thread_no):
-            paused: list[BatchedRequest] = []
-            while self.queue and len(paused) < BATCH_REQUESTS:
+            # A request that records yields when its events are queued. When the first of them is
+            # resumed, it commits the events of all.
+            unfinished: list[BatchedRequest] = []
+            while self.queue and len(unfinished) < BATCH_REQUESTS:
                 request = BatchedRequest(partial(_serve, self.queue.popleft()))
                 request.switch()
                 if not request.dead:
-                    paused.append(request)
-            for request in paused:
+                    unfinished.append(request)
+            for request in unfinished:
                 request.switch()
             self._wake_loop()
 
