@@ -1,4 +1,4 @@
-"""Errors as the API tells them: one shape, made in one place.
+"""Error responses: one format, created in one place.
 
 `{"error": "<short text>"}`, or for a client that prefers `application/problem+json` the same
 with the members of RFC 9457 and `errors`, which names each bad field.
@@ -38,11 +38,11 @@ class InsufficientStorage(HTTPException):
     """The disk is full."""
 
     code = 507
-    description = "The server's disk is full. Nothing was stored; try again when there is room."
+    description = "The server's disk is full. Nothing was stored; try again when there is space."
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of the application in the API's way."""
+    """Send every error of the application in the API's format."""
     app.register_error_handler(HTTPException, error_response)
     app.register_error_handler(ValidationError, _handle_invalid)
     app.register_error_handler(StorageError, _handle_storage_error)
@@ -58,12 +58,12 @@ def error_response(error: HTTPException, problems: list[dict[str, str]] | None =
     response.mimetype = "application/json"
     if _prefers_problem(request.accept_mimetypes):
         response.mimetype = PROBLEM
-        content = _details(error) | content | ({"errors": problems} if problems else {})
+        content = _build_problem(error) | content | ({"errors": problems} if problems else {})
     response.set_data(json.dumps(content))
     return response
 
 
-def _details(error: HTTPException) -> dict[str, Any]:
+def _build_problem(error: HTTPException) -> dict[str, Any]:
     return {
         "type": "about:blank",
         "title": error.name,
@@ -73,13 +73,13 @@ def _details(error: HTTPException) -> dict[str, Any]:
 
 
 def _prefers_problem(accept: MIMEAccept) -> bool:
-    named = PROBLEM in list(accept.values())
-    return named and accept[PROBLEM] >= accept["application/json"] and accept[PROBLEM] > 0
+    is_named = PROBLEM in list(accept.values())
+    return is_named and accept[PROBLEM] >= accept["application/json"] and accept[PROBLEM] > 0
 
 
 def _handle_invalid(error: ValidationError) -> Response:
     messages: dict[Any, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
-    detail = "The request was not understood; `errors` says why."
+    detail = "The request is invalid; `errors` lists each problem."
     problems = islice(_list_messages(messages), MAX_REPORTED_ERRORS)
     return error_response(
         BadRequest(detail),
@@ -117,12 +117,12 @@ def _handle_storage_error(error: StorageError) -> Response:
 
 
 def _handle_in_progress(_: RequestInProgress) -> Response:
-    detail = "The first request with this Idempotency-Key has not been answered yet; try again."
+    detail = "The first request with this Idempotency-Key is still in progress; try again."
     return error_response(Conflict(detail))
 
 
 def _handle_key_reused(_: IdempotencyKeyReused) -> Response:
-    detail = "This Idempotency-Key came before, with another body; give each event a new one."
+    detail = "This Idempotency-Key was used with another body; use a new key for each request."
     return error_response(UnprocessableEntity(detail))
 
 

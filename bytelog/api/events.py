@@ -18,10 +18,10 @@ from ..events import store
 from ..queries.formats import FORMATS, JSON, Format
 from ..queries.listing import Listing
 from ..queries.paths import Paths
-from ..queries.selection import Selection, TooManyGroups
+from ..queries.selection import Cursor, Selection, TooManyGroups
 from ..queries.summary import Summary
-from . import body as request_body
 from . import idempotency, parameters
+from .body import load_events, read_body
 from .parameters import InvalidParameters, load_selection, load_summary
 from .reader_slots import ReaderSlots, TooManyReaders, slots_of
 
@@ -29,7 +29,7 @@ blueprint = Blueprint("events", __name__, url_prefix="/api/v1/events")
 
 
 class TraceIdConverter(BaseConverter):
-    """The rest of a path, whatever it holds, slashes and line ends included."""
+    """A converter that matches the rest of the path, slashes and line breaks included."""
 
     regex = r"(?s:.+)"
     part_isolating = False
@@ -46,9 +46,9 @@ def init_app(app: Flask) -> None:
 @blueprint.post("")
 @requires("write")
 def register_events(project_id: int) -> Response:
-    """Save a new event, or a batch of them."""
-    body = request_body.read()
-    events = request_body.events(body)
+    """Store an event or a batch of events."""
+    body = read_body()
+    events = load_events(body)
     token = idempotency.read_token(project_id, request.headers.get(idempotency.HEADER), body)
     store.record(project_id, events, token)
     return Response(status=201)
@@ -57,40 +57,40 @@ def register_events(project_id: int) -> Response:
 @blueprint.get("")
 @requires("read")
 def list_events(project_id: int) -> Response:
-    """Send the events of a window, or those of it that have the values asked for."""
-    return _respond(load_selection(parameters.listing, _query(), project_id))
+    """Send the events that match the query."""
+    return _respond(load_selection(parameters.listing, _read_query(), project_id))
 
 
 @blueprint.get("/trace/<trace_id:trace_id>")
 @requires("read")
 def follow_trace(project_id: int, trace_id: str) -> Response:
-    """Send the events that carry a trace id."""
+    """Send the events of a trace that match the query."""
     _check_path()
-    return _respond(load_selection(parameters.trace, _query(), project_id, trace_id=trace_id))
+    return _respond(load_selection(parameters.trace, _read_query(), project_id, trace_id=trace_id))
 
 
 @blueprint.get("/summary")
 @requires("read")
 def summarize(project_id: int) -> Response:
-    """Count the events of a window, by name and bucket."""
-    selection, bucket = load_summary(_query(), project_id)
+    """Count the events that match the query, by name and bucket."""
+    selection, bucket = load_summary(_read_query(), project_id)
     try:
         return _send_json(store.count(selection, bucket))
     except TooManyGroups as error:
-        detail = f"Must leave at most {MAX_GROUPS} counts: take a longer one, or a shorter window."
+        detail = f"Must leave at most {MAX_GROUPS} counts: use a longer one, or a shorter window."
         raise InvalidParameters(detail, "bucket") from error
 
 
 @blueprint.get("/paths")
 @requires("read")
 def count_paths(project_id: int) -> Response:
-    """Count which events of a window follow each other in their traces."""
-    selection = load_selection(parameters.paths, _query(), project_id)
+    """Count which of the events that match the query follow each other in their traces."""
+    selection = load_selection(parameters.paths, _read_query(), project_id)
     try:
         with slots_of(current_app).acquire():
             return _send_json(store.count_paths(selection))
     except TooManyGroups as error:
-        detail = f"Must leave at most {MAX_GROUPS} pairs of names: take a shorter window."
+        detail = f"Must leave at most {MAX_GROUPS} pairs of names: use a shorter window."
         raise InvalidParameters(detail, "start") from error
 
 
@@ -99,47 +99,47 @@ def _send_json(content: Summary | Paths) -> Response:
 
 
 def _check_path() -> None:
-    # Werkzeug puts U+FFFD for what is not UTF-8, and would look for another trace than was asked.
+    # Werkzeug replaces invalid UTF-8 with U+FFFD, which would select another trace.
     try:
         request.environ["PATH_INFO"].encode("latin-1").decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidParameters("Must be UTF-8, encoded with percent signs.", "trace_id") from error
+        raise InvalidParameters("Must be UTF-8, percent-encoded.", "trace_id") from error
 
 
-def _query() -> dict[str, list[str]]:
-    # Werkzeug leaves `%FF` as it is, and would look for another name than was asked.
+def _read_query() -> dict[str, list[str]]:
+    # Werkzeug keeps an escape that is not UTF-8, such as `%FF`, which would select other events.
     try:
         unquote_to_bytes(request.query_string).decode()
         return request.args.to_dict(flat=False)
     except UnicodeDecodeError as error:
-        raise InvalidParameters("Must be UTF-8, encoded with percent signs.", "*") from error
+        raise InvalidParameters("Must be UTF-8, percent-encoded.", "*") from error
 
 
 def _respond(selection: Selection) -> Response:
-    format_ = FORMATS[_plain_types().best_match(FORMATS, JSON.media_type)]
-    listing = _listing(selection, format_)
+    format_ = FORMATS[_read_accepted_types().best_match(FORMATS, JSON.media_type)]
+    listing = _open_listing(selection, format_)
     chunks = format_.write(listing.count, listing.pages)
-    # Read before the status is sent: until then an error can still be told. What fits in a page
-    # goes out whole, with a length, so that its connection stays open for the next request.
+    # Read the first page before the status is sent: until then an error can still be reported.
+    # A listing of one page makes two chunks; its length is sent, which keeps the connection open.
     beginning = list(islice(chunks, 3))
     is_long = len(beginning) == 3
     body = _StreamedListing(chain(beginning, chunks)) if is_long else b"".join(beginning)
     response = Response(body, mimetype=format_.media_type)
     response.vary.add("Accept")
     if listing.next:
-        query = [*_without_cursor(), ("cursor", str(listing.next))]
-        # Relative to the request, so that it holds behind every proxy (RFC 8288 section 3).
-        response.headers["Link"] = f'<?{urlencode(query)}>; rel="next"'
+        response.headers["Link"] = _build_link(listing.next)
     return response
 
 
-def _plain_types() -> MIMEAccept:
-    # A parameter such as the charset makes no other format, but Werkzeug would take it for one.
-    return MIMEAccept((it.partition(";")[0], quality) for it, quality in request.accept_mimetypes)
+def _read_accepted_types() -> MIMEAccept:
+    # Werkzeug would take a parameter such as the charset for another format.
+    return MIMEAccept(
+        (media_type.partition(";")[0], quality) for media_type, quality in request.accept_mimetypes
+    )
 
 
-def _listing(selection: Selection, format_: Format) -> Listing:
-    # Counting takes as long as the listing is; who finds no place hears so before.
+def _open_listing(selection: Selection, format_: Format) -> Listing:
+    # Reject before counting: counting costs as much as listing.
     if slots_of(current_app).is_full() and store.is_long(selection, format_):
         raise TooManyReaders
     listing = store.select(selection, format_)
@@ -150,12 +150,14 @@ def _listing(selection: Selection, format_: Format) -> Listing:
         return store.wait_for(selection, format_, is_gone)
 
 
-def _without_cursor() -> list[tuple[str, str]]:
-    return [(name, value) for name, value in request.args.items() if name != "cursor"]
+def _build_link(cursor: Cursor) -> str:
+    query = [(name, value) for name, value in request.args.items() if name != "cursor"]
+    # Relative to the request, so that it is valid behind every proxy (RFC 8288 section 3).
+    return f'<?{urlencode([*query, ("cursor", str(cursor))])}>; rel="next"'
 
 
 class _StreamedListing:
-    """A body that takes long to send; as many at once as there are threads for them."""
+    """A response body that takes long to send; it takes a reader slot until it is closed."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._slot = slots_of(current_app).acquire()
@@ -165,5 +167,5 @@ class _StreamedListing:
         return self._chunks
 
     def close(self) -> None:
-        """Give the place back; WSGI calls this however the sending ended (PEP 3333)."""
+        """Free the slot. WSGI calls this however the response ended (PEP 3333)."""
         self._slot.close()

@@ -1,4 +1,4 @@
-"""Whether the service works, for load balancers and container platforms."""
+"""`/healthz`: a health check for load balancers and container platforms."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """Answer 200 when the database answers; the StorageError of one that does not becomes 503."""
+    """Return 200 if the database responds; a StorageError becomes 503."""
     store.ping()
     return Response(json.dumps({"status": "ok"}), mimetype="application/json")

@@ -1,7 +1,7 @@
-"""Safe retries: a POST that carries an Idempotency-Key is stored once, however often it comes.
+"""Safe retries: a POST with an Idempotency-Key is stored once, however often it is sent.
 
-The key belongs to the API key's project and is kept for IDEMPOTENCY_HOURS. Only what was stored
-needs to be remembered: a body that was refused is refused again.
+The key belongs to the API key's project and is kept for IDEMPOTENCY_HOURS. Only stored requests
+need to be remembered: an invalid body is rejected again.
 (IETF draft-ietf-httpapi-idempotency-key-header)
 """
 
@@ -22,12 +22,12 @@ class InvalidHeader(ValidationError):
     """A header is not valid; the error names it."""
 
 
-# A string of RFC 8941, as the draft wants it, or the same without quotes, as many clients send it.
+# A string of RFC 8941, as the draft requires, or its text without quotes, as many clients send.
 _KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])+)"|([!#-~]+)')
 
 
 def read_token(project_id: int, header: str | None, body: bytes) -> IdempotencyToken | None:
-    """Return what makes a repetition of this request known, None if it carries no key.
+    """Return the token that identifies a repeated request, or None if it has no key.
 
     Raises InvalidHeader for a key that is empty, too long or not ASCII.
     """

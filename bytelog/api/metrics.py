@@ -1,7 +1,7 @@
-"""`/metrics`: what the service does, in numbers that Prometheus collects.
+"""`/metrics`: the metrics of the service, for Prometheus.
 
-It is there when BYTELOG_METRICS_KEY is set, and opens to that key alone: the numbers are those of
-all projects. `/openapi.json` leaves it out, because it is no part of the API.
+The endpoint exists if BYTELOG_METRICS_KEY is set, and accepts that key alone: the metrics cover
+all projects. `/openapi.json` leaves it out, because it is not part of the API.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000)
 
 
 class Metrics:
-    """The numbers of one application."""
+    """The metrics of one application."""
 
     def __init__(self, app: Flask) -> None:
-        # Not at the top: only who asks for numbers waits for this.
+        # Imported here: servers without metrics start faster.
         from prometheus_client import (
             CollectorRegistry,
             Counter,
@@ -46,21 +46,19 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._requests = Counter(
             "bytelog_requests",
-            "Requests that were answered; no endpoint for those that were refused before one.",
+            "Requests that got a response; the endpoint is empty if none matched.",
             ["endpoint", "method", "status"],
             registry=self.registry,
         )
         self._seconds = Histogram(
             "bytelog_request_seconds",
-            "Time from a request to the beginning of its answer.",
+            "Time from a request to the start of its response.",
             ["endpoint", "method"],
             buckets=SECONDS,
             registry=self.registry,
         )
-        self._events = Counter(
-            "bytelog_events", "Events that were recorded.", registry=self.registry
-        )
-        self._groups = Histogram(
+        self._events = Counter("bytelog_events", "Events stored.", registry=self.registry)
+        self._commit_events = Histogram(
             "bytelog_commit_events",
             "Events that shared a commit.",
             buckets=EVENTS,
@@ -74,38 +72,38 @@ class Metrics:
         if app.config["BYTELOG_READ_DATABASE_URL"]:
             Gauge(
                 "bytelog_replica_lag_events",
-                "Events that were recorded and cannot be read yet.",
+                "Events stored on the primary and not yet on the replica.",
                 registry=self.registry,
-            ).set_function(lambda: _lag(app))
+            ).set_function(lambda: _count_lag(app))
         Gauge(
             "bytelog_places_taken",
-            "Long listings that are being read, and requests that wait for events.",
+            "Reader slots taken by long listings and by requests that wait for events.",
             registry=self.registry,
         ).set_function(lambda: slots_of(app).in_use)
 
     def count_events(self, number: int) -> None:
-        """Count events that shared a commit."""
+        """Count the events of a commit."""
         self._events.inc(number)
-        self._groups.observe(number)
+        self._commit_events.observe(number)
 
     def begin(self) -> None:
-        """Note when a request came."""
-        g.bytelog_began = time.perf_counter()
+        """Store the time at which a request started."""
+        g.bytelog_start = time.perf_counter()
 
     def end(self, response: Response) -> Response:
-        """Count an answer."""
-        # Without a route a method may be any word, and each would stay in memory.
+        """Count a response and the time that it took."""
+        # Without a route the method may be any word, and each would add a time series.
         method = request.method if request.url_rule else ""
         endpoint = (request.endpoint or "").rpartition(".")[2]
         self._requests.labels(endpoint, method, response.status_code).inc()
-        # What Waitress refuses never began here.
-        if began := g.get("bytelog_began"):
-            self._seconds.labels(endpoint, method).observe(time.perf_counter() - began)
+        # Requests that Waitress rejects do not reach `begin`.
+        if start := g.get("bytelog_start"):
+            self._seconds.labels(endpoint, method).observe(time.perf_counter() - start)
         return response
 
 
 def init_app(app: Flask) -> None:
-    """Count what the application does, and add the endpoint, if there is a key for it."""
+    """Collect metrics and add the endpoint, if BYTELOG_METRICS_KEY is set."""
     if not app.config["BYTELOG_METRICS_KEY"]:
         return
     metrics = app.extensions["bytelog.metrics"] = Metrics(app)
@@ -117,19 +115,19 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/metrics")
 def show_metrics() -> Response:
-    """Send the numbers, in the form that Prometheus asks for."""
+    """Send the metrics in the format that Prometheus requests."""
     from prometheus_client.exposition import choose_encoder
 
-    given, wanted = request.authorization, current_app.config["BYTELOG_METRICS_KEY"]
-    token = given and given.type == "bearer" and given.token
-    if not hmac.compare_digest(keys.digest(token or ""), keys.digest(wanted)):
-        raise Denied(HTTPStatus.UNAUTHORIZED, "Send BYTELOG_METRICS_KEY as bearer token.")
+    authorization, key = request.authorization, current_app.config["BYTELOG_METRICS_KEY"]
+    token = authorization and authorization.type == "bearer" and authorization.token
+    if not hmac.compare_digest(keys.digest(token or ""), keys.digest(key)):
+        raise Denied(HTTPStatus.UNAUTHORIZED, "Send BYTELOG_METRICS_KEY as the bearer token.")
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     metrics = cast("Metrics", current_app.extensions["bytelog.metrics"])
     return Response(encode(metrics.registry), content_type=content_type)
 
 
-def _lag(app: Flask) -> float:
+def _count_lag(app: Flask) -> float:
     try:
         with app.app_context():
             return store.count_lag()

@@ -1,6 +1,6 @@
-"""`/openapi.json`: the API as OpenAPI 3.1 tells it, generated from the schemas.
+"""`/openapi.json`: the API's description in OpenAPI 3.1, generated from the schemas.
 
-A new field or parameter of a schema shows up by itself; a new endpoint needs an entry in
+A new field or parameter of a schema appears in it automatically. A new endpoint needs an entry in
 `operations.py`, under the name of its view.
 """
 
@@ -24,39 +24,39 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("openapi", __name__)
 
-_ABOUT = """\
-Applications post business events; people and programs read them back by date, or follow one trace
-id through the business logic.
+_DESCRIPTION = """\
+Applications post business events; people and programs read them by date, or follow one trace id
+through the business logic.
 
 Every error is `{"error": "<short text>"}`, or, for a client that sends
-`Accept: application/problem+json`, a problem of RFC 9457. A path answers a method that it does not
-have with 405 and `Allow`.
+`Accept: application/problem+json`, a problem of RFC 9457. The response to a method that a path does
+not support is 405 with `Allow`.
 """
 
 _ERRORS = {
-    400: "A field, a parameter or a header is missing, unknown or not valid.",
-    401: "There is no API key, or one that is malformed, unknown, expired or revoked.",
+    400: "A field, a parameter or a header is missing, unknown or invalid.",
+    401: "The API key is missing, malformed, unknown, expired or revoked.",
     403: "The API key lacks the scope that the request needs.",
     404: "The path ends before the trace id.",
-    409: "The first request with this `Idempotency-Key` has not been answered yet; try again.",
-    413: f"The body is larger than {MAX_BODY_BYTES} bytes, or a batch has more than it may.",
-    415: "The body is not said to be JSON.",
-    422: "This `Idempotency-Key` came before, with another body.",
-    429: "There were too many requests with this API key; try again later.",
+    409: "The first request with this `Idempotency-Key` is still in progress; try again.",
+    413: f"The body is larger than {MAX_BODY_BYTES} bytes, or a batch exceeds its limits.",
+    415: "The `Content-Type` is not JSON, or the `Content-Encoding` is not gzip.",
+    422: "This `Idempotency-Key` was used with another body.",
+    429: "The API key has reached its rate limit; try again later.",
     503: "The database is busy or failed, or too many long listings are being read; try again.",
     507: "The server's disk is full; nothing was stored.",
 }
 
 _CHALLENGE = {
     "WWW-Authenticate": {
-        "description": "Which key is asked for, and what is wrong with the one sent (RFC 6750).",
+        "description": "The key that is required, and what is wrong with the one sent (RFC 6750).",
         "required": True,
         "schema": {"type": "string", "pattern": "^Bearer "},
     }
 }
 _RETRY_AFTER = {
     "Retry-After": {
-        "description": "How many seconds to wait.",
+        "description": "The seconds to wait before trying again.",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     }
@@ -71,49 +71,49 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/openapi.json")
 def describe_api() -> Response:
-    """Send the document; its server is the place that was asked for it, under whatever prefix."""
-    made = current_app.extensions
-    if "bytelog.openapi" not in made:
-        made["bytelog.openapi"] = document(current_app)
-    servers = [{"url": request.script_root or "/"}]
-    return Response(json.dumps(made["bytelog.openapi"] | {"servers": servers}), mimetype=JSON)
+    """Send the document; its server is the prefix under which it was requested."""
+    extensions = current_app.extensions
+    if "bytelog.openapi" not in extensions:
+        extensions["bytelog.openapi"] = document(current_app)
+    servers = {"servers": [{"url": request.script_root or "/"}]}
+    return Response(json.dumps(extensions["bytelog.openapi"] | servers), mimetype=JSON)
 
 
 def document(app: Flask) -> dict[str, Any]:
     """Return the OpenAPI document of an application's endpoints, without its servers."""
-    spec = _specification()
-    described = operations.operations_by_view()
+    spec = _create_specification()
+    operations_by_view = operations.operations_by_view()
     for rule in app.url_map.iter_rules():
-        if rule.endpoint in described:
+        if rule.endpoint in operations_by_view:
             name = {"operationId": rule.endpoint.rpartition(".")[2]}
-            # HTTP gives the other two to every path that has GET.
+            # Flask adds these two to every path with GET.
             methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
             path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
-            details = name | described[rule.endpoint]
-            spec.path(path, operations=dict.fromkeys(map(str.lower, methods), details))
+            operation = name | operations_by_view[rule.endpoint]
+            spec.path(path, operations=dict.fromkeys(map(str.lower, methods), operation))
     return spec.to_dict()
 
 
-def _specification() -> APISpec:
-    # Not at the top: few servers are asked for the document, and all want to start fast.
+def _create_specification() -> APISpec:
+    # Imported here to start faster: few servers are asked for the document.
     from apispec import APISpec
     from apispec.ext.marshmallow import MarshmallowPlugin
 
     plugin: Any = MarshmallowPlugin()
-    spec = APISpec("bytelog", "1", "3.1.0", [plugin], info={"description": _ABOUT})
-    plugin.converter.add_attribute_function(_json_schema)
+    spec = APISpec("bytelog", "1", "3.1.0", [plugin], info={"description": _DESCRIPTION})
+    plugin.converter.add_attribute_function(_get_json_schema)
     spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
     for status in _ERRORS:
-        spec.components.response(operations.name(status), _error(status))
+        spec.components.response(operations.name_response(status), _describe_error(status))
     return spec
 
 
-def _json_schema(_: object, field: object, ret: dict[str, Any]) -> dict[str, Any]:
-    # What is said of one field wins over what is said of its kind.
+def _get_json_schema(_: object, field: object, ret: dict[str, Any]) -> dict[str, Any]:
+    # The metadata of a field overrides the schema of its class.
     return getattr(field, "json_schema", {}) | ret
 
 
-def _error(status: int) -> dict[str, Any]:
+def _describe_error(status: int) -> dict[str, Any]:
     title = HTTP_STATUS_CODES[status]
     short = {"error": "validation error" if status == 400 else title.lower()}
     problem = {"type": "about:blank", "title": title, "status": status, "detail": _ERRORS[status]}

@@ -1,10 +1,11 @@
-"""What the API's description says of each endpoint, under the name of its view."""
+"""The description of each endpoint in OpenAPI, under the name of its view."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from marshmallow import Schema
 from werkzeug.http import HTTP_STATUS_CODES
 
 from ..config import IDEMPOTENCY_HOURS, MAX_MEMBERS, MAX_TEXT_LENGTH
@@ -38,97 +39,111 @@ _PATHS = {
     "transitions": [{"from": "click", "to": "paypal_payment", "count": 1, "median_seconds": 120.5}],
 }
 _NEXT = {
-    "description": 'The next page, relative to this one: `<?…>; rel="next"` (RFC 8288).',
+    "description": 'The next page, relative to this request: `<?…>; rel="next"` (RFC 8288).',
     "schema": _TEXT,
 }
 _COPY = {"copy": {"operationId": "register_events", "requestBody": "$response.body#/events/0"}}
 
 
-def name(status: int) -> str:
-    """Return the name under which the document keeps the answer with a status."""
+def name_response(status: int) -> str:
+    """Return the name under which the document keeps the response with a status."""
     return HTTP_STATUS_CODES[status].replace(" ", "")
 
 
 def operations_by_view() -> dict[str, dict[str, Any]]:
-    """Return, for each view, its operation in OpenAPI; schemas stand as marshmallow's classes."""
+    """Return the operation of each view; its schemas are marshmallow's classes."""
     return {
-        "events.register_events": {
-            "summary": "Register an event, or a batch of them",
-            "description": "Answers when they are on the disk; a batch is stored whole or not.",
-            "security": [{"key": ["write"]}],
-            "parameters": [_idempotency_key()],
-            "requestBody": {
-                "description": "I-JSON (RFC 7493), packed by gzip or not. What comes as "
-                "`text/plain` is read as JSON too.",
-                "required": True,
-                "content": _batch(),
-            },
-            "responses": {
-                201: {"description": "They are stored.", "links": _links("$request.body#")},
-                **_name_errors(400, 401, 403, 409, 413, 415, 422, 429, 503, 507),
-            },
+        "events.register_events": _describe_register_events(),
+        "events.list_events": _describe_list_events(),
+        "events.follow_trace": _describe_follow_trace(),
+        "events.summarize": _describe_summarize(),
+        "events.count_paths": _describe_count_paths(),
+        "health.healthz": _describe_healthz(),
+        "openapi.describe_api": _describe_openapi(),
+    }
+
+
+def _describe_register_events() -> dict[str, Any]:
+    return {
+        "summary": "Register an event, or a batch of events",
+        "description": "The response comes once the events are on the disk. A batch is stored as a "
+        "whole or not at all.",
+        "security": [{"key": ["write"]}],
+        "parameters": [_describe_idempotency_key()],
+        "requestBody": {
+            "description": "I-JSON (RFC 7493), which may be compressed with gzip. A body of the "
+            "type `text/plain` is read as JSON too.",
+            "required": True,
+            "content": _describe_bodies(),
         },
-        "events.list_events": {
-            "summary": "Get all events",
-            "description": "All, or those of a window that have the values asked for.",
-            "security": [{"key": ["read"]}],
-            "parameters": [{"in": "query", "schema": parameters.ListingParameters}, _members()],
-            "responses": {
-                200: _listing() | {"links": _links("$response.body#/events/0") | _COPY},
-                **_name_errors(400, 401, 403, 429, 503),
-            },
-        },
-        "events.follow_trace": {
-            "summary": "Follow a trace id",
-            "security": [{"key": ["read"]}],
-            "parameters": [
-                _trace_id(),
-                {"in": "query", "schema": parameters.TraceParameters},
-                _members(),
-            ],
-            "responses": {
-                200: _listing(),
-                **_name_errors(400, 401, 403, 404, 429, 503),
-            },
-        },
-        "events.summarize": {
-            "summary": "Count events",
-            "description": "By name, and by stretches of time.",
-            "security": [{"key": ["read"]}],
-            "parameters": [{"in": "query", "schema": parameters.SummaryParameters}, _members()],
-            "responses": {
-                200: _describe_response("The counts.", response_schemas.SummarySchema, _SUMMARY),
-                **_name_errors(400, 401, 403, 429, 503),
-            },
-        },
-        "events.count_paths": {
-            "summary": "Count what follows what",
-            "description": "Joins the events that are asked for within their traces, by date, and "
-            "counts which name follows which, with which names the traces start, and with which "
-            "they end.",
-            "security": [{"key": ["read"]}],
-            "parameters": [{"in": "query", "schema": parameters.PathsParameters}, _members()],
-            "responses": {
-                200: _describe_response("The counts.", response_schemas.PathsSchema, _PATHS),
-                **_name_errors(400, 401, 403, 429, 503),
-            },
-        },
-        "health.healthz": {
-            "summary": "Tell whether the service works",
-            "responses": {
-                200: _describe_response(
-                    "It does.", response_schemas.HealthSchema, {"status": "ok"}
-                ),
-                **_name_errors(503),
-            },
-        },
-        "openapi.describe_api": {
-            "summary": "Describe the API",
-            "responses": {
-                200: _describe_response("This document.", {"type": "object"}, {"openapi": "3.1.0"})
-            },
+        "responses": {
+            201: {"description": "The events are stored.", "links": _build_links("$request.body#")},
+            **_name_errors(400, 401, 403, 409, 413, 415, 422, 429, 503, 507),
         },
     }
+
+
+def _describe_list_events() -> dict[str, Any]:
+    links = _build_links("$response.body#/events/0") | _COPY
+    return {
+        "summary": "Get all events",
+        "description": "Returns all events, or those that match the parameters.",
+        "security": [{"key": ["read"]}],
+        "parameters": _describe_query(parameters.ListingParameters),
+        "responses": {
+            200: _describe_listing() | {"links": links},
+            **_name_errors(400, 401, 403, 429, 503),
+        },
+    }
+
+
+def _describe_follow_trace() -> dict[str, Any]:
+    return {
+        "summary": "Follow a trace id",
+        "security": [{"key": ["read"]}],
+        "parameters": [_describe_trace_id(), *_describe_query(parameters.TraceParameters)],
+        "responses": {200: _describe_listing(), **_name_errors(400, 401, 403, 404, 429, 503)},
+    }
+
+
+def _describe_summarize() -> dict[str, Any]:
+    return {
+        "summary": "Count events",
+        "description": "Counts events by name, and by buckets of time.",
+        "security": [{"key": ["read"]}],
+        "parameters": _describe_query(parameters.SummaryParameters),
+        "responses": {
+            200: _describe_response("The counts.", response_schemas.SummarySchema, _SUMMARY),
+            **_name_errors(400, 401, 403, 429, 503),
+        },
+    }
+
+
+def _describe_count_paths() -> dict[str, Any]:
+    return {
+        "summary": "Count which events follow which",
+        "description": "Orders the events of each trace by date, and counts which name follows "
+        "which, with which names traces start, and with which they end.",
+        "security": [{"key": ["read"]}],
+        "parameters": _describe_query(parameters.PathsParameters),
+        "responses": {
+            200: _describe_response("The counts.", response_schemas.PathsSchema, _PATHS),
+            **_name_errors(400, 401, 403, 429, 503),
+        },
+    }
+
+
+def _describe_healthz() -> dict[str, Any]:
+    works = _describe_response("It works.", response_schemas.HealthSchema, {"status": "ok"})
+    return {
+        "summary": "Check whether the service works",
+        "responses": {200: works, **_name_errors(503)},
+    }
+
+
+def _describe_openapi() -> dict[str, Any]:
+    document = _describe_response("This document.", {"type": "object"}, {"openapi": "3.1.0"})
+    return {"summary": "Describe the API", "responses": {200: document}}
 
 
 def _describe_response(description: str, schema: object, example: object) -> dict[str, Any]:
@@ -138,27 +153,31 @@ def _describe_response(description: str, schema: object, example: object) -> dic
     }
 
 
-def _batch() -> dict[str, Any]:
+def _describe_bodies() -> dict[str, Any]:
     batch = {"type": "array", "items": schemas.EventSchema, "minItems": 1}
-    lines = batch | {"description": "An event a line."}
+    lines = batch | {"description": "One event per line."}
     return {
         JSON: {"schema": {"oneOf": [schemas.EventSchema, batch]}, "example": _EVENT},
         LINES: {"schema": lines, "example": [_EVENT]},
     }
 
 
-def _listing() -> dict[str, Any]:
-    answer = _describe_response("The events.", response_schemas.ListingSchema, _LISTING)
-    answer["content"] |= {LINES: {"schema": _TEXT, "example": _LINE}, CSV: {"schema": _TEXT}}
-    return answer | {"headers": {"Link": _NEXT}}
+def _describe_listing() -> dict[str, Any]:
+    response = _describe_response("The events.", response_schemas.ListingSchema, _LISTING)
+    response["content"] |= {LINES: {"schema": _TEXT, "example": _LINE}, CSV: {"schema": _TEXT}}
+    return response | {"headers": {"Link": _NEXT}}
 
 
-def _members() -> dict[str, Any]:
+def _describe_query(schema: type[Schema]) -> list[dict[str, Any]]:
+    return [{"in": "query", "schema": schema}, _describe_members()]
+
+
+def _describe_members() -> dict[str, Any]:
     return {
         "in": "query",
         "name": "members",
-        "description": f"Only events whose `data` has these values: `{parameters.MEMBER}client=5`; "
-        "the names of nested members are joined by dots.",
+        "description": "Only events whose `data` has these values: "
+        f"`{parameters.MEMBER_PREFIX}client=5`; join the names of nested members by dots.",
         "style": "form",
         "explode": True,
         "schema": {
@@ -170,34 +189,34 @@ def _members() -> dict[str, Any]:
     }
 
 
-def _links(event: str) -> dict[str, Any]:
+def _build_links(event: str) -> dict[str, Any]:
     trace = {"operationId": "follow_trace", "parameters": {"trace_id": f"{event}/trace_id"}}
     since = {"operationId": "list_events", "parameters": {"start": f"{event}/date"}}
     return {"trace": trace, "since": since}
 
 
-def _trace_id() -> dict[str, Any]:
+def _describe_trace_id() -> dict[str, Any]:
     return {
         "in": "path",
         "name": "trace_id",
-        "description": "Any text, encoded for a URL with its slashes; not `.` or `..`.",
+        "description": "Any text but `.` and `..`, percent-encoded, slashes included.",
         "schema": {"type": "string", "minLength": 1},
         "example": _EVENT["trace_id"],
     }
 
 
-def _idempotency_key() -> dict[str, Any]:
+def _describe_idempotency_key() -> dict[str, Any]:
     quoted = {"pattern": r'^"([ !#-\[\]-~]|\\["\\])+"$', "maxLength": MAX_TEXT_LENGTH + 2}
     bare = {"pattern": "^[!#-~]+$", "maxLength": MAX_TEXT_LENGTH}
     return {
         "in": "header",
         "name": idempotency.HEADER,
-        "description": "A value of its own, such as a UUID, lets this request be sent again: the "
-        f"event is stored once. The key is known for {IDEMPOTENCY_HOURS} hours in its project.",
+        "description": "A unique value, such as a UUID, makes it safe to send this request again: "
+        f"the events are stored once. The project remembers the key for {IDEMPOTENCY_HOURS} hours.",
         "schema": {"type": "string", "anyOf": [quoted, bare]},
         "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
     }
 
 
 def _name_errors(*statuses: int) -> dict[int, str]:
-    return {status: name(status) for status in statuses}
+    return {status: name_response(status) for status in statuses}

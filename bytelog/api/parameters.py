@@ -1,4 +1,4 @@
-"""The parameters of a query: which events are asked for, in which order and how many."""
+"""The query parameters of a request: which events to return, in which order and how many."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from ..events.schemas import Text, Timestamp
 from ..queries.selection import CURSOR_PATTERN, Bucket, Cursor, Selection, parse_cursor
 from ..storage.keyset import Order
 
-MEMBER = "data."
-"""What the parameters start with that ask for a value of a member of `data`."""
+MEMBER_PREFIX = "data."
+"""The start of each parameter that filters by a member of `data`."""
 
 MEMBER_PATTERN = rf'^data(\.[^."\u0000]+){{1,{MAX_MEMBER_DEPTH}}}$'
-"""What such a parameter's name looks like."""
+"""The pattern of such a parameter's name."""
+
+_MEMBER_RULE = (
+    'Must name a member of `data`, without `"` and NUL; join the names of nested members by dots, '
+    f"{MAX_MEMBER_DEPTH} at most."
+)
 
 C = TypeVar("C", bound=StrEnum)
 
@@ -27,7 +32,7 @@ _DIGITS = re.compile(r"-?\d{1,19}", re.ASCII)
 
 
 class IntegerField(fields.Field[int]):
-    """A whole number within bounds, in decimal digits."""
+    """An integer within bounds, in decimal digits."""
 
     def __init__(self, lowest: int, highest: int, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -43,7 +48,7 @@ class IntegerField(fields.Field[int]):
 
 
 class CursorField(fields.Field[Cursor]):
-    """A cursor, as a `Link` header gave it, or `end`."""
+    """A cursor from a `Link` header, or `end`."""
 
     json_schema: ClassVar = {"type": "string", "pattern": CURSOR_PATTERN}
 
@@ -55,7 +60,7 @@ class CursorField(fields.Field[Cursor]):
 
 
 class EnumField(fields.Field[C]):
-    """One of a few names."""
+    """One of a fixed set of names."""
 
     def __init__(self, choices: type[C], **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -78,7 +83,7 @@ class InvalidParameters(ValidationError):
 
 
 class FilterParameters(Schema):
-    """The parameters that every question about events takes."""
+    """The parameters of every request for events."""
 
     class Meta:
         unknown = RAISE
@@ -88,31 +93,33 @@ class FilterParameters(Schema):
         raise InvalidParameters(error.messages) from error
 
     start = Timestamp(
-        metadata=_describe("Only events from this day, or moment, on.", examples=["2021-08-15"])
+        metadata=_describe("Only events at or after this day or time.", examples=["2021-08-15"])
     )
     end = Timestamp(
-        metadata=_describe("Only events before this day, or moment.", examples=["2021-08-16"])
+        metadata=_describe("Only events before this day or time.", examples=["2021-08-16"])
     )
     id = IntegerField(MIN_ID, MAX_ID, metadata=_describe("Only events with this `id`."))
     name = Text(metadata=_describe("Only events with this name."))
 
 
 class TraceParameters(FilterParameters):
-    """The parameters of a question about a trace."""
+    """The parameters of a request for a trace."""
 
     order = EnumField(
         Order,
         load_default=Order.DATE,
         metadata=_describe(
-            "By date; by date with the newest first; or as they arrived. Equal dates by arrival.",
+            "By date, by date with the newest first, or by arrival; equal dates by arrival.",
             default="date",
         ),
     )
-    limit = IntegerField(1, MAX_LIMIT, metadata=_describe("As many events at most; else all."))
+    limit = IntegerField(
+        1, MAX_LIMIT, metadata=_describe("Maximum number of events; all if absent.")
+    )
     cursor = CursorField(
         metadata=_describe(
-            "Go on here: `cursor` of the `Link` of the last answer. With `order=arrival`, `end` is "
-            "after all that has arrived."
+            "Where to continue: the `cursor` in the `Link` header of the last response. With "
+            "`order=arrival`, `end` is after the last event."
         )
     )
     wait = IntegerField(
@@ -124,7 +131,7 @@ class TraceParameters(FilterParameters):
 
 
 class PathsParameters(FilterParameters):
-    """The parameters of a question about paths."""
+    """The parameters of a request for paths."""
 
     trace_id = Text(metadata=_describe("Only events of this trace."))
 
@@ -135,7 +142,7 @@ class SummaryParameters(PathsParameters):
     bucket = EnumField(
         Bucket,
         load_default=Bucket.DAY,
-        metadata=_describe("The stretches of time that are counted.", default="day"),
+        metadata=_describe("The length of the buckets of time.", default="day"),
     )
 
 
@@ -154,13 +161,19 @@ paths = PathsParameters()
 def load_selection(
     schema: Schema, query: Mapping[str, list[str]], project_id: int, **path: Any
 ) -> Selection:
-    """Return the events asked for; raises InvalidParameters naming each bad one."""
+    """Return the selection that a query describes.
+
+    Raises InvalidParameters naming each bad one.
+    """
     plain, members = _load(schema, query)
     return Selection(project_id, data=members, **path, **plain)
 
 
 def load_summary(query: Mapping[str, list[str]], project_id: int) -> tuple[Selection, Bucket]:
-    """Return the events asked for, and how to count them; raises InvalidParameters."""
+    """Return the selection and the bucket of a summary.
+
+    Raises InvalidParameters naming each bad one.
+    """
     plain, members = _load(summary, query)
     bucket = plain.pop("bucket")
     return Selection(project_id, data=members, **plain), bucket
@@ -170,26 +183,20 @@ def _load(schema: Schema, query: Mapping[str, list[str]]) -> tuple[dict[str, Any
     if not query:
         return _load_defaults(schema).copy(), {}
     problems = {name: ["Given more than once."] for name, values in query.items() if values[1:]}
-    data = {name: values[0] for name, values in query.items() if name.startswith(MEMBER)}
-    problems |= {name: [_MEMBERS] for name in data if not _is_member(name)}
-    if len(data) > MAX_MEMBERS:
-        problems |= {MEMBER: [f"Must be {MAX_MEMBERS} members at most."]}
+    members = {name: values[0] for name, values in query.items() if name.startswith(MEMBER_PREFIX)}
+    problems |= {name: [_MEMBER_RULE] for name in members if not _is_member(name)}
+    if len(members) > MAX_MEMBERS:
+        problems |= {MEMBER_PREFIX: [f"Must be {MAX_MEMBERS} members at most."]}
     if problems:
         raise InvalidParameters(problems)
-    plain = schema.load({name: values[0] for name, values in query.items() if name not in data})
-    return plain, {name.removeprefix(MEMBER): value for name, value in data.items()}
+    plain = schema.load({name: values[0] for name, values in query.items() if name not in members})
+    return plain, {name.removeprefix(MEMBER_PREFIX): value for name, value in members.items()}
 
 
 @lru_cache
 def _load_defaults(schema: Schema) -> dict[str, Any]:
-    loaded: dict[str, Any] = schema.load({})
-    return loaded
-
-
-_MEMBERS = (
-    f'Must name a member, without `"` and NUL; nested ones, {MAX_MEMBER_DEPTH} at most, are joined '
-    "by dots."
-)
+    defaults: dict[str, Any] = schema.load({})
+    return defaults
 
 
 def _is_member(name: str) -> bool:

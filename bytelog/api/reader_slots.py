@@ -1,4 +1,4 @@
-"""Slots for requests that take long, so that there is always a thread for short ones."""
+"""Slots for requests that take long, so that a thread is always free for short ones."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class TooManyReaders(ServiceUnavailable):
     """All slots are taken."""
 
     def __init__(self) -> None:
-        detail = "Too many long listings are being read; try again, or ask for fewer days."
+        detail = "Too many long listings are being read; try again, or request fewer days."
         super().__init__(detail, retry_after=RETRY_AFTER_SECONDS)
 
 
 class ReaderSlots:
-    """As many slots as there are threads for long requests; at most half of them may wait."""
+    """A slot for each thread that serves long requests; at most half may hold waiting requests."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -31,11 +31,11 @@ class ReaderSlots:
         self._lock = Lock()
 
     def is_full(self) -> bool:
-        """Tell whether no slot is free at the moment."""
+        """Return whether all slots are taken."""
         return self.in_use >= self.limit
 
     def acquire(self) -> ExitStack:
-        """Take a slot, which closing the result frees; raises TooManyReaders if none is free."""
+        """Take a slot; closing the result frees it. Raises TooManyReaders if all are taken."""
         with self._lock:
             if self.is_full():
                 raise TooManyReaders
@@ -46,7 +46,7 @@ class ReaderSlots:
 
     @contextmanager
     def acquire_waiting(self) -> Iterator[None]:
-        """Take a slot while waiting for an event; raises TooManyReaders if too many wait."""
+        """Take a slot to wait for an event; raises TooManyReaders if too many requests wait."""
         with self.acquire():
             with self._lock:
                 if self._waiting >= max(1, self.limit // 2):

@@ -1,4 +1,4 @@
-"""What browsers are told: which pages may call the API, and what to make of an answer."""
+"""Response headers for browsers: which pages may call the API, and how to treat a response."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ PREFLIGHT_SECONDS = 600
 
 
 SECURITY_HEADERS = {
-    # Stored text never runs as a script or a page, whatever a browser takes it for.
+    # Keep browsers from running stored text as a script or showing it as a page.
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    # Events stay out of the caches on the way, and on disks.
+    # Keep events out of the caches of proxies and browsers.
     "Cache-Control": "no-store",
-    # Trace ids, which are in addresses, are not told to other sites.
+    # URLs contain trace ids: do not send them to other sites.
     "Referrer-Policy": "no-referrer",
 }
 
@@ -27,15 +27,15 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The Content-Security-Policy of bytelog's own pages: all that they load is the server's."""
+"""The Content-Security-Policy of bytelog's own pages: they load from the server alone."""
 
 _ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?|https?://\[[0-9a-fA-F:]+\](:\d+)?|\*", re.ASCII)
 
 
 def init_app(app: Flask) -> None:
-    """Add the headers to every answer; raises SetupError for an origin that is none."""
-    app.after_request(_protect)
-    if origins := _origins(app.config["BYTELOG_CORS_ORIGINS"] or ""):
+    """Add the headers to every response; raises SetupError for an invalid origin."""
+    app.after_request(_add_security_headers)
+    if origins := _parse_origins(app.config["BYTELOG_CORS_ORIGINS"] or ""):
         from flask_cors import CORS
 
         CORS(
@@ -47,20 +47,20 @@ def init_app(app: Flask) -> None:
         )
 
 
-def _protect(response: Response) -> Response:
+def _add_security_headers(response: Response) -> Response:
     if not response.response:
-        return response  # nothing in it to run, to show or to keep
+        return response  # an empty body has nothing to run, show or cache
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     return response
 
 
-def _origins(text: str) -> list[str]:
+def _parse_origins(text: str) -> list[str]:
     origins = text.replace(",", " ").split()
     for origin in origins:
         if not _ORIGIN.fullmatch(origin):
             raise SetupError(
-                f"BYTELOG_CORS_ORIGINS names {origin!r}, which is no origin. "
+                f"BYTELOG_CORS_ORIGINS contains {origin!r}, which is not an origin. "
                 "Write it like https://shop.example, without a path, or `*` for all."
             )
     return origins

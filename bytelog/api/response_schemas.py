@@ -1,4 +1,4 @@
-"""What the API sends, as marshmallow schemas from which `/openapi.json` is made."""
+"""The API's responses as marshmallow schemas, from which `/openapi.json` is generated."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ..events.schemas import StoredEventSchema, Timestamp
 
 
 class ListingSchema(Schema):
-    """The answer to a listing."""
+    """The response with a listing."""
 
     count = fields.Integer(required=True, metadata={"minimum": 0})
     events = fields.List(
         fields.Nested(StoredEventSchema),
         required=True,
-        metadata={"description": "Ordered by date, equal dates by arrival."},
+        metadata={"description": "In the requested order: by date, unless `order` is set."},
     )
 
 
@@ -22,92 +22,92 @@ _counts = fields.Dict(
     fields.String(),
     fields.Integer(metadata={"minimum": 1}),
     required=True,
-    metadata={"description": "How many events of each name, the most frequent first."},
+    metadata={"description": "The number of events of each name, the most frequent first."},
 )
 
 
-def _number(description: str, minimum: int = 0) -> fields.Integer:
+def _create_count(description: str, minimum: int = 0) -> fields.Integer:
     return fields.Integer(required=True, metadata={"minimum": minimum, "description": description})
 
 
 class BucketSchema(Schema):
-    """What happened in one stretch of time, from `date` on."""
+    """The events of one bucket of time."""
 
     date = Timestamp(
-        required=True, metadata={"format": "date-time", "description": "Where it begins."}
+        required=True, metadata={"format": "date-time", "description": "The start of the bucket."}
     )
-    count = _number("How many events it has.", minimum=1)
+    count = _create_count("The number of events in the bucket.", minimum=1)
     names = _counts
 
 
 class SummarySchema(Schema):
-    """The answer to a summary."""
+    """The response with a summary."""
 
-    count = _number("How many events there are.")
+    count = _create_count("The number of events.")
     names = _counts
     buckets = fields.List(
         fields.Nested(BucketSchema),
         required=True,
-        metadata={"description": "The stretches that have events, in order of time."},
+        metadata={"description": "The buckets that have events, in order of time."},
     )
 
 
 class StepSchema(Schema):
-    """A name of events, and the traces that start and end with it."""
+    """A name of events, and how many traces start and end with it."""
 
-    name = fields.String(required=True, metadata={"description": "The name."})
-    count = _number("How many events have it.", minimum=1)
-    starts = _number("How many traces start with it.")
-    ends = _number("How many traces end with it.")
+    name = fields.String(required=True, metadata={"description": "The name of the events."})
+    count = _create_count("The number of events with this name.", minimum=1)
+    starts = _create_count("The number of traces that start with it.")
+    ends = _create_count("The number of traces that end with it.")
 
 
 class TransitionSchema(Schema):
     """How often one event follows another in a trace, and the median time between the two."""
 
     before = fields.String(
-        required=True, data_key="from", metadata={"description": "The name of the first."}
+        required=True, data_key="from", metadata={"description": "The name of the first event."}
     )
     after = fields.String(
-        required=True, data_key="to", metadata={"description": "The name of the next."}
+        required=True, data_key="to", metadata={"description": "The name of the next event."}
     )
-    count = _number("How often it follows.", minimum=1)
+    count = _create_count("How often the second name follows the first.", minimum=1)
     median_seconds = fields.Float(
         required=True,
-        metadata={"minimum": 0, "description": "The median of the seconds between the two."},
+        metadata={"minimum": 0, "description": "The median time between the two, in seconds."},
     )
 
 
 class PathsSchema(Schema):
-    """The answer to a question about paths."""
+    """The response with paths."""
 
-    count = _number("How many events there are.")
-    traces = _number("How many traces they belong to.")
+    count = _create_count("The number of events.")
+    traces = _create_count("The number of their traces.")
     names = fields.List(
         fields.Nested(StepSchema),
         required=True,
-        metadata={"description": "Their names, the most frequent first."},
+        metadata={"description": "The names of the events, the most frequent first."},
     )
     transitions = fields.List(
         fields.Nested(TransitionSchema),
         required=True,
-        metadata={"description": "What follows what, the most frequent first."},
+        metadata={"description": "Which name follows which, the most frequent first."},
     )
 
 
 class HealthSchema(Schema):
-    """The answer of a service that works."""
+    """The response of a service that works."""
 
     status = fields.String(required=True, metadata={"enum": ["ok"]})
 
 
 class ErrorSchema(Schema):
-    """The answer to a request that failed."""
+    """The response to a request that failed."""
 
-    error = fields.String(required=True, metadata={"description": "What went wrong, shortly."})
+    error = fields.String(required=True, metadata={"description": "What is wrong, in a few words."})
 
 
 class BadFieldSchema(Schema):
-    """What is wrong with one field; it is named in one of three ways."""
+    """What is wrong with one field, parameter or header, which is named by one of three members."""
 
     detail = fields.String(required=True)
     pointer = fields.String(metadata={"description": "A JSON Pointer (RFC 6901) into the body."})

@@ -113,7 +113,7 @@ def test_a_page_is_told_that_its_body_is_too_large(serve: Callable[..., Server])
 
 @pytest.mark.parametrize("origins", ["shop.example", "https://shop.example/", "https://*.example"])
 def test_an_origin_that_is_none_is_refused_at_the_start(tmp_path: Path, origins: str) -> None:
-    with pytest.raises(SetupError, match="is no origin"):
+    with pytest.raises(SetupError, match="is not an origin"):
         create_app({"BYTELOG_CORS_ORIGINS": origins}, tmp_path)
 
 
