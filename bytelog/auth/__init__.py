@@ -1,4 +1,4 @@
-"""Who may do what: API keys and their projects, bearer tokens, and the rate limit.
+"""Authentication: API keys and their projects, bearer tokens, and the rate limit.
 
 Imports `storage` and the modules `config` and `timestamps`; knows nothing of events.
 """

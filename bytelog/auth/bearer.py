@@ -1,6 +1,6 @@
-"""Who may do what: the bearer token of a request, and what it opens (RFC 6750).
+"""The bearer token of a request, and the access that it grants (RFC 6750).
 
-An application that bytelog is embedded in may decide that itself, by the hook `authenticate`.
+An application that embeds bytelog may decide on access itself, with the hook `authenticate`.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _CONFIGURED_GRANT = Grant(0, DEFAULT_PROJECT_ID, frozenset(keys.SCOPES))
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the hook `authenticate` lets a request do: `read` or `write`, or both, in a project.
+    """The access that the hook `authenticate` grants: `read` or `write`, or both, in a project.
 
-    The project is named, and comes into being if it is new. BYTELOG_RATE_LIMIT counts the requests
-    of each `user` of it, and without one all of the project together.
+    `project` is a name; a project that does not exist is created. BYTELOG_RATE_LIMIT applies to
+    each `user` of a project, or without users to the whole project.
     """
 
     project: str
@@ -49,46 +49,48 @@ class Access:
 
 
 Authenticate = Callable[[str | None, dict[str, Any]], Access | None]
-"""Tells what the bearer token of a request opens, None if the request has none, with the request's
-WSGI environment; returns None to refuse."""
+"""Takes the bearer token of a request, or None if it has none, and the WSGI environment.
+Returns the access to grant, or None to refuse it."""
 
 
 class Denied(HTTPException):
-    """The request carries no key, a bad one, or one without the scope (RFC 6750 section 3)."""
+    """The request has no key, an invalid one, or one without the scope (RFC 6750 section 3)."""
 
     def __init__(self, code: HTTPStatus, description: str, **attributes: str) -> None:
         super().__init__(description)
         self.code = code
         values = {"realm": "bytelog", **attributes}
-        self._challenge = "Bearer " + ", ".join(f'{name}="{it}"' for name, it in values.items())
+        self._challenge = "Bearer " + ", ".join(
+            f'{name}="{value}"' for name, value in values.items()
+        )
 
     def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
-        """Return the headers of the answer, the challenge among them."""
+        """Return the headers of the response, with the challenge."""
         return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", self._challenge)]
 
 
 class KeyCache:
-    """The keys that were valid a moment ago, so that most requests ask no database."""
+    """A cache of valid keys, which saves most requests a database query."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Grant, float]] = {}
+        self._entries: dict[str, tuple[Grant, float]] = {}
 
     def find(self, key: str) -> Grant | None:
-        """Return what a key opens, None if it opens nothing."""
-        grant, trusted_until = self._known.get(key, (None, 0.0))
+        """Return the grant of a key, or None if the key is invalid."""
+        grant, trusted_until = self._entries.get(key, (None, 0.0))
         if time.monotonic() < trusted_until:
             return grant
         grant = _look_up(key)
-        self._known.pop(key, None)
+        self._entries.pop(key, None)
         if grant:
-            if len(self._known) >= KEY_CACHE_ENTRIES:
-                self._known.clear()
-            self._known[key] = (grant, time.monotonic() + KEY_CACHE_SECONDS)
+            if len(self._entries) >= KEY_CACHE_ENTRIES:
+                self._entries.clear()
+            self._entries[key] = (grant, time.monotonic() + KEY_CACHE_SECONDS)
         return grant
 
 
 def init_app(app: Flask, authenticate: Authenticate | None) -> None:
-    """Let the hook decide who may do what; without one, the keys that the database has."""
+    """Authorize requests by the hook, or without one by the keys in the database."""
     app.extensions["bytelog.grant"] = (
         partial(_grant_from_hook, authenticate) if authenticate else _grant_from_key
     )
@@ -96,25 +98,25 @@ def init_app(app: Flask, authenticate: Authenticate | None) -> None:
 
 
 def requires(scope: str) -> Callable[[View[P]], Callable[P, Response]]:
-    """Open a view to keys with a scope, and give it the key's project as its first argument."""
+    """Restrict a view to keys with a scope; its first argument is the id of the key's project."""
 
     def decorate(view: View[P]) -> Callable[P, Response]:
         @wraps(view)
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
+        def call_view(*args: P.args, **kwargs: P.kwargs) -> Response:
             return view(_authorize(scope).project_id, *args, **kwargs)
 
-        return guarded
+        return call_view
 
     return decorate
 
 
 def _authorize(scope: str) -> Grant:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    # WSGI hands over bytes as Latin-1 (PEP 3333).
+    # WSGI passes header bytes as Latin-1 (PEP 3333).
     key = token.strip(" \t").encode("latin-1").decode("utf-8", "surrogateescape")
     grant = current_app.extensions["bytelog.grant"](key if scheme.lower() == "bearer" else None)
     if grant is None:
-        raise _make_unauthorized(scheme)
+        raise _create_unauthorized(scheme)
     rate_limit.count(grant.holder)
     if scope not in grant.scopes:
         detail = f"The API key lacks the scope `{scope}`."
@@ -122,7 +124,7 @@ def _authorize(scope: str) -> Grant:
     return cast("Grant", grant)
 
 
-def _make_unauthorized(scheme: str) -> Denied:
+def _create_unauthorized(scheme: str) -> Denied:
     if not scheme:
         return Denied(
             HTTPStatus.UNAUTHORIZED, "Send the header `Authorization: Bearer YOUR_API_KEY`."
@@ -140,11 +142,9 @@ def _grant_from_hook(authenticate: Authenticate, token: str | None) -> Grant | N
 
 
 def _grant_from_key(key: str | None) -> Grant | None:
-    return None if key is None else _cache().find(key)
-
-
-def _cache() -> KeyCache:
-    return cast("KeyCache", current_app.extensions["bytelog.keys"])
+    if key is None:
+        return None
+    return cast("KeyCache", current_app.extensions["bytelog.keys"]).find(key)
 
 
 def _look_up(key: str) -> Grant | None:

@@ -1,4 +1,4 @@
-"""Projects: what separates one team's events from another's."""
+"""Projects, which separate the events of one team from those of another."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from ..storage.writer import current_writer
 
 
 class UnknownProject(LookupError):
-    """There is no project of that name; the message says which there are."""
+    """No project has that name; the message lists the projects."""
 
 
 def init_app(app: Flask) -> None:
-    """Give the application its memory of projects, whose keys never change."""
+    """Give the application a cache of the projects' ids, which never change."""
     app.extensions["bytelog.projects"] = {}
 
 
 def find(name: str) -> int:
-    """Return the key of a project; raises UnknownProject."""
-    known = {row.name: row.id for row in fetch(db.engine, select(Project.name, Project.id))}
-    if name not in known:
-        names = ", ".join(sorted(known))
+    """Return the id of a project; raises UnknownProject."""
+    ids = {row.name: row.id for row in fetch(db.engine, select(Project.name, Project.id))}
+    if name not in ids:
+        names = ", ".join(sorted(ids))
         raise UnknownProject(f"there is no project {name!r}; choose one of these: {names}.")
-    return int(known[name])
+    return int(ids[name])
 
 
 def get_or_create(name: str) -> int:
-    """Return the key of a project, which comes into being if it is new; raises StorageError."""
-    known = cast("dict[str, int]", current_app.extensions["bytelog.projects"])
-    if name not in known:
+    """Return the id of a project, which is created if it is new; raises StorageError."""
+    ids = cast("dict[str, int]", current_app.extensions["bytelog.projects"])
+    if name not in ids:
         rows = fetch(db.engine, select(Project.id).where(Project.name == name))
-        known[name] = rows[0].id if rows else _create(name)
-    return known[name]
+        ids[name] = rows[0].id if rows else _create(name)
+    return ids[name]
 
 
 def ensure(connection: Connection, name: str) -> int:
-    """Return the key of a project, which comes into being if it is new."""
-    wanted = select(Project.id).where(Project.name == name)
-    missing = select(literal(name)).where(~wanted.exists())
+    """Return the id of a project, which is created in the transaction if it is new."""
+    project_id = select(Project.id).where(Project.name == name)
+    missing = select(literal(name)).where(~project_id.exists())
     connection.execute(insert(Project).from_select(["name"], missing))
-    return connection.execute(wanted).scalar_one()
+    return connection.execute(project_id).scalar_one()
 
 
 def _create(name: str) -> int:

@@ -1,4 +1,4 @@
-"""How often a key may ask: BYTELOG_RATE_LIMIT, with no limit unless set."""
+"""The rate limit of each key: BYTELOG_RATE_LIMIT; there is none unless it is set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..config import SetupError
 
 
 class RateLimit:
-    """A number of requests in a sliding window of time, for each key; raises SetupError."""
+    """A number of requests in a sliding window of time, for each holder; raises SetupError."""
 
     def __init__(self, text: str) -> None:
         from limits import parse
@@ -29,24 +29,24 @@ class RateLimit:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def count(self, holder: object) -> None:
-        """Count a request of a key's holder; raises TooManyRequests for one too many."""
+        """Count a request of a key's holder; raises TooManyRequests over the limit."""
         if self._limiter.hit(self._limit, str(holder)):
             return
-        free_at = self._limiter.get_window_stats(self._limit, str(holder)).reset_time
+        reset_time = self._limiter.get_window_stats(self._limit, str(holder)).reset_time
         raise TooManyRequests(
-            f"The API key may make {self._limit} requests; try again later.",
-            retry_after=max(1, math.ceil(free_at - time.time())),
+            f"The rate limit of the API key is {self._limit}; try again later.",
+            retry_after=max(1, math.ceil(reset_time - time.time())),
         )
 
 
 def init_app(app: Flask) -> None:
-    """Give the application its limit; raises SetupError for one that cannot be understood."""
+    """Give the application its rate limit; raises SetupError if the setting is not a rate."""
     text = app.config["BYTELOG_RATE_LIMIT"]
     app.extensions["bytelog.rate_limit"] = RateLimit(text) if text else None
 
 
 def count(holder: object) -> None:
-    """Count a request of a key's holder; raises TooManyRequests for one too many."""
+    """Count a request of a key's holder; raises TooManyRequests over the limit."""
     limit = cast("RateLimit | None", current_app.extensions["bytelog.rate_limit"])
     if limit:
         limit.count(holder)

@@ -51,7 +51,9 @@ def list_keys(_: Flask) -> None:
     click.echo(row("ID", "NAME", "PROJECT", "SCOPES", "CREATED", "STATE"))
     for key in keys.list_all():
         created = timestamps.format_utc(key.created)
-        click.echo(row(key.id, key.name, key.project, key.scopes, created, keys.state(key)))
+        click.echo(
+            row(key.id, key.name, key.project, key.scopes, created, keys.describe_state(key))
+        )
 
 
 @keys_group.command()

@@ -111,7 +111,7 @@ def test_an_empty_key_in_the_environment_opens_nothing(
 def test_a_key_can_be_told_from_noise_and_is_stored_as_a_digest(app: Flask, alice: Person) -> None:
     key = alice.headers["Authorization"].removeprefix("Bearer ")
     assert re.fullmatch(r"byl_[0-9A-Za-z]{36}", key)
-    assert keys.check_characters(key[4:-6]) == key[-6:]
+    assert keys.compute_checksum(key[4:-6]) == key[-6:]
     with app.app_context():
         assert key not in str(keys.list_all())
         assert keys.digest(key) in str(keys.list_all())

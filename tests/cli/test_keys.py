@@ -66,7 +66,7 @@ def test_revoke_takes_a_name_or_an_id(run: Callable[..., str]) -> None:
 def test_a_name_that_two_keys_share_is_not_guessed(run: Callable[..., str]) -> None:
     run("create", "alice")
     run("create", "alice")
-    assert "name one by its id: 1, 2" in run("revoke", "alice", status=1)
+    assert "use the id of one: 1, 2" in run("revoke", "alice", status=1)
 
 
 def test_a_date_that_is_not_understood_is_refused(run: Callable[..., str]) -> None:
