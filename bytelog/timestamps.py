@@ -1,11 +1,11 @@
-"""Timestamps as the API speaks them: any ISO 8601 form comes in, one form goes out."""
+"""Timestamps: any ISO 8601 form is parsed, and one form is written."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
 
-_FORM = re.compile(
+_ISO_8601 = re.compile(
     r"""
     (?P<day> \d{4}-\d\d-\d\d | \d{8} | \d{4}-W\d\d-\d | \d{4}W\d{3} | \d{4}-?\d{3} )
     (?: [T ]
@@ -19,7 +19,7 @@ _FORM = re.compile(
 )
 
 
-def _pattern() -> str:
+def _build_pattern() -> str:
     leap_years = "(?:[1-9][0-9](?:0[48]|[2468][048]|[13579][26])|(?:[2468][048]|[13579][26])00)"
     ordinal = "(?:00[1-9]|0[1-9][0-9]|[12][0-9]{2}|3[0-5][0-9]|36[0-5])"
     days = ["[1-9][0-9]{3}-?" + ordinal]
@@ -35,53 +35,53 @@ def _pattern() -> str:
     return f"^(?:{'|'.join(days)})(?:{time}{zone})?$"
 
 
-PATTERN = _pattern()
-"""What `parse` takes, as far as JSON Schema can say it: from the year 1000 on, without 24:00, leap
-seconds, the 366th day and the 53rd week of the years that have them."""
+PATTERN = _build_pattern()
+"""What `parse` accepts, as far as JSON Schema can express it: from the year 1000 on, without 24:00,
+leap seconds, and the 366th day and the 53rd week of the years that have them."""
 
 
 def now() -> datetime:
-    """Return the present moment, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def parse(text: str) -> datetime:
-    """Return the moment that `text` names, in UTC, cut to milliseconds.
+    """Return the time that `text` names, in UTC, cut to milliseconds.
 
-    Takes a calendar, week or ordinal date, alone (its midnight) or with a time, separated by `T`
+    Accepts a calendar, week or ordinal date, alone (its midnight) or with a time, separated by `T`
     or a space, in the basic or the extended format. Without a zone it is UTC. 24:00 is the next
     midnight, and a leap second counts as the second after it. Raises ValueError for anything
-    else and for moments outside the years 1 to 9999. (ISO 8601-1, RFC 3339 section 5.6)
+    else and for times outside the years 1 to 9999. (ISO 8601-1, RFC 3339 section 5.6)
     """
     form = text.upper() if isinstance(text, str) else ""
-    match = _FORM.fullmatch(form)
+    match = _ISO_8601.fullmatch(form)
     if match is None:
         raise ValueError("write it like 2021-07-04 or 2021-07-04T13:34:56Z")
     try:
-        return _moment(form, match)
+        return _convert(form, match)
     except OverflowError as error:
-        raise ValueError("it is not within the years 1 to 9999") from error
+        raise ValueError("it is outside the years 1 to 9999") from error
 
 
 def format_utc(moment: datetime) -> str:
-    """Return `2021-07-04T13:34:56.000Z`, the form in which the API answers and the file keeps."""
+    """Return `2021-07-04T13:34:56.000Z`, the form of responses and of the database."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def _moment(form: str, match: re.Match[str]) -> datetime:
+def _convert(form: str, match: re.Match[str]) -> datetime:
     try:
         if match["part"] and not match["second"]:
-            raise ValueError("Python takes the fraction of an hour for that of a second")
+            raise ValueError("Python reads the fraction of an hour as that of a second")
         moment = datetime.fromisoformat(form)
-    except ValueError:  # nor does it know ordinal dates, 24:00 and leap seconds
-        midnight = datetime.combine(_day(match["day"]), datetime.min.time(), UTC)
-        return midnight + _since_midnight(match) - _offset(match)
+    except ValueError:  # Python also rejects ordinal dates, 24:00 and leap seconds
+        midnight = datetime.combine(_parse_day(match["day"]), datetime.min.time(), UTC)
+        return midnight + _parse_time(match) - _parse_offset(match)
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _day(text: str) -> date:
+def _parse_day(text: str) -> date:
     if "W" in text or (len(text) >= 8 and text.count("-") != 1):
         return date.fromisoformat(text)
     first = date(int(text[:4]), 1, 1)
@@ -91,17 +91,17 @@ def _day(text: str) -> date:
     return day
 
 
-def _since_midnight(match: re.Match[str]) -> timedelta:
+def _parse_time(match: re.Match[str]) -> timedelta:
     hour, minute, second = (int(match[part] or 0) for part in ("hour", "minute", "second"))
     unit = 1000 if match["second"] else 60_000 if match["minute"] else 3_600_000
     milliseconds = int((match["part"] or "0")[:9].ljust(9, "0")) * unit // 10**9
     if hour == 24 and (minute or second or milliseconds):
-        raise ValueError("24:00 is the last moment of a day")
+        raise ValueError("no time may follow 24:00")
     if second == 60 and minute != 59:
-        raise ValueError("a leap second ends an hour")
+        raise ValueError("a leap second must be the last of an hour")
     return timedelta(hours=hour, minutes=minute, seconds=second, milliseconds=milliseconds)
 
 
-def _offset(match: re.Match[str]) -> timedelta:
+def _parse_offset(match: re.Match[str]) -> timedelta:
     offset = timedelta(hours=int(match["zone_hour"] or 0), minutes=int(match["zone_minute"] or 0))
     return -offset if match["sign"] == "-" else offset
