@@ -1,4 +1,4 @@
-"""Settings and limits: what an operator may choose, and what bytelog holds everybody to."""
+"""The settings that an operator may change, and the fixed limits."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ from typing import Any
 from flask import Flask
 
 SETTINGS: dict[str, str] = {
-    "BYTELOG_API_KEY": "a key of the project `default` with both scopes, whatever it looks like",
-    "BYTELOG_BATCH_BYTES": "bytes of a batch, unpacked; 16777216 unless set",
-    "BYTELOG_BATCH_EVENTS": "events of a batch; 10000 unless set",
-    "BYTELOG_CHECKPOINTS": "`off` when Litestream empties SQLite's write-ahead log; bytelog does it"
-    " unless set",
+    "BYTELOG_API_KEY": "a key of the project `default` with both scopes, in any format",
+    "BYTELOG_BATCH_BYTES": "maximum size of a batch in bytes, decompressed; 16777216 by default",
+    "BYTELOG_BATCH_EVENTS": "maximum number of events in a batch; 10000 by default",
+    "BYTELOG_CHECKPOINTS": "`off` if Litestream checkpoints SQLite's write-ahead log; by default"
+    " bytelog does",
     "BYTELOG_CORS_ORIGINS": "origins whose pages may call the API, such as `https://shop.example`,"
-    " separated by commas; `*` for all, none unless set",
-    "BYTELOG_DATA": "the data folder; `instance/` in the current directory unless set",
-    "BYTELOG_DATABASE_URL": "a URL for SQLAlchemy, of SQLite or PostgreSQL; `bytelog.db` there"
-    " unless set",
-    "BYTELOG_EXPLORER": "`false` leaves out the explorer, the page at `/`",
-    "BYTELOG_KEEP_DAYS": "days that events are kept, by their date; for ever unless set",
-    "BYTELOG_METRICS_KEY": "what Prometheus sends as bearer token to read `/metrics`; without it"
-    " there is none",
-    "BYTELOG_RATE_LIMIT": "how often a key may ask, such as `100 per minute`; no limit unless set",
-    "BYTELOG_READ_DATABASE_URL": "where events are read, a replica of a PostgreSQL database;"
-    " where they are written unless set",
+    " separated by commas; `*` for all, none by default",
+    "BYTELOG_DATA": "data folder; `instance/` in the current directory by default",
+    "BYTELOG_DATABASE_URL": "SQLAlchemy URL of a SQLite or PostgreSQL database; `bytelog.db` in the"
+    " data folder by default",
+    "BYTELOG_EXPLORER": "`false` disables the explorer, the page at `/`",
+    "BYTELOG_KEEP_DAYS": "days to keep events, by their date; forever by default",
+    "BYTELOG_METRICS_KEY": "bearer token with which Prometheus reads `/metrics`; the endpoint is"
+    " disabled by default",
+    "BYTELOG_RATE_LIMIT": "maximum request rate of each key, such as `100 per minute`; no limit"
+    " by default",
+    "BYTELOG_READ_DATABASE_URL": "URL of a PostgreSQL replica to read events from;"
+    " `BYTELOG_DATABASE_URL` by default",
 }
-"""Every setting and what it means; `config.py`, in the data folder, cannot name that folder."""
+"""Every setting and its meaning. `config.py` is in the data folder and cannot set BYTELOG_DATA."""
 
 NUMBERS: dict[str, int | None] = {
     "BYTELOG_BATCH_BYTES": 16 * 1024 * 1024,
     "BYTELOG_BATCH_EVENTS": 10_000,
     "BYTELOG_KEEP_DAYS": None,
 }
-"""The settings that are whole numbers, and what they are unless set."""
+"""The settings that are whole numbers, and their defaults."""
 
 MAX_BODY_BYTES = 1024 * 1024
 """Bytes of a request body: an event is a fact with its details, not a file."""
@@ -99,38 +100,38 @@ MAX_REPORTED_ERRORS = 100
 
 
 class SetupError(Exception):
-    """bytelog cannot start as it is set up; the message says why and what to do."""
+    """bytelog cannot start with these settings; the message says why and what to do."""
 
 
 def data_folder(config: Mapping[str, Any], instance_path: str | os.PathLike[str] | None) -> Path:
-    """Return the absolute data folder: the argument, the setting, or `instance/` right here."""
-    chosen = instance_path or config.get("BYTELOG_DATA") or os.environ.get("BYTELOG_DATA")
-    return Path(chosen or "instance").absolute()
+    """Return the absolute data folder: the argument, the setting, or `./instance/`."""
+    folder = instance_path or config.get("BYTELOG_DATA") or os.environ.get("BYTELOG_DATA")
+    return Path(folder or "instance").absolute()
 
 
 def init_app(app: Flask, config: Mapping[str, Any]) -> None:
-    """Load the settings: the environment, then `config.py` in the data folder, then `config`."""
+    """Load the environment, then `config.py` in the data folder, then `config`; later ones win."""
     app.config.from_mapping(dict.fromkeys(SETTINGS))
     app.config.from_mapping({name: os.environ[name] for name in SETTINGS if os.environ.get(name)})
     _load_file(app, Path(app.instance_path) / "config.py")
     app.config.from_mapping(config)
     for name, default in NUMBERS.items():
         value = app.config[name] or default
-        app.config[name] = value and _positive(name, value)
+        app.config[name] = value and _parse_positive(name, value)
     for name in SETTINGS.keys() - NUMBERS.keys():
         if not isinstance(app.config[name], str | os.PathLike | None):
-            raise SetupError(f"{name} must be text: put it in quotes.")
+            raise SetupError(f"{name} must be text; put it in quotes.")
     if app.config["BYTELOG_CHECKPOINTS"] not in (None, "off"):
-        raise SetupError("BYTELOG_CHECKPOINTS must be `off`, or not be set.")
+        raise SetupError("BYTELOG_CHECKPOINTS must be `off` or unset.")
     if app.config["BYTELOG_EXPLORER"] not in (None, "false"):
-        raise SetupError("BYTELOG_EXPLORER must be `false`, or not be set.")
+        raise SetupError("BYTELOG_EXPLORER must be `false` or unset.")
     app.config["MAX_CONTENT_LENGTH"] = app.config["BYTELOG_BATCH_BYTES"]
 
 
-def _positive(name: str, value: Any) -> int:
+def _parse_positive(name: str, value: Any) -> int:
     text = str(value)
     if not text.isdecimal() or int(text) < 1:
-        raise SetupError(f"{name} must be a whole number from 1 on, not {text!r}.")
+        raise SetupError(f"{name} must be a whole number of at least 1, not {text!r}.")
     return int(text)
 
 
@@ -139,5 +140,5 @@ def _load_file(app: Flask, path: Path) -> None:
         app.config.from_pyfile(path, silent=True)
     except Exception as error:
         raise SetupError(
-            f"the settings in {path} cannot be read: {error}. Mend the file."
+            f"the settings in {path} cannot be read: {error}. Fix the file."
         ) from error
