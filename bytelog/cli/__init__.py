@@ -1,4 +1,4 @@
 """The commands: `bytelog NAME`, and `flask NAME` for the same.
 
-Imports any package but `web`. Each command is in the module that its group or name says.
+Imports any package but `web`. Each module holds one command, or a group of related ones.
 """

@@ -1,4 +1,4 @@
-"""What `bytelog stats` draws of a project: its days with their most frequent names, and bars."""
+"""The chart of a project in `bytelog stats`: days, their most frequent names, and bars."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ _SHORTEST_BAR, _LONGEST_BAR = 12, 60
 _Table = list[list[str]]
 
 
-def lines(days: Mapping[str, Counter[str]], width: int, mark: str) -> Iterator[str]:
-    """Draw the names that were counted on each day, in lines of `width` characters at most.
+def draw_lines(days: Mapping[str, Counter[str]], width: int, mark: str) -> Iterator[str]:
+    """Yield the lines of a chart of the names on each day, `width` characters at most.
 
-    There are as many names as fit. The bars are made of `mark`.
+    The chart shows as many names as fit. Bars consist of `mark`.
     """
-    rows = dict(_rows(days))
+    rows = dict(_list_rows(days))
     total = rows.pop("all")
     names = [name for name, _ in total.most_common(STATS_NAMES)]
-    table = _table([*rows.items(), ("all", total)], names)
-    while names and _width(table) + _SHORTEST_BAR > width:
+    table = _build_table([*rows.items(), ("all", total)], names)
+    while names and _measure_width(table) + _SHORTEST_BAR > width:
         names.pop()
-        table = _table([*rows.items(), ("all", total)], names)
-    room = max(_SHORTEST_BAR, min(_LONGEST_BAR, width - _width(table)))
+        table = _build_table([*rows.items(), ("all", total)], names)
+    longest = max(_SHORTEST_BAR, min(_LONGEST_BAR, width - _measure_width(table)))
     highest = max(names.total() for day, names in rows.items() if day != "earlier")
     heading, *body, last = _align(table)
     yield heading
     for line, (day, counts) in zip(body, rows.items(), strict=True):
-        length = 0 if day == "earlier" else counts.total() * room // highest
+        length = 0 if day == "earlier" else counts.total() * longest // highest
         yield f"{line}{_GAP}{mark * length}".rstrip()
     yield last
 
 
-def _rows(days: Mapping[str, Counter[str]]) -> Iterator[tuple[str, Counter[str]]]:
+def _list_rows(days: Mapping[str, Counter[str]]) -> Iterator[tuple[str, Counter[str]]]:
     earlier: Counter[str] = Counter()
     for day in list(days)[:-STATS_DAYS]:
         earlier.update(days[day])
@@ -54,23 +54,23 @@ def _rows(days: Mapping[str, Counter[str]]) -> Iterator[tuple[str, Counter[str]]
     yield "all", total
 
 
-def _table(rows: Sequence[tuple[str, Counter[str]]], names: Sequence[str]) -> _Table:
-    heading = ["DAY", "EVENTS", *(_make_legible(name) for name in names)]
-    others = len(rows[-1][1]) > len(names)
-    table = [[*heading, "others"] if others else heading]
+def _build_table(rows: Sequence[tuple[str, Counter[str]]], names: Sequence[str]) -> _Table:
+    heading = ["DAY", "EVENTS", *(_format_name(name) for name in names)]
+    has_others = len(rows[-1][1]) > len(names)
+    table = [[*heading, "others"] if has_others else heading]
     for day, counts in rows:
-        shown = [counts[name] for name in names]
-        rest = [counts.total() - sum(shown)] if others else []
-        table.append([day, *(f"{count:,}" for count in (counts.total(), *shown, *rest))])
+        by_name = [counts[name] for name in names]
+        rest = [counts.total() - sum(by_name)] if has_others else []
+        table.append([day, *(f"{count:,}" for count in (counts.total(), *by_name, *rest))])
     return table
 
 
-def _make_legible(name: str) -> str:
+def _format_name(name: str) -> str:
     text = "".join(character if character.isprintable() else "?" for character in name)
     return text if len(text) <= _NAME_CHARACTERS else f"{text[: _NAME_CHARACTERS - 1]}…"
 
 
-def _width(table: _Table) -> int:
+def _measure_width(table: _Table) -> int:
     return len(_align(table)[0]) + len(_GAP)
 
 

@@ -1,4 +1,4 @@
-"""The commands: `bytelog NAME`, and `flask NAME` for the same."""
+"""The list of all commands, for the `bytelog` and `flask` commands and for `/docs`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ COMMANDS = (
 
 
 def init_app(app: Flask) -> None:
-    """Add the commands to the application's `flask` command."""
+    """Add the commands to the application, as `flask NAME`."""
     for command in COMMANDS:
         app.cli.add_command(command)

@@ -27,8 +27,7 @@ from .options import Date, progress, with_service
 NICENESS = 10
 """How much lower the priority of a command that only reads is than the server's."""
 
-
-_COLUMNS = 120  # of what is not shown on a terminal
+_COLUMNS = 120  # of output that does not go to a terminal
 
 
 @click.command("backup")
@@ -37,7 +36,7 @@ _COLUMNS = 120  # of what is not shown on a terminal
 def back_up(_: Flask, file: Path) -> None:
     """Copy the database to FILE while it is in use.
 
-    A FILE that is there is replaced once the copy has been checked, and left alone if that fails.
+    An existing FILE is replaced once the copy is checked. If that fails, it is left unchanged.
     """
     os.nice(NICENESS)
     with progress(1, "Copying") as bar:
@@ -57,36 +56,38 @@ def back_up(_: Flask, file: Path) -> None:
 def check(file: Path | None) -> None:
     """Look for damage in the database, or in FILE, and count its events by project and day.
 
-    Nothing is changed, and an older FILE is not brought up to date.
+    Nothing is changed, and the schema of an older FILE is not upgraded.
     """
     os.nice(NICENESS)
     if file:
-        name, found = str(file), _look_into(file, snapshots.open_file(file))
+        name, findings = str(file), _look_into(file, snapshots.open_file(file))
     else:
-        name, found = _look_into_own()
-    click.echo(f"Database: {name}\nSchema: {found.revision}")
-    if found.damage:
+        name, findings = _look_into_own()
+    click.echo(f"Database: {name}\nSchema: {findings.revision}")
+    if findings.damage:
         raise click.ClickException(
-            f"{name} is damaged: {found.damage}\nRestore a backup, or save what can be read with "
-            f"`sqlite3 {name} .recover`."
+            f"{name} is damaged: {findings.damage}\n"
+            f"Restore a backup, or save what can be read with `sqlite3 {name} .recover`."
         )
     row = "{:<20}  {:<10}  {:>12}".format
-    if found.damage is not None:
+    if findings.damage is not None:
         click.echo("No damage was found.")
     click.echo(f"\n{row('PROJECT', 'DAY', 'EVENTS')}")
-    for day in found.days:
+    for day in findings.days:
         click.echo(row(day.project, day.day, day.events))
 
 
 @click.command()
-@click.option("--before", type=Date(), help="Delete the events before this day, or moment.")
-@click.option("--keep-days", type=click.IntRange(min=1), help="Delete those that are older.")
-@click.option("--dry-run", is_flag=True, help="Only say how many there are.")
+@click.option("--before", type=Date(), help="Delete events before this day or time.")
+@click.option(
+    "--keep-days", type=click.IntRange(min=1), help="Delete events older than this many days."
+)
+@click.option("--dry-run", is_flag=True, help="Only report the number of events.")
 @with_service
 def prune(_: Flask, before: datetime | None, keep_days: int | None, dry_run: bool) -> None:
-    """Delete old events of all projects, by their dates, while the database is in use.
+    """Delete old events of all projects, by date, while the database is in use.
 
-    The space that they took is given back to the disk.
+    The space that they took is returned to the disk.
     """
     if (before is None) == (keep_days is None):
         raise click.UsageError("Give either --before or --keep-days.")
@@ -102,13 +103,13 @@ def prune(_: Flask, before: datetime | None, keep_days: int | None, dry_run: boo
     size = space.size()
     _delete(moment, events)
     _shrink(space)
-    click.echo(f"The file had {_megabytes(size)} and has {_megabytes(space.size())} now.")
+    click.echo(f"File size: {_megabytes(size)} before, {_megabytes(space.size())} now.")
 
 
 @click.command()
 @with_service
 def stats(_: Flask) -> None:
-    """Show how many events there are, by project, name and day, and the size on disk."""
+    """Show the number of events by project, name and day, and the size on disk."""
     os.nice(NICENESS)
     with snapshots.open_service() as connection:
         days = list(inspection.count_by_day(connection))
@@ -120,7 +121,7 @@ def stats(_: Flask) -> None:
     width = shutil.get_terminal_size().columns if on_terminal else _COLUMNS
     for project, names in projects.items():
         click.echo(f"\nProject {project}\n")
-        for line in chart.lines(names, width, "▇" if on_terminal else "#"):
+        for line in chart.draw_lines(names, width, "▇" if on_terminal else "#"):
             click.echo(line)
 
 
@@ -161,10 +162,10 @@ def _delete(before: datetime, events: int) -> None:
     click.echo(f"Deleted {deleted} events from before {timestamps.format_utc(before)}.")
 
 
-def _advance(turns: Iterable[int], total: int, label: str) -> int:
+def _advance(steps: Iterable[int], total: int, label: str) -> int:
     with progress(total, label) as bar:
-        for done in turns:
-            bar.update(done)
+        for count in steps:
+            bar.update(count)
         return bar.pos
 
 
@@ -176,9 +177,9 @@ def _shrink(space: FileSpace) -> None:
         snapshots.run_interruptibly(partial(retention.rewrite, space))
     except StorageBusy:
         click.echo(
-            "bytelog 0.1 made this file, which keeps its size while it is in use; new events go "
-            "where there is room in it. To make it smaller, run this command once more while no "
-            "server runs. Later ones will do without.",
+            "This file was created by bytelog 0.1 and cannot shrink while it is in use; new events "
+            "fill its free space. To shrink it, run this command once more while no server runs. "
+            "After that it can also shrink while it is in use.",
             err=True,
         )
 

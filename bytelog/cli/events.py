@@ -21,13 +21,13 @@ from ..maintenance import import_lines
 from ..maintenance.imports import Import, ImportInProgress, InvalidLine, replacement
 from ..queries.formats import CSV, LINES
 from ..queries.selection import Selection
-from .options import Date, name, progress, with_service
+from .options import Date, check_name, progress, with_service
 
 FORMATS = {"ndjson": LINES, "csv": CSV}
 
 
-def text(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Check a text that an event can have; it need not be printable."""
+def check_text(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return a text that an event may have, printable or not, or fail with the rule."""
     try:
         fits = value is None or (1 <= len(value) <= MAX_TEXT_LENGTH and value.encode())
     except UnicodeEncodeError:
@@ -40,35 +40,39 @@ def text(context: click.Context, parameter: click.Parameter, value: str | None) 
 
 @click.command("export")
 @click.argument("file", default="-", type=click.Path(dir_okay=False))
-@click.option("--start", type=Date(), help="Only events from this day, or moment, on.")
-@click.option("--end", type=Date(), help="Only events before this day, or moment.")
-@click.option("--name", callback=text, help="Only events with this name.")
-@click.option("--trace-id", callback=text, help="Only events of this trace.")
+@click.option("--start", type=Date(), help="Only events at or after this day or time.")
+@click.option("--end", type=Date(), help="Only events before this day or time.")
+@click.option("--name", callback=check_text, help="Only events with this name.")
+@click.option("--trace-id", callback=check_text, help="Only events of this trace.")
 @click.option(
-    "--project", default="default", show_default=True, callback=name, help="Whose events."
+    "--project",
+    default="default",
+    show_default=True,
+    callback=check_name,
+    help="Project to export from.",
 )
 @click.option(
     "--format",
-    "form",
+    "format_name",
     type=click.Choice(list(FORMATS)),
     default="ndjson",
     show_default=True,
-    help="How they are written.",
+    help="Format to write.",
 )
 @with_service
-def export_events(_: Flask, /, file: str, project: str, form: str, **wanted: Any) -> None:
-    """Write events to FILE in the order of their dates.
+def export_events(_: Flask, /, file: str, project: str, format_name: str, **filters: Any) -> None:
+    """Write events to FILE, ordered by date.
 
-    Without FILE, or for `-`, they go to standard output. A FILE that is there is replaced once all
-    events are written, and left alone if that fails.
+    Without FILE, or with `-`, they go to standard output. An existing FILE is replaced once all
+    events are written. If that fails, it is left unchanged.
     """
-    chosen = FORMATS[form]
+    format_ = FORMATS[format_name]
     try:
-        listing = store.select(Selection(projects.find(project), **wanted), chosen)
-        with _target(file) as target, progress(listing.count, "Exporting") as bar:
-            for part in chosen.write(listing.count, listing.pages):
-                target.write(part)
-                bar.update(part.count(b"\n"))
+        listing = store.select(Selection(projects.find(project), **filters), format_)
+        with _open_target(file) as target, progress(listing.count, "Exporting") as bar:
+            for chunk in format_.write(listing.count, listing.pages):
+                target.write(chunk)
+                bar.update(chunk.count(b"\n"))
     except projects.UnknownProject as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt as interrupt:
@@ -79,7 +83,11 @@ def export_events(_: Flask, /, file: str, project: str, form: str, **wanted: Any
 @click.command("import")
 @click.argument("file", default="-", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option(
-    "--project", default="default", show_default=True, callback=name, help="Whose they become."
+    "--project",
+    default="default",
+    show_default=True,
+    callback=check_name,
+    help="Project to import into.",
 )
 @click.option(
     "--from",
@@ -87,33 +95,33 @@ def export_events(_: Flask, /, file: str, project: str, form: str, **wanted: Any
     type=click.Choice(import_lines.FORMATS),
     default=import_lines.OWN,
     show_default=True,
-    help="Which system wrote FILE.",
+    help="System that wrote FILE.",
 )
 @with_service
 def import_events(service: Flask, file: str, project: str, source: str) -> None:
     """Store the events in FILE: JSON lines, or CSV as `bytelog export` writes it.
 
-    Without FILE, or for `-`, they come from standard input. After an interruption the same command
-    goes on where it was, and a FILE that has grown adds what is new.
+    Without FILE, or with `-`, they come from standard input. After an interruption the same command
+    continues where it stopped. If FILE has grown, it imports the new events.
     """
     try:
-        with _source(file, service.instance_path) as lines:
-            done = _load(lines, project, source)
+        with _open_source(file, service.instance_path) as lines:
+            load = _load(lines, project, source)
     except InvalidLine as error:
         raise click.ClickException(
-            f"{error}\nThe lines before it are stored. Mend it, and run the same command again: "
-            "it goes on there."
+            f"{error}\nThe lines before it are stored. Fix the line and run the same command "
+            "again: it continues there."
         ) from error
     except ImportInProgress as error:
         raise click.ClickException(
-            f"{error}. Run the same command again when that one has ended: it goes on where it was."
+            f"{error}. Run the same command again when that import has ended."
         ) from error
     except KeyboardInterrupt as interrupt:
         raise click.ClickException(
-            "interrupted. Run the same command again: it goes on where it was."
+            "interrupted. Run the same command again: it continues where it stopped."
         ) from interrupt
-    known = f"; the first {done.known} bytes were imported before" if done.known else ""
-    click.echo(f"Imported {done.events} events into {project}{known}.")
+    known = f"; the first {load.known} bytes were imported before" if load.known else ""
+    click.echo(f"Imported {load.events} events into {project}{known}.")
 
 
 def _load(lines: IO[bytes], project: str, source: str) -> Import:
@@ -125,7 +133,7 @@ def _load(lines: IO[bytes], project: str, source: str) -> Import:
 
 
 @contextmanager
-def _target(file: str) -> Iterator[IO[bytes]]:
+def _open_target(file: str) -> Iterator[IO[bytes]]:
     path = Path(file)
     if file == "-":
         yield sys.stdout.buffer
@@ -138,13 +146,13 @@ def _target(file: str) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _source(file: str, folder: str) -> Iterator[IO[bytes]]:
-    """Open what is read, and what can be read only once as a copy in a folder."""
-    with click.open_file(file, "rb") as given:
-        if file != "-" and given.seekable():
-            yield given
+def _open_source(file: str, folder: str) -> Iterator[IO[bytes]]:
+    """Open the file, or a copy of it in `folder` if it can be read only once."""
+    with click.open_file(file, "rb") as source:
+        if file != "-" and source.seekable():
+            yield source
             return
         with TemporaryFile(dir=folder) as copy:
-            shutil.copyfileobj(given, copy)
+            shutil.copyfileobj(source, copy)
             copy.seek(0)
             yield copy

@@ -9,22 +9,22 @@ from flask import Flask
 
 from .. import timestamps
 from ..auth import keys
-from .options import Date, name, with_service
+from .options import Date, check_name, with_service
 
 
 @click.group("keys")
 def keys_group() -> None:
-    """Make, list and revoke API keys."""
+    """Create, list and revoke API keys."""
 
 
 @keys_group.command()
-@click.argument("name", callback=name)
+@click.argument("name", callback=check_name)
 @click.option(
     "--project",
     default="default",
     show_default=True,
-    callback=name,
-    help="Whose events it opens.",
+    callback=check_name,
+    help="Project that the key gives access to.",
 )
 @click.option(
     "--scope",
@@ -32,21 +32,21 @@ def keys_group() -> None:
     multiple=True,
     type=click.Choice(keys.SCOPES),
     default=keys.SCOPES,
-    help="What it may do; both unless given.",
+    help="Scope of the key; repeat the option for both. Default: both.",
 )
-@click.option("--expires", type=Date(), help="When it ends, e.g. 2030-01-31.")
+@click.option("--expires", type=Date(), help="When the key expires, e.g. 2030-01-31.")
 @with_service
 def create(
     _: Flask, name: str, project: str, scopes: tuple[str, ...], expires: datetime | None
 ) -> None:
-    """Make a key and print it; it is not shown again."""
+    """Create a key and print it; it is not shown again."""
     click.echo(keys.create(name, project, scopes, expires))
 
 
 @keys_group.command("list")
 @with_service
 def list_keys(_: Flask) -> None:
-    """Show every key, without what opens the door."""
+    """List every key. Secrets are never shown."""
     row = "{:>4}  {:<20}  {:<20}  {:<10}  {:<24}  {}".format
     click.echo(row("ID", "NAME", "PROJECT", "SCOPES", "CREATED", "STATE"))
     for key in keys.list_all():
@@ -60,7 +60,7 @@ def list_keys(_: Flask) -> None:
 @click.argument("name_or_id")
 @with_service
 def revoke(_: Flask, name_or_id: str) -> None:
-    """End a key, within a second in running servers too."""
+    """Revoke a key. Running servers reject it within a second."""
     try:
         name = keys.revoke(name_or_id)
     except keys.UnknownKey as error:

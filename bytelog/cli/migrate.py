@@ -12,33 +12,39 @@ from .options import progress, with_service
 
 
 @click.command()
-@click.option("--to", "url", required=True, help="postgresql+psycopg://user:password@host/name")
+@click.option(
+    "--to",
+    "url",
+    required=True,
+    help="Target database: postgresql+psycopg://user:password@host/name",
+)
 @with_service
 def migrate(_: Flask, url: str) -> None:
-    """Copy everything into a database of PostgreSQL, and compare it, while the service goes on.
+    """Copy everything to a PostgreSQL database and verify the copy, while the service runs.
 
-    After an interruption, and for what has been recorded since, the same command goes on.
+    The same command continues after an interruption, and copies what has been recorded since.
     """
     if backend_of(db.engine).is_server:
-        raise click.ClickException("the service is on PostgreSQL already.")
+        raise click.ClickException("the service uses PostgreSQL already.")
     target = connect(url, "--to")
     if not backend_of(target).is_server:
         raise click.ClickException("--to names no PostgreSQL database.")
     try:
-        done = _run(Migration(target))
+        migration = _run(Migration(target))
     except StorageError as error:
         raise click.ClickException(f"{target.url!r}: {error}") from error
     except KeyboardInterrupt as interrupt:
         raise click.ClickException(
-            "interrupted. Run the same command again: it goes on where it was."
+            "interrupted. Run the same command again: it continues where it stopped."
         ) from interrupt
     finally:
         target.dispose()
     click.echo(
-        f"Copied {done.copied} events. All {done.verified} are the same in {target.url!r}:\n"
-        f"SHA-256 {done.checksum.hexdigest()}\n\n"
-        "To change over, stop the service, run this command once more for what it has recorded\n"
-        "since, and start it with that URL as BYTELOG_DATABASE_URL."
+        f"Copied {migration.copied} events. "
+        f"All {migration.verified} are the same in {target.url!r}:\n"
+        f"SHA-256 {migration.checksum.hexdigest()}\n\n"
+        "To switch, stop the service, run this command once more to copy what has been recorded\n"
+        "since, and start the service with that URL as BYTELOG_DATABASE_URL."
     )
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: kinds of options, and the service that they work on."""
+"""Option types, the progress bar and the application context of the commands."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ R = TypeVar("R")
 
 
 class Date(click.ParamType[datetime]):
-    """A date in any form that the API takes."""
+    """A date in any form that the API accepts."""
 
     name = "date"
 
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
-        """Return the moment, or fail with what a date looks like."""
+        """Return the time, or fail with an example of a date."""
         try:
             return timestamps.parse(value)
         except ValueError as error:
             self.fail(f"{value!r}: {error}.", param, ctx)
 
 
-def name(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Check a name that people will read in a table."""
+def check_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Return a name that people can read in a table, or fail with the rule."""
     if not 1 <= len(value) <= MAX_TEXT_LENGTH or not value.isprintable():
         raise click.BadParameter(
             f"use 1 to {MAX_TEXT_LENGTH} printable characters.", context, parameter
@@ -49,13 +49,13 @@ def name(context: click.Context, parameter: click.Parameter, value: str) -> str:
 
 
 def progress(length: int, label: str) -> AbstractContextManager[ProgressBar[int]]:
-    """Show on a terminal how far a command has come; `update` counts up to `length`."""
+    """Return a progress bar, hidden unless on a terminal; `update` counts up to `length`."""
     hidden = not sys.stderr.isatty()
     return click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden)
 
 
 def with_service(command: Callable[Concatenate[Flask, P], R]) -> Callable[P, R]:
-    """Run a command in the context of bytelog's application, which it gets as first argument."""
+    """Run a command in the context of bytelog's application, its first argument."""
 
     @click.pass_context
     @wraps(command)
@@ -64,7 +64,7 @@ def with_service(command: Callable[Concatenate[Flask, P], R]) -> Callable[P, R]:
             service: Flask = context.ensure_object(ScriptInfo).load_app().extensions["bytelog"]
             with service.app_context():
                 return command(service, *args, **kwargs)
-        except BrokenPipeError:  # who reads the output has seen enough: click ends quietly
+        except BrokenPipeError:  # The reader closed the output: click exits without a message.
             raise
         except (SetupError, StorageError, OSError) as error:
             raise click.ClickException(str(error)) from error

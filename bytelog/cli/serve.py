@@ -17,17 +17,17 @@ from .options import with_service
     default=8000,
     show_default=True,
     type=click.IntRange(0, 65535),
-    help="Port to listen on; 0 for any.",
+    help="Port to listen on; 0 for any free port.",
 )
 @click.option(
     "--threads",
     default=READER_THREADS,
     show_default=True,
     type=click.IntRange(1, 1000),
-    help="Long listings that are read out at the same time.",
+    help="Maximum number of long listings sent at the same time.",
 )
-@click.option("--prefix", default="", help="Path under which a proxy shows bytelog.")
-@click.option("--access-log", is_flag=True, help="Log one line a request.")
+@click.option("--prefix", default="", help="Path under which a proxy serves bytelog.")
+@click.option("--access-log", is_flag=True, help="Log one line per request.")
 @with_service
 def serve(
     service: Flask, host: str, port: int, threads: int, prefix: str, access_log: bool

@@ -17,7 +17,7 @@ from bytelog.config import MAX_BODY_BYTES
 from bytelog.maintenance.import_lines import MAX_LINE_BYTES
 from bytelog.maintenance.imports import IMPORT_EVENTS
 
-GOES_ON = "Run the same command again: it goes on where it was."
+CONTINUES = "Run the same command again: it continues where it stopped."
 
 
 def line(number: int, **changes: object) -> bytes:
@@ -112,7 +112,7 @@ def test_a_wrong_line_is_named_with_what_is_wrong(
 ) -> None:
     said = bytelog.refuse("import", text=b"\n" + line(1) + wrong.rstrip() + b"\n" + line(3))
     assert said.startswith(f"Error: line 3: {complaint}")
-    assert said.endswith("Mend it, and run the same command again: it goes on there.\n")
+    assert said.endswith("Fix the line and run the same command again: it continues there.\n")
     assert bytelog.ids() == [1]
 
 
@@ -172,7 +172,7 @@ def test_an_interrupted_import_goes_on_without_doubling(bytelog: Bytelog, file: 
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
     assert (process.returncode, output) == (1, b"")
-    assert errors.decode() == f"Error: interrupted. {GOES_ON}\n"
+    assert errors.decode() == f"Error: interrupted. {CONTINUES}\n"
     stored = len(bytelog.ids())
     assert stored < 30_000
     assert stored % IMPORT_EVENTS == 0
@@ -205,7 +205,7 @@ def test_two_imports_of_a_file_at_once_do_not_double_it(bytelog: Bytelog, file: 
     assert set(said) <= {
         "",
         "Error: another import into this project is under way. Run the same command again when "
-        "that one has ended: it goes on where it was.\n",
+        "that import has ended.\n",
     }
     bytelog.run("import", file)
     assert bytelog.ids() == [*range(1, 20_001)]
