@@ -120,8 +120,8 @@ def import_events(service: Flask, file: str, project: str, source: str) -> None:
         raise click.ClickException(
             "interrupted. Run the same command again: it continues where it stopped."
         ) from interrupt
-    known = f"; the first {load.known} bytes were imported before" if load.known else ""
-    click.echo(f"Imported {load.events} events into {project}{known}.")
+    skipped = f"; the first {load.known} bytes were imported before" if load.known else ""
+    click.echo(f"Imported {load.events} events into {project}{skipped}.")
 
 
 def _load(lines: IO[bytes], project: str, source: str) -> Import:
