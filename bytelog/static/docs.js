@@ -102,7 +102,7 @@ function remember(name, controls) {
   }
 }
 
-main.querySelectorAll(".sample:not(.answer)").forEach(addCopyButton);
+main.querySelectorAll(".sample:not(.output)").forEach(addCopyButton);
 search.closest("search").hidden = false;
 search.addEventListener("input", searchPage);
 document.querySelector(".languages").addEventListener("change", restorePosition);

@@ -91,7 +91,7 @@ def samples(page: str) -> list[Sample]:
         if part["section"]:
             continue
         kinds, text = part["kinds"].split(), plain(part["code"])
-        if kinds[0] == "answer":
+        if kinds[0] == "output":
             for sample in _answered(found, section, kinds):
                 sample.answer = text
         else:

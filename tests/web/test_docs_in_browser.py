@@ -30,7 +30,7 @@ def docs(page: Page) -> Page:
 
 def captions(page: Page) -> set[str]:
     """Return what stands over the samples of languages that are to be seen."""
-    shown = page.locator("figure.tabbed:not(.answer):visible figcaption")
+    shown = page.locator("figure.tabbed:not(.output):visible figcaption")
     return {text.split(",")[0].replace("Copy", "") for text in shown.all_text_contents()}
 
 
@@ -46,7 +46,7 @@ def test_a_reader_copies_the_first_sample_runs_it_and_gets_what_is_documented(
 ) -> None:
     docs.get_by_text(language, exact=True).first.click()
     docs.get_by_role("button", name="Copy").first.click()
-    shown = docs.locator("figure.answer:visible code").first.inner_text()
+    shown = docs.locator("figure.output:visible code").first.inner_text()
     sample = Sample("quick-start", language.lower(), "", copied(docs), shown)
     folder = tmp_path / "reader"
     folder.mkdir()
@@ -141,7 +141,7 @@ def test_the_colours_are_the_systems_until_others_are_chosen(docs: Page) -> None
     light = ground()
     docs.emulate_media(color_scheme="dark")
     assert ground() != light
-    docs.get_by_label("Colours").select_option("light")
+    docs.get_by_label("Colors").select_option("light")
     assert ground() == light
     docs.reload()
     assert ground() == light
