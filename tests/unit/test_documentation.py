@@ -1,80 +1,164 @@
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from flask import Flask
-from support.api import Person
 
 from bytelog import config
 from bytelog.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+TEXT = "\n".join(path.read_text() for path in PAGES)
 
 
-def commands(language: str) -> list[str]:
+def samples(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_continuous_integration_runs_the_readmes_test_command() -> None:
-    assert commands("sh")[2] in (ROOT / ".ci" / "run").read_text()
+def without_samples(text: str) -> str:
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize(("name", "meaning"), config.SETTINGS.items())
-def test_every_setting_is_documented(name: str, meaning: str) -> None:
-    assert f"| `{name}` | {meaning} |" in README
+def anchors(path: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    titles = re.findall(r"^#+ (.+)$", without_samples(path.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize(("name", "value"), re.findall(r"\| `([A-Z_]+)` \| (\d+)", README))
-def test_every_limit_in_the_readme_is_the_real_one(name: str, value: str) -> None:
-    shown = int(value) * (2**20 if "MiB a" in README.split(f"`{name}` | ")[1][:10] else 1)
-    shown *= 1024 if "KiB" in README.split(f"`{name}` | ")[1][:10] else 1
-    assert getattr(config, name) == shown
+def links(path: Path) -> Iterator[str]:
+    """Yield the targets of a page's links to files and headings."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_samples(path.read_text())):
+        if not target.startswith("https://"):
+            yield target
+
+
+def test_the_readme_takes_five_minutes() -> None:
+    assert len(README.encode()) <= 6144
+
+
+def test_generated_parts_are_current() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_to_a_file_or_heading(path: Path) -> None:
+    for link in links(path):
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.resolve().is_relative_to(ROOT), link
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached = {ROOT / link.partition("#")[0] for link in links(ROOT / "README.md")}
+    assert set(PAGES) - reached == {ROOT / "README.md", ROOT / "docs" / "package.md"}
+
+
+def test_every_setting_is_documented() -> None:
+    for name, meaning in config.SETTINGS.items():
+        assert f"| `{name}` | {meaning} |" in (ROOT / "docs" / "configuration.md").read_text()
+
+
+def test_every_limit_on_the_page_is_a_constant() -> None:
+    for template in (ROOT / "bytelog" / "templates").rglob("*.html"):
+        for name in re.findall(r"\blimits\.(\w+)", template.read_text()):
+            assert hasattr(config, name), f"{template.name}: {name}"
 
 
 def test_every_endpoint_is_documented(app: Flask) -> None:
+    api = (ROOT / "docs" / "api.md").read_text()
     for rule in app.url_map.iter_rules():
         # What lies below /docs/ is loaded by the page alone.
-        assert rule.rule.partition("/docs/")[0].replace("trace_id:", "") in README
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule.partition("/docs/")[0])
+        assert f"{path}`" in api
 
 
 def test_every_command_and_option_is_documented() -> None:
-    groups: dict[str | None, click.Command] = {it.name: it for it in COMMANDS}
+    groups: dict[str | None, click.Command] = {command.name: command for command in COMMANDS}
     keys = groups.pop("keys")
     assert isinstance(keys, click.Group)
     commands = groups | {f"keys {name}": command for name, command in keys.commands.items()}
     for name, command in commands.items():
-        assert f"bytelog {name}" in README
+        assert f"### `bytelog {name} [OPTIONS]" in TEXT
         for option in command.params:
             if option.opts[0].startswith("--"):
-                assert option.opts[0] in README, f"{name} {option.opts[0]}"
+                assert option.opts[0] in TEXT, f"{name} {option.opts[0]}"
 
 
-def test_every_package_is_in_the_layout_and_every_named_file_exists() -> None:
+def test_every_package_is_in_the_architecture_and_every_named_file_exists() -> None:
     for package in (ROOT / "bytelog").glob("*/__init__.py"):
-        assert f"| `bytelog/{package.parent.name}/` |" in README
-    for name in re.findall(r"`((?:tests|bytelog)/[\w/]+(?:\.py|/)?)`", README):
+        page = (ROOT / "docs" / "architecture.md").read_text()
+        assert f"| `bytelog/{package.parent.name}/` |" in page
+    for name in re.findall(r"`((?:tests|bytelog|docs|deploy)/[\w/-]+(?:\.\w+|/)?)`", TEXT):
         assert (ROOT / name).exists(), name
+    for name in re.findall(r"`(test_\w+\.py)`", TEXT):
+        assert list((ROOT / "tests").rglob(name)), name
+    modules = re.findall(r"`((?:api|auth|events|queries|server|storage)/\w+\.py)`", TEXT)
+    for name in modules:
+        assert (ROOT / "bytelog" / name).exists(), name
 
 
-def test_the_curl_samples_are_accepted(alice: Person) -> None:
-    (body,) = re.findall(r"-d '({\"id\": 5.*?})'", README)
-    assert alice.post(body.encode()).status_code == 201
-    assert len(alice.events("?start=2021-08-15")) == 1
+def test_every_promise_names_a_test_that_exists() -> None:
+    promises = (ROOT / "docs" / "promises.md").read_text()
+    rows = re.findall(r"^\| (?!Promise|---)(.+?) \| (.+) \|$", promises, re.MULTILINE)
+    assert len(rows) > 40
+    for promise, tests in rows:
+        for test in tests.split(", "):
+            assert re.fullmatch(r"\[`(tests/[\w/]+\.py)`\]\(\.\./\1\)", test), promise
 
 
-def test_the_embedding_sample_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readmes_curl_samples_work(serve: Callable[..., Any], tmp_path: Path) -> None:
+    server = serve(BYTELOG_API_KEY="example_api_key")
+    _, requests, client = samples("sh")
+    script = "\n".join([requests, client]).replace("http://127.0.0.1:8000", server.url)
+    done = subprocess.run(
+        ["sh", "-euc", script],
+        cwd=tmp_path,
+        env={**os.environ, "BYTELOG_API_KEY": "example_api_key"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    listed, followed, *recorded = done.stdout.replace("}{", "}\n{").splitlines()
+    assert listed == followed
+    assert '"count":1' in listed
+    assert len(recorded) == 2
+    assert all('"paypal_payment"' in line for line in recorded)
+
+
+def test_the_readme_shows_what_the_first_start_prints(serve: Callable[..., Any]) -> None:
+    server = serve()
+    printed = server.log.read_text().replace(server.url, "http://127.0.0.1:8000")
+    printed = re.sub(r"byl_\w+", "byl_…", printed)
+    printed = re.sub(r"(?m)^Database: .*", "Database: …", printed)
+    (shown, *_) = samples("text")
+    shown = re.sub(r"(?m)^Database: .*", "Database: …", shown)
+    assert shown.strip() == printed.strip()
+
+
+def test_the_readmes_embedding_sample_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (sample,) = commands("python")
+    (sample,) = samples("python")
     exec(sample, {"__name__": "sample"})
     assert (tmp_path / "instance" / "bytelog.db").exists()
 
 
 def test_the_project_speaks_of_itself_alone() -> None:
     tracked = [*ROOT.glob("*.*"), *ROOT.glob("bytelog/**/*.py"), *ROOT.glob("tests/**/*.py")]
-    for path in tracked:
+    for path in [*tracked, *PAGES]:
         if path.is_file() and path.name != ".git" and path != Path(__file__):
             assert not re.search(r"/work/|/root/|TODO|FIXME", path.read_text()), path
