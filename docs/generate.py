@@ -74,11 +74,13 @@ class Converter:
         headings = [*main.iter("h2"), *main.iter("h3")]
         self._slugs = {heading.attrib["id"]: slug(heading.text or "") for heading in headings}
         self._homes = homes
+        self._level = ""
         self.sections: dict[str, list[Block]] = {}
         blocks: list[Block] = []
         for element in main.iterfind("section/div/*"):
             if "id" in element.attrib:
                 blocks = self.sections[element.attrib["id"]] = []
+                self._level = element.tag
             blocks.extend(self._convert(element))
 
     def _convert(self, element: Element) -> Iterator[Block]:
@@ -87,8 +89,12 @@ class Converter:
         elif element.tag == "table":
             yield Block("\n".join(self._convert_table(element)))
         else:
-            prefix = {"h2": "## ", "h3": "## ", "h4": "### "}.get(element.tag, "")
-            yield Block(prefix + self._convert_text(element))
+            yield Block(self._heading_prefix(element.tag) + self._convert_text(element))
+
+    def _heading_prefix(self, tag: str) -> str:
+        # A chapter without sections is a page of its own.
+        below = "## " if self._level == "h2" else "### "
+        return {"h2": "# ", "h3": "## ", "h4": below}.get(tag, "")
 
     def _convert_table(self, table: Element) -> Iterator[str]:
         for number, row in enumerate(table.iter("tr")):

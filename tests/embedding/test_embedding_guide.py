@@ -155,7 +155,7 @@ def leave_early(mounted: Tool) -> None:
 def test_the_sample_of_recording_from_python_runs(tmp_path: Path) -> None:
     write("Record and read from Python", tmp_path)
     printed = run("python orders.py", tmp_path).splitlines()
-    assert "Must be a 64-bit integer" in printed[0]
+    assert "integer" in printed[0]
     assert [line.split()[1] for line in printed[1:]] == [f"order-{it}" for it in range(10)]
     log = Bytelog(create_app({}, tmp_path / "instance"))
     assert len(list(log.events(project="shop"))) == 101

@@ -10,6 +10,15 @@ import pytest
 from packaging.metadata import Metadata
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
+TOP_FILES = {
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "README.md",
+    "pyproject.toml",
+    "setup.cfg",
+    "wsgi.py",
+}
 BUILD = "import sys; from flit_core import buildapi; buildapi.build_sdist(sys.argv[1])"
 
 
@@ -28,11 +37,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def test_the_source_distribution_holds_the_whole_project(source: dict[str, bytes]) -> None:
     folders = [ROOT / name for name in (".ci", "bytelog", "deploy", "docs", "tests")]
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    files += [path for path in ROOT.iterdir() if path.suffix in {".cfg", ".md", ".py", ".toml"}]
-    expected = {
-        str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts
-    } | {"LICENSE", "PKG-INFO"}
-    assert set(source) == expected
+    expected = {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
+    assert set(source) == expected | TOP_FILES | {"PKG-INFO"}
 
 
 def test_the_description_is_the_readme_without_relative_links() -> None:
