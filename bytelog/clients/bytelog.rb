@@ -19,6 +19,7 @@ module Bytelog
   BATCH_EVENTS = 1000
   BATCH_BYTES = 1024 * 1024
   PAGE_EVENTS = 1000
+  IS_STRICT = Net::HTTP.method_defined?(:ignore_eof=) # Ruby 3.1 accepts a body that breaks off
   MAX_RETRY_AFTER_SECONDS = 60 # for a longer Retry-After, raise the error instead of waiting
 
   # A request failed: +status+ is the HTTP status, nil if there was no response.
@@ -45,6 +46,8 @@ module Bytelog
     def initialize(url: ENV.fetch("BYTELOG_URL"), key: ENV.fetch("BYTELOG_API_KEY"), timeout: 10, retries: 5)
       @uri = URI("#{url.chomp("/")}/api/v1/events")
       @headers = { "Authorization" => "Bearer #{key}", "Accept" => "application/json, application/problem+json" }
+      # Without compression, the length of a body tells whether it is whole.
+      @headers["Accept-Encoding"] = "identity" unless IS_STRICT
       @timeout = timeout
       @retries = retries
     end
@@ -129,6 +132,7 @@ module Bytelog
 
     def try(request)
       answer = Net::HTTP.start(@uri.hostname, @uri.port, **connection) { |http| http.request(request) }
+      raise EOFError, "the response breaks off" unless IS_STRICT || whole?(answer)
       return answer if %w[200 201].include?(answer.code)
 
       raise Error.new(format_error(answer), status: answer.code.to_i, retry_after: answer["Retry-After"].to_i)
@@ -137,8 +141,12 @@ module Bytelog
       raise Error, "no response from #{@uri.host}: #{error.message}"
     end
 
+    def whole?(answer)
+      answer.content_length.nil? || answer.body.to_s.bytesize == answer.content_length
+    end
+
     def connection
-      # An answer that breaks off is none, though Ruby takes it for one unless told otherwise.
+      # Without `ignore_eof: false`, Ruby accepts a response that breaks off.
       strict = { ignore_eof: false, max_retries: 0 }
       timeouts = { open_timeout: @timeout, read_timeout: @timeout, write_timeout: @timeout }
       { use_ssl: @uri.scheme == "https", **strict, **timeouts }
