@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from flask import Flask, appcontext_pushed
 from support.api import Person, close
+from support.processes import FORK_SERVER
 from support.server import Server
 
 from bytelog import create_app
 from bytelog.auth import keys
+from bytelog.storage.sqlite import PRAGMAS
 
 pytest_plugins = [
     "support.browser",
@@ -24,11 +26,50 @@ pytest_plugins = [
     "support.postgresql",
 ]
 
+MARKS = {"browser": "browser", "cluster_folder": "postgresql", "executable": "build"}
+"""Fixtures that take a program, and the marks of the tests that use them."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Run a test that is named on the command line, whatever its marks."""
+    arguments = config.invocation_params.args
+    if "-m" not in arguments and any("::" in str(argument) for argument in arguments):
+        config.option.markexpr = ""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in MARKS.keys() & getattr(item, "fixturenames", ()):
+            item.add_marker(MARKS[name])
+
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("BYTELOG_")]:
         monkeypatch.delenv(name)
+
+
+SYNCHRONOUS = PRAGMAS["synchronous"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_commit_waits_for_the_disk() -> Iterator[None]:
+    """Spare applications in this process the disk; servers and commands do wait for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRAGMAS, "synchronous", "OFF")
+        yield
+
+
+@pytest.fixture
+def commits_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRAGMAS, "synchronous", SYNCHRONOUS)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_fork_server_stays() -> Iterator[None]:
+    yield
+    FORK_SERVER.stop()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from schemathesis.engine.events import (
 )
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 from support.api import CLICK, EVENTS, Person
+from support.commands import Bytelog
 from support.effort import LONG
 from support.server import Server
 from werkzeug.exceptions import TooManyRequests
@@ -214,9 +214,8 @@ def test_no_other_answer_is_described(described: OpenApiSchema) -> None:
 
 @pytest.fixture
 def peers(server: Server) -> Path:
-    command = [sys.executable, "-m", "bytelog", "keys", "create", "bob", "--project", "bank"]
-    environment = os.environ | server.environment
-    bob = subprocess.check_output(command, env=environment, text=True).strip()
+    bytelog = Bytelog(server.folder / "data")
+    bob = bytelog.run("keys", "create", "bob", "--project", "bank").decode().strip()
     keys = {"alice": f"Bearer {Server.key}", "bob": f"Bearer {bob}"}
     users = [
         {"name": name, "fixedHeaders": [{"name": "Authorization", "value": key}]}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.api import EVENTS
+from support.commands import Bytelog
 from support.server import Server, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -15,13 +16,17 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
-    program = getattr(request, "param", "bytelog").split()
+    bytelog = Bytelog(tmp_path / "data")
 
     def run(*arguments: str, status: int = 0) -> str:
+        output, errors = bytelog.finish("keys", *arguments, status=status)
+        return output.decode() if status == 0 else errors
+
+    def run_program(*arguments: str, status: int = 0) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", *program, "keys", *arguments],
+            [sys.executable, "-m", *request.param.split(), "keys", *arguments],
             cwd=ROOT,
-            env={"BYTELOG_DATA": str(tmp_path / "data")},
+            env=bytelog.environment,
             capture_output=True,
             text=True,
         )
@@ -29,7 +34,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
         assert "Traceback" not in done.stderr
         return done.stdout if status == 0 else done.stderr
 
-    return run
+    return run_program if hasattr(request, "param") else run
 
 
 @pytest.mark.parametrize("run", ["bytelog", "flask --app wsgi"], indirect=True)
@@ -92,12 +97,8 @@ def test_another_program_that_holds_the_database_is_said_plainly(
 
 
 def test_a_running_server_takes_a_new_key_and_drops_a_revoked_one(server: Server) -> None:
-    def command(*arguments: str) -> str:
-        folder = {"BYTELOG_DATA": str(server.folder / "data")}
-        command = [sys.executable, "-m", "bytelog", "keys", *arguments]
-        return subprocess.check_output(command, env=folder, text=True)
-
-    server.key = command("create", "alice").strip()
+    bytelog = Bytelog(server.folder / "data")
+    server.key = bytelog.run("keys", "create", "alice").decode().strip()
     assert server.request(EVENTS).status == 200
-    command("revoke", "alice")
+    bytelog.run("keys", "revoke", "alice")
     wait_for(lambda: server.request(EVENTS).status == 401, seconds=1)

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.api import CLICK, EVENTS
+from support.processes import Process
 from support.server import Server, connect, wait_for
 
 from bytelog.server.server import SAME_SIGNAL_SECONDS
@@ -24,16 +25,12 @@ BODY = json.dumps(CLICK).encode()
 
 def refused(folder: Path, *arguments: str) -> str:
     """Run a `bytelog serve` that cannot work and return its one sentence."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bytelog", "serve", "--port", "0", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
-    assert done.returncode != 0
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    return done.stderr
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    with Process(["serve", "--port", "0", *arguments], os.environ, folder, **pipes) as process:
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert len(errors.splitlines()) == 1, errors
+    return errors.decode()
 
 
 def test_the_first_start_prints_a_key_once_and_curl_lines_that_work(

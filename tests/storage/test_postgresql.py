@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.cluster import BIN, Cluster
+from benchmarks.cluster import Cluster, find
 from flask import Flask
 from sqlalchemy import inspect
 from support.api import CLICK, EVENTS, Person
@@ -159,11 +159,8 @@ def test_many_that_start_at_once_make_one_schema(
 ) -> None:
     shared_cluster.sql("CREATE DATABASE fresh")
     monkeypatch.setenv("BYTELOG_DATABASE_URL", shared_cluster.url("fresh"))
-    command = [sys.executable, "-m", "bytelog", "check"]
-    started = [
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(4)
-    ]
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    started = [Bytelog(tmp_path).start("check", **pipes) for _ in range(4)]
     for process in started:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
@@ -354,7 +351,9 @@ def test_the_guide_moves_a_service_sets_one_up_and_names_its_replicas_as_printed
     commands = commands.replace("10.0.0.2:5432", "127.0.0.1:1")
     commands = commands.replace("10.0.0.3:5432", f"127.0.0.1:{shared_cluster.port}")
     environment = {
-        "PATH": f"{Path(sys.executable).parent}:{BIN}:{os.environ['PATH']}",
+        "PATH": os.pathsep.join(
+            [str(Path(sys.executable).parent), str(find("psql").parent), os.environ["PATH"]]
+        ),
         "PGHOST": "127.0.0.1",
         "PGPORT": str(shared_cluster.port),
         "PGUSER": "postgres",

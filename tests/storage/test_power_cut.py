@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 from support.api import CLICK, EVENTS
-from support.server import Server, wait_for
+from support.programs import require
+from support.server import Server, SpawnedServer, wait_for
 
 WRITERS, EVENT_COUNT = 4, 120
 # Ten pages an event: on the way the log's 1000 pages are emptied into the database.
@@ -38,15 +38,14 @@ ACKNOWLEDGED = re.compile(r'sendto\((\d+)<.*?>, "HTTP/1\.1 201 ')
 TRACE_ID = re.compile(rb'"trace_id": "(.+?)"')
 
 
-class RecordedServer(Server):
-    program = ("-m", "bytelog")
+class RecordedServer(SpawnedServer):
+    program = (sys.executable, "-m", "bytelog")
 
     def start(self) -> None:
-        if not shutil.which("strace"):
-            pytest.fail("strace is not installed: apt-get install strace")
+        require("strace")
         self.trace, self.data = self.folder / "trace", self.folder / "data"
         strace = [*STRACE, "--output", str(self.trace)]
-        command = [*strace, sys.executable, *self.program, "serve", *self.arguments]
+        command = [*strace, *self.program, "serve", *self.arguments]
         with self.log.open("w") as log:
             # strace stays in the background, and ends with the server, which is our child.
             self.process = subprocess.Popen(
@@ -73,6 +72,7 @@ class RecordedServer(Server):
 
 class WeakenedServer(RecordedServer):
     program = (
+        sys.executable,
         "-c",
         "import bytelog.__main__, bytelog.storage.sqlite\n"
         "bytelog.storage.sqlite.PRAGMAS['synchronous'] = 'NORMAL'\n"

@@ -112,6 +112,7 @@ def test_a_person_can_read_the_file_with_the_sqlite3_shell(app: Flask, alice: Pe
     assert row == (1, "click", "03775690", CLICK["date"], '{"clicked_on":"sign up button"}')
 
 
+@pytest.mark.usefixtures("commits_wait_for_the_disk")
 def test_each_connection_syncs_its_commits_and_readers_cannot_write(app: Flask) -> None:
     with app.app_context(), db.engine.connect() as reader:
         settings = {

@@ -7,10 +7,11 @@ import pty
 import signal
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from support.processes import Process
 
 
 class Bytelog:
@@ -18,9 +19,8 @@ class Bytelog:
         self.folder = folder
         self.environment = {"BYTELOG_DATA": str(folder)}
 
-    def start(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "bytelog", *map(str, arguments)]
-        return subprocess.Popen(command, env=os.environ | self.environment, **options)
+    def start(self, *arguments: str | Path, **options: Any) -> Process:
+        return Process([*map(str, arguments)], os.environ | self.environment, **options)
 
     def finish(
         self, *arguments: str | Path, text: bytes = b"", status: int = 0
@@ -58,10 +58,10 @@ class Bytelog:
             return [row[0] for row in database.execute("SELECT id FROM event ORDER BY key")]
 
 
-def interrupt(process: subprocess.Popen[bytes]) -> bytes:
+def interrupt(process: Process) -> bytes:
     """Press Ctrl-C; returns what the command then wrote to standard error."""
     process.send_signal(signal.SIGINT)
-    errors: bytes = process.communicate(timeout=20)[1]
+    _, errors = process.communicate(timeout=20)
     # Python ends by the signal when it came while code was being made out of text.
     assert process.returncode in (1, -signal.SIGINT), errors
     return errors

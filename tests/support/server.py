@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from email.message import Message
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
+
+from support.processes import Process, spawn
 
 
 class Answer(NamedTuple):
@@ -27,7 +29,6 @@ class Server:
     """A real `bytelog serve`, on a port of its own."""
 
     key = "example_api_key"
-    program: Sequence[str | Path] = (sys.executable, "-m", "bytelog")
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.folder = folder
@@ -37,17 +38,18 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        command = [*self.program, "serve", *self.arguments]
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, env=os.environ | self.environment, stdout=log, stderr=log
-            )
+            self.process = self._start_process(log)
         wait_for(
             lambda: "listens on http" in self.log.read_text() or self.process.poll() is not None
         )
         assert self.process.poll() is None, self.log.read_text()
         self.url = self.log.read_text().split("listens on ")[1].split()[0]
         wait_for(lambda: self.request("/healthz").status == 200)
+
+    def _start_process(self, log: IO[str]) -> Process | subprocess.Popen[bytes]:
+        arguments, environment = ["serve", *self.arguments], os.environ | self.environment
+        return Process(arguments, environment, self.folder, stdout=log, stderr=log)
 
     def request(self, path: str, body: bytes | None = None, **headers: str) -> Answer:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"} | {
@@ -69,6 +71,17 @@ class Server:
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         return self.process.wait(40)
+
+
+class SpawnedServer(Server):
+    """A server whose process is started as a user starts it, not forked."""
+
+    program: Sequence[str | Path] = (sys.executable, "-m", "bytelog")
+
+    def _start_process(self, log: IO[str]) -> subprocess.Popen[bytes]:
+        command = [*self.program, "serve", *self.arguments]
+        environment = os.environ | self.environment
+        return spawn(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:

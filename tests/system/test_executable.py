@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.api import CLICK, EVENTS
-from support.server import Server, wait_for
+from support.server import Server, SpawnedServer, wait_for
 
 from bytelog.cli.commands import COMMANDS
 from bytelog.migrations import upgrade as migrations
@@ -37,7 +37,7 @@ def run(root: Path, *arguments: str) -> str:
     return subprocess.check_output([*bare(root), *arguments], text=True, timeout=20)
 
 
-class Executable(Server):
+class Executable(SpawnedServer):
     """The executable's `bytelog serve`, in a root where nothing else is."""
 
     def __init__(self, root: Path) -> None:
