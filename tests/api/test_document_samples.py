@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.api import CLICK, EVENTS
+from support.programs import require
 from support.server import Server
 
 pytestmark = pytest.mark.each_database
@@ -26,12 +27,14 @@ def sample(name: str, server: Server) -> str:
 
 
 def curl(name: str, server: Server) -> tuple[int, str]:
+    require("curl")
     command = sample(name, server).rstrip() + " -s -w '%{stderr}%{http_code}'"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     return int(done.stderr), done.stdout
 
 
 def javascript(name: str, server: Server, result: str) -> object:
+    require("node")
     program = sample(name, server) + f"\nconsole.log(JSON.stringify({result}))"
     done = subprocess.run(
         ["node", "--input-type=module", "-e", program], capture_output=True, text=True, check=True

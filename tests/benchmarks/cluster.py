@@ -13,7 +13,6 @@ import psycopg
 
 from .servers import free_port
 
-BIN = max(Path("/usr/lib/postgresql").glob("*/bin"))
 # PostgreSQL does not run as root.
 USER: dict[str, Any] = (
     {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
@@ -24,6 +23,14 @@ SETTINGS = {
     "shared_buffers": "32MB",
     "logging_collector": "off",
 }
+
+
+def find(program: str) -> Path:
+    """Return the path of a program of the newest PostgreSQL that is installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
+    if not found:
+        raise FileNotFoundError(f"{program} is missing: install Debian's postgresql")
+    return found[-1]
 
 
 class Cluster:
@@ -48,20 +55,20 @@ class Cluster:
         return replica
 
     def run(self, program: str, *arguments: str) -> None:
-        subprocess.run([BIN / program, *arguments], check=True, capture_output=True, **USER)
+        subprocess.run([find(program), *arguments], check=True, capture_output=True, **USER)
 
     def start(self) -> Cluster:
         settings = [it for name, value in self.settings.items() for it in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
-                [BIN / "postgres", "-D", self.folder / "data", "-p", str(self.port), *settings],
+                [find("postgres"), "-D", self.folder / "data", "-p", str(self.port), *settings],
                 stdout=log,
                 stderr=log,
                 **USER,
             )
         # Answers once it takes connections; with -w pg_ctl would have to start it itself.
         while subprocess.run(
-            [BIN / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+            [find("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         ).returncode:
             assert self.process.poll() is None, (self.folder / "log").read_text()
         return self

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
+from support import programs
 from support.server import Server
 
 # No name is looked up, so that a page that asks another server fails at once.
@@ -18,9 +18,10 @@ ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127
 # Not for the whole session: while Playwright runs, nothing else in the thread can use asyncio.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    programs.require("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=ARGUMENTS
+            executable_path=programs.find("chromium"), args=ARGUMENTS
         )
         yield browser
         browser.close()

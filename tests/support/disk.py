@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from support.programs import require
+
 
 def as_root(*command: str | Path) -> None:
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
@@ -17,6 +19,7 @@ def as_root(*command: str | Path) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
+    require("root")
     folder = tmp_path / "disk"
     folder.mkdir()
     as_root("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder)

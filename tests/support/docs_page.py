@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.programs import require
+
 EVENTS = [
     {
         "id": 1,
@@ -68,6 +70,7 @@ class Sample:
         # The first sample of all is for a terminal, in every language.
         pasted = self.section == "quick-start"
         program, name = RUNTIMES["terminal" if pasted else self.kind]
+        require(program, *(["curl"] if program == "sh" else []))
         (folder / name).write_text(self.text.replace("YOUR_API_KEY", key))
         done = subprocess.run([program, name], cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from support.programs import require
+
 
 @pytest.fixture(scope="session")
 def executable(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
     """The executable, built by the first of the processes that run tests."""
-    build = Path(__file__).parent.parent / "deploy" / "build.sh"
+    require("gcc", "libpython", "strip")
+    build = Path(__file__).parents[2] / "deploy" / "build.sh"
     folder = tmp_path_factory.getbasetemp().parent / f"dist-{testrun_uid}"
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from benchmarks.cluster import USER, Cluster
 
+from support.programs import require
+
 
 @pytest.fixture(scope="session")
 def cluster_folder() -> Iterator[Callable[[], Path]]:
     """Make folders that PostgreSQL's user can reach, unlike pytest's."""
+    require("initdb")
     made: list[Path] = []
 
     def make() -> Path:
@@ -83,4 +86,5 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     test = metafunc.definition
     if test.get_closest_marker("each_database") and not test.get_closest_marker("sqlite_file"):
         metafunc.fixturenames.append("database")
-        metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+        postgresql = pytest.param("postgresql", marks=pytest.mark.postgresql)
+        metafunc.parametrize("database", ["sqlite", postgresql], indirect=True)

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from support.api import EVENTS
+from support.programs import find, require
 from support.server import Server, wait_for
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -38,6 +39,7 @@ class Proxy:
     def __init__(
         self, name: str, folder: Path, server: Server, prefix: str = "", *others: Server
     ) -> None:
+        require(name, "openssl")
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = int(free.getsockname()[1])
         self.name, self.prefix = name, prefix
@@ -62,14 +64,14 @@ class Proxy:
         names = ["-keyout", "privkey.pem", "-out", "fullchain.pem"]
         make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x"]
         subprocess.run([*make, *names], cwd=folder, check=True, capture_output=True)
-        return ["/usr/sbin/nginx", "-p", f"{folder}/", "-e", "error.log", "-c", "nginx.conf"]
+        return [str(find("nginx")), "-p", f"{folder}/", "-e", "error.log", "-c", "nginx.conf"]
 
     def _caddy(self, folder: Path, upstream: str) -> list[str]:
         site = (DEPLOY / "Caddyfile").read_text().replace("127.0.0.1:8000", upstream)
         site = site.replace("events.example {", f"http://127.0.0.1:{self.port} {{")
         site = site.replace("handle /* {", f"handle {self.prefix}/* {{")
         (folder / "Caddyfile").write_text("{\n\tadmin off\n}\n" + site)
-        return ["/usr/bin/caddy", "run", "--config", "Caddyfile"]
+        return [str(find("caddy")), "run", "--config", "Caddyfile"]
 
     def open(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Response:
         address = ("127.0.0.1", self.port)

@@ -14,6 +14,7 @@ import pytest
 from flask import Flask
 from support.api import EVENTS
 from support.history import make_history
+from support.programs import require
 from support.server import Server
 
 from bytelog.clients import bytelog
@@ -34,6 +35,7 @@ def events(server: Server) -> list[dict[str, Any]]:
 
 
 def run(server: Server, command: list[str], script: str) -> str:
+    require(command[0])
     environment = os.environ | {
         "BYTELOG_URL": server.url,
         "BYTELOG_API_KEY": server.key,

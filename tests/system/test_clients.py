@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 from support.api import close
 from support.faulty_proxy import Proxy, proxy
+from support.programs import require
 from support.server import Server
 
 from bytelog import create_app
@@ -75,6 +76,7 @@ def environment(world: World, url: str | None = None) -> dict[str, str]:
 
 def outcomes(world: World, command: list[str], case: str, url: str | None) -> Iterator[Any]:
     """Yield what comes of each step, and restart the server where a step wants it."""
+    require(command[0], *(["curl"] if command[0] == "sh" else []))
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([*command, case], env=environment(world, url), **pipes) as runner:
         for step in CASES[case]["steps"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.api import CLICK, EVENTS
+from support.programs import require
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -99,6 +100,7 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def machine(executable: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    require("root", "curl", "nginx", "openssl", "strace", "systemd-analyze")
     home = tmp_path_factory.mktemp("machine")
     shutil.copytree(DEPLOY, home / "deploy")
     (home / "dist").mkdir()
@@ -177,6 +179,7 @@ def test_the_unit_allows_what_bytelog_does(machine: Machine, shown: str) -> None
 
 
 def test_the_units_score_is_the_one_in_the_guide() -> None:
+    require("systemd-analyze")
     stated = re.findall(r"exposure at ([\d.]+)\s+of 10", GUIDE)
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
     text = subprocess.check_output([*command, DEPLOY / "bytelog.service"], text=True)
