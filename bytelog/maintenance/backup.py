@@ -17,8 +17,8 @@ from sqlalchemy import Connection, func, select
 
 from ..storage.backend import StorageBusy, StorageError, StorageFull
 from ..storage.database import backend_of, db
-from ..storage.file_space import driver
 from ..storage.models import Event
+from ..storage.sqlite_connection import driver
 from . import inspection, snapshots
 
 COPY_PAGES = 256

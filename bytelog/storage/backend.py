@@ -1,4 +1,4 @@
-"""The storage interface: what bytelog needs of a database, and the errors that one may raise.
+"""The storage interface: the operations that bytelog needs from a database, and their errors.
 
 `sqlite.py` and `postgresql.py` implement it; `database.py` chooses between them.
 """
@@ -27,7 +27,7 @@ Row = tuple[int, int, str, str, str, str]
 """The values of `models.ROW_COLUMNS`, as text where the column is neither key nor id."""
 
 Exclusive = Callable[[], AbstractContextManager[Connection]]
-"""Gives the writing connection to a block, as methods of the writer do."""
+"""Opens the writing connection for a block, as `Writer.transaction` does."""
 
 _process_of_pool: WeakKeyDictionary[Pool, int] = WeakKeyDictionary()
 
@@ -41,7 +41,7 @@ class StorageError(Exception):
 
 
 class StorageBusy(StorageError):
-    """Another program holds the database."""
+    """Another program has locked the database."""
 
 
 class StorageFull(StorageError):
@@ -49,7 +49,7 @@ class StorageFull(StorageError):
 
 
 class TextTooLong(StorageError):
-    """A page of events exceeds PAGE_BYTES; read fewer events at once."""
+    """The text of a page exceeds PAGE_BYTES; read fewer events at once."""
 
 
 class Sizes(NamedTuple):
@@ -69,27 +69,27 @@ class FileSpace(ABC):
 
     @abstractmethod
     def free_pages(self) -> int:
-        """Return how many pages are free."""
+        """Return the number of free pages."""
 
     @abstractmethod
     def can_shrink(self) -> bool:
-        """Return whether the file can be shortened in small steps; `rewrite` makes it so."""
+        """Return whether the file can shrink in small steps; after `rewrite` it can."""
 
     @abstractmethod
     def release_page(self, connection: Connection) -> int:
-        """Return a free page to the disk within a transaction; returns how many, 0 or 1."""
+        """Release a free page to the disk, in a transaction; returns the number, 0 or 1."""
 
     @abstractmethod
     def empty_log(self, connection: Connection) -> bool:
-        """Checkpoint the log, which gives the file its new length; returns whether that is done."""
+        """Checkpoint the log, which truncates the file; returns whether it was completed."""
 
     @abstractmethod
     def rewrite(self) -> None:
-        """Write the file anew; raises StorageBusy while any other connection is open."""
+        """Rewrite the file; raises StorageBusy while any other connection is open."""
 
 
 class Backend(ABC):
-    """A database of one kind, reached through an engine."""
+    """A database of one kind, accessed through an engine."""
 
     drivers: ClassVar[tuple[str, ...]]
     """The driver names that a URL may have."""
@@ -98,7 +98,7 @@ class Backend(ABC):
     """A URL, for error messages."""
 
     is_server: ClassVar[bool]
-    """Whether a database server holds it: other processes may write, replicas may be read."""
+    """Whether a database server manages it: other processes may write, and replicas may exist."""
 
     keyset_plans: ClassVar[Mapping[Order, KeysetPlan]]
     """How to continue each order after a position so that an index serves it."""
@@ -123,7 +123,7 @@ class Backend(ABC):
 
     @abstractmethod
     def location(self) -> str:
-        """Return where the database is, for people to read."""
+        """Return the location of the database, for messages."""
 
     @abstractmethod
     def file(self) -> Path:
@@ -135,7 +135,7 @@ class Backend(ABC):
 
     @abstractmethod
     def write_lock(self, connection: Connection) -> AbstractContextManager[None]:
-        """Keep other processes from writing, as far as transactions do not; raises StorageError."""
+        """Lock out writes of other processes that transactions would allow; raises StorageError."""
 
     @abstractmethod
     def transaction(self, connection: Connection) -> AbstractContextManager[None]:
@@ -177,11 +177,11 @@ class Backend(ABC):
 
     @abstractmethod
     def find_damage(self, connection: Connection) -> str | None:
-        """Return the first damage found, "" if there is none, None if the server must be asked."""
+        """Return the first damage found, "" if there is none, None if only the server can tell."""
 
     @abstractmethod
     def sizes(self, connection: Connection) -> Sizes:
-        """Return how much of the disk the database takes."""
+        """Return how much disk space the database takes."""
 
     @abstractmethod
     def log_bytes(self) -> int | None:
@@ -189,23 +189,23 @@ class Backend(ABC):
 
     @abstractmethod
     def drop_expired(self, before: datetime, transaction: Exclusive) -> Iterator[int]:
-        """Drop what holds only events from before a moment; yields the number of events of each."""
+        """Drop partitions whose events are all older than a time; yields each one's event count."""
 
     @abstractmethod
     def file_space(self) -> FileSpace | None:
-        """Return what reclaims space in the file, None where the database server does it."""
+        """Return the space of the file, None where the database server reclaims it."""
 
     @abstractmethod
     def translate(self, error: BaseException) -> StorageError:
-        """Return the StorageError for an error of the driver."""
+        """Return the StorageError for a driver error."""
 
     @abstractmethod
     def remedy(self, error: BaseException) -> str:
-        """Return what to do about an error of the driver that prevents opening the database."""
+        """Return what to do about a driver error that prevents opening the database."""
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Raise StorageError for an error of the driver in the block."""
+        """Raise StorageError for a driver error in the block."""
         try:
             yield
         except DBAPIError as error:
@@ -216,7 +216,7 @@ class Backend(ABC):
     def execute(
         self, connection: Connection, statement: ClauseElement, values: Mapping[str, Any]
     ) -> CursorResult[Any]:
-        """Execute a statement that is compiled once; its values are as the driver takes them."""
+        """Execute a statement that is compiled once, with values in the driver's own types."""
         compiled = self._compiled.get(statement)
         if compiled is None:
             compiled = statement.compile(dialect=self.engine.dialect, column_keys=[*values])
@@ -231,7 +231,7 @@ class Backend(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close what `write_lock` keeps open."""
+        """Release what `write_lock` keeps open."""
 
     def _driver_error(self) -> type[Exception]:
         error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
@@ -244,4 +244,4 @@ def check_process(engine: Engine) -> None:
     After a fork no open connection is safe: two processes could use it, or write at once.
     """
     if _process_of_pool.setdefault(engine.pool, os.getpid()) != os.getpid():
-        raise StorageError("used before the process forked; use bytelog only in its children.")
+        raise StorageError("bytelog was used before a fork; use it only in the child processes.")

@@ -21,7 +21,7 @@ BACKENDS = {
     "sqlite": "sqlite.SQLite",
     "postgresql": "postgresql.PostgreSQL",
 }
-"""The module and class of each kind of database, by its name in a URL. Imported when needed."""
+"""The module and class for each database name in a URL. Imported when needed."""
 
 db = SQLAlchemy(metadata=Base.metadata)
 

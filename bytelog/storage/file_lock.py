@@ -12,11 +12,11 @@ from ..config import BUSY_SECONDS
 from .backend import StorageBusy, StorageError
 
 LOCK_POLL_SECONDS = 0.001
-"""Pause between two tries to take the lock: about the length of another process's commit."""
+"""Pause between two attempts to acquire the lock: about as long as a commit."""
 
 
 class DatabaseFile:
-    """A database file and its lock. It notices when the file is removed or replaced."""
+    """A database file and its lock. Detects that the file was removed or replaced."""
 
     def __init__(self, path: str | None) -> None:
         self._path = path
@@ -45,7 +45,7 @@ class DatabaseFile:
             self._lock = None
 
     def _open_lock(self) -> int:
-        # Opened at the first write, so that a server may fork after it has created the application.
+        # Opened at the first write, so that a server may create the application before it forks.
         if self._lock is None:
             flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
             self._lock = os.open(f"{self._path}-lock", flags, 0o600)
@@ -66,5 +66,5 @@ def _acquire(lock: int) -> None:
             return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() > deadline:
-                raise StorageBusy("another bytelog holds the database; try again") from error
+                raise StorageBusy("another bytelog has locked the database; try again") from error
         time.sleep(LOCK_POLL_SECONDS)

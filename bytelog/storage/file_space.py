@@ -1,14 +1,14 @@
-"""Space in an SQLite file: how much is free, and how to return it to the disk."""
+"""Free space in an SQLite file, and its return to the disk."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import cast
 
 from sqlalchemy import Connection
 
 from .backend import Backend, FileSpace
+from .sqlite_connection import read_pragma
 
 
 class SQLiteFileSpace(FileSpace):
@@ -22,29 +22,29 @@ class SQLiteFileSpace(FileSpace):
         return self._backend.file().stat().st_size
 
     def free_pages(self) -> int:
-        """Return how many pages are free."""
+        """Return the number of free pages."""
         return self._read("freelist_count")
 
     def can_shrink(self) -> bool:
-        """Return whether the file can be shortened in small steps.
+        """Return whether the file can shrink in small steps.
 
-        A file of bytelog 0.1 cannot, until `rewrite` has converted it.
+        A file of bytelog 0.1 cannot until `rewrite` has converted it.
         """
         return self._read("auto_vacuum") > 0
 
     def release_page(self, connection: Connection) -> int:
-        """Return a free page to the disk within a transaction; returns how many, 0 or 1."""
+        """Release a free page to the disk, in a transaction; returns the number, 0 or 1."""
         if not read_pragma(connection, "freelist_count"):
             return 0
-        # SQLite releases one page for each step of this statement, and the driver steps a
-        # statement without columns once, whatever the number says.
+        # SQLite releases one page for each step of this statement. The driver makes a single step
+        # for a statement without columns, so a higher number would release no more.
         connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
         return 1
 
     def empty_log(self, connection: Connection) -> bool:
-        """Checkpoint the log, which gives the file its new length; returns whether that is done.
+        """Checkpoint the log, which truncates the file; returns whether it was completed.
 
-        Also True if BYTELOG_CHECKPOINTS is off, because another program checkpoints then.
+        Also returns True if BYTELOG_CHECKPOINTS is off, because then another program checkpoints.
         """
         if not read_pragma(connection, "wal_autocheckpoint"):
             return True
@@ -52,7 +52,7 @@ class SQLiteFileSpace(FileSpace):
         return bool(pages == written)
 
     def rewrite(self) -> None:
-        """Write the file anew, without free pages and able to shrink.
+        """Rewrite the file without free pages, so that it can shrink later.
 
         Raises StorageBusy while any other connection is open.
         """
@@ -66,13 +66,3 @@ class SQLiteFileSpace(FileSpace):
     def _read(self, pragma: str) -> int:
         with self._backend.errors(), self._backend.engine.connect() as connection:
             return read_pragma(connection, pragma)
-
-
-def read_pragma(connection: Connection, name: str) -> int:
-    """Return the value of a pragma that is a number."""
-    return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
-
-
-def driver(connection: Connection) -> sqlite3.Connection:
-    """Return the driver's own connection."""
-    return cast("sqlite3.Connection", connection.connection.driver_connection)

@@ -1,4 +1,4 @@
-"""Idempotency keys: they are looked up and stored in the transaction of their events."""
+"""Idempotency keys, which are looked up and stored in the transaction of their events."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from ..config import IDEMPOTENCY_HOURS
 from .backend import Backend
 from .models import IdempotencyKey
 
-_expired = IdempotencyKey.created <= bindparam("before")
-_forget = delete(IdempotencyKey).where(_expired)
+_delete_expired = delete(IdempotencyKey).where(IdempotencyKey.created <= bindparam("before"))
 _find = select(IdempotencyKey.fingerprint).where(
     IdempotencyKey.project_id == bindparam("project_id"), IdempotencyKey.key == bindparam("key")
 )
@@ -21,7 +20,7 @@ _store = insert(IdempotencyKey)
 
 
 class IdempotencyToken(NamedTuple):
-    """What identifies a repeated request: its project and key, and a digest of its body."""
+    """The project and key of a request, and a digest of its body; together they identify it."""
 
     project_id: int
     key: str
@@ -29,7 +28,7 @@ class IdempotencyToken(NamedTuple):
 
 
 class RequestInProgress(Exception):
-    """A request with the same Idempotency-Key has not been answered yet."""
+    """A request with the same Idempotency-Key is still in progress."""
 
 
 class IdempotencyKeyReused(Exception):
@@ -42,13 +41,14 @@ class IdempotencyKeys:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def forget_expired(self, connection: Connection) -> None:
+    def delete_expired(self, connection: Connection) -> None:
         """Delete the keys that are too old for a retry."""
         before = timestamps.now() - timedelta(hours=IDEMPOTENCY_HOURS)
-        self._backend.execute(connection, _forget, {"before": timestamps.format_utc(before)})
+        values = {"before": timestamps.format_utc(before)}
+        self._backend.execute(connection, _delete_expired, values)
 
     def contains(self, connection: Connection, token: IdempotencyToken) -> bool:
-        """Return whether a request is stored; raises IdempotencyKeyReused for another body."""
+        """Return whether a request is stored; raises IdempotencyKeyReused if its body differs."""
         values = {"project_id": token.project_id, "key": token.key}
         fingerprint = self._backend.execute(connection, _find, values).scalar()
         if fingerprint not in (None, token.fingerprint):

@@ -1,4 +1,4 @@
-"""Keyset paging: the orders in which events are read, and how each continues after a position."""
+"""Keyset paging: the orders of events, and the conditions that continue each after a position."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Order(StrEnum):
 
 
 class KeysetPlan(NamedTuple):
-    """An order, and the events after a position in it, in parts that follow one another.
+    """An order, and the conditions for the events after a position in it, in consecutive parts.
 
-    A plan in two parts is for indexes that do not serve `(date, key) > …`, such as SQLite's. Each
-    part has only the bounds that it does not imply: SQLite would seek to the others in every page.
-    Where the date equals the position's, the bound is checked against the position: checked against
-    the event, SQLite may search for the bound instead of the date, and read a whole project for a
-    page.
+    A plan has two parts where indexes cannot serve `(date, key) > …`, as in SQLite. Each part has
+    only the bounds that it does not imply: SQLite would seek to the others in every page. Where the
+    date equals the position's date, the bound is compared with the position. If it were compared
+    with the event, SQLite might search for the bound instead of the date, and read a whole project
+    for a page.
     """
 
     order: tuple[Any, ...]
@@ -71,7 +71,7 @@ TWO_PART_PLANS = {
 }
 
 ROW_COMPARISON_PLANS = {
-    # The date is compared by itself too: it tells PostgreSQL which partitions it need not read.
+    # The date is also compared alone, so that PostgreSQL skips partitions.
     Order.DATE: KeysetPlan(
         _ASCENDING, ((_event > _position, date >= _position_date, _before_end),)
     ),

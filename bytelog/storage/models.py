@@ -18,7 +18,7 @@ class Base(DeclarativeBase):
 
 
 class Project(Base):
-    """A team's or an application's own set of events and keys."""
+    """A set of events and keys that belongs to a team or an application."""
 
     __tablename__ = "project"
 
@@ -66,7 +66,7 @@ class ImportCheckpoint(Base):
 
 
 class Event(Base):
-    """A business event. `key` is bytelog's own and counts arrivals; `id` is the caller's."""
+    """A business event. bytelog assigns `key` in order of arrival; the caller chooses `id`."""
 
     __tablename__ = "event"
     __table_args__ = (
@@ -89,7 +89,7 @@ COLUMNS = tuple(column.name for column in Event.__table__.columns)
 """The columns of an event, its key first."""
 
 ROW_COLUMNS = COLUMNS[1:]
-"""The columns that recording fills: the project and the fields."""
+"""The columns that an INSERT sets: the project and the fields."""
 
 FIELDS = ROW_COLUMNS[1:]
-"""The fields of an event, in the order in which the API sends them. The schema has the same."""
+"""The fields of an event, in the order of the API. `EventSchema` has the same fields."""

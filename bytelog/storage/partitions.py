@@ -1,7 +1,7 @@
-"""PostgreSQL's partitions: one table for each day, so that dropping a day takes no time.
+"""PostgreSQL partitions: one for each day, so that dropping a day takes no time.
 
-Every day from the first write on has a partition, created some days ahead; `bytelog migrate`
-creates those of the past. Events of all other dates are in the partition `event_default`: clients
+Partitions are created some days ahead, from the day of the first write on; `bytelog migrate`
+creates those of the past. Events with other dates are in the partition `event_default`: clients
 choose dates, and must not be able to create tables.
 """
 
@@ -17,16 +17,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 PARTITION_DAYS = 7
-"""Days ahead that have partitions: time to fix what prevents their creation."""
+"""Number of days for which partitions exist in advance: the time to fix a failing creation."""
 
 PARTITION_INTERVAL_SECONDS = 3600
 """How often the writer checks that the partitions of the days ahead exist."""
 
 PARTITION_RETRY_SECONDS = 60
-"""How soon it tries again after a failure, such as a long reader, for example pg_dump."""
+"""How soon it tries again after a failure, for example because of a long reader such as pg_dump."""
 
 PARTITION_LOCK_SECONDS = 0.05
-"""How long creating or dropping a partition waits for readers: others wait behind it."""
+"""How long creating or dropping a partition waits for readers: other statements wait behind it."""
 
 log = logging.getLogger("bytelog")
 
@@ -38,7 +38,7 @@ _LIST = """
     WHERE inhparent = 'event'::regclass
 """
 
-# Events that arrived before their day had a partition move there from the default one.
+# Events that arrived before their day had a partition are moved from the default partition.
 _CREATE = """
     CREATE TABLE {name} (LIKE event INCLUDING DEFAULTS);
     WITH moved AS (
@@ -59,7 +59,7 @@ class PartitionMaintainer:
         connection: Connection,
         transaction: Callable[[Connection], AbstractContextManager[None]],
     ) -> None:
-        """Create the missing partitions of the days ahead, if it is time to check."""
+        """Create the missing partitions of the next days, if a check is due."""
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + PARTITION_INTERVAL_SECONDS
@@ -71,7 +71,11 @@ class PartitionMaintainer:
                     create(connection, days)
         except DBAPIError as error:
             self._due = time.monotonic() + PARTITION_RETRY_SECONDS
-            log.warning("no partition was created; this is tried again: %s", error.orig)
+            log.warning(
+                "no partition was created; trying again in %d seconds: %s",
+                PARTITION_RETRY_SECONDS,
+                error.orig,
+            )
 
 
 def list_days(connection: Connection) -> dict[date, str]:
@@ -93,7 +97,7 @@ def create(connection: Connection, days: Iterable[date]) -> None:
 
 
 def list_expired(connection: Connection, before: datetime) -> list[str]:
-    """Return the partitions that hold only events from before a moment, the oldest first."""
+    """Return the partitions whose events are all older than a time, the oldest first."""
     days = list_days(connection)
     return [days[day] for day in sorted(days) if day + _DAY <= before.date()]
 
@@ -105,6 +109,6 @@ def drop(connection: Connection, name: str) -> None:
 
 
 def _limit_lock_wait(connection: Connection) -> None:
-    # While a statement waits to change the table, all that come later wait behind it.
+    # While a statement waits to change the table, all later statements wait behind it.
     milliseconds = round(1000 * PARTITION_LOCK_SECONDS)
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{milliseconds}ms'")

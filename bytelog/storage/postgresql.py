@@ -1,7 +1,7 @@
-"""PostgreSQL: any number of processes write, one at a time, so that a key counts commits.
+"""PostgreSQL: any number of processes write, one at a time, so that keys follow commits.
 
-A writer holds an advisory lock until its commit is done. So the events that anybody can see, also
-on a replica, are always all events up to some key. Listings and cursors depend on that.
+A writer holds an advisory lock until its commit is done. So every reader, also on a replica, always
+sees all events up to some key and none after it. Listings and cursors depend on that.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     URL,
@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
-from ..config import BUSY_SECONDS, PAGE_BYTES
+from ..config import PAGE_BYTES
 from . import partitions
 from .backend import (
     Backend,
@@ -43,17 +43,12 @@ from .backend import (
 )
 from .keyset import ROW_COMPARISON_PLANS
 from .models import ROW_COLUMNS
+from .postgresql_connection import OPTIONS, configure_connection, dbapi_errors, driver, sqlstate
 from .sql import Joined, TextOfEvent
 from .types import UTF8
 
 if TYPE_CHECKING:
     import psycopg
-
-CONNECT_SECONDS = 2
-"""How long connecting may take; libpq accepts no less."""
-
-SERVER_SILENCE_SECONDS = 10
-"""How long the server's machine may send nothing before a connection counts as broken."""
 
 COPY_EVENTS = 50
 """Number of events from which COPY is faster than INSERT."""
@@ -64,13 +59,6 @@ _INSERT = (
     f"INSERT INTO event ({', '.join(ROW_COLUMNS)}) SELECT * FROM unnest"  # noqa: S608
     f"({', '.join('%b::' + _ARRAYS.get(column, 'text[]') for column in ROW_COLUMNS)})"
 )
-
-_CONFIGURE = f"""
-    SET timezone = 'UTC';
-    SET lock_timeout = '{BUSY_SECONDS}s';
-    SELECT set_config('synchronous_commit', 'on', false)
-    WHERE current_setting('synchronous_commit') = 'off';
-"""
 
 # SQLSTATE codes (PostgreSQL documentation, appendix A)
 _BUSY = {"40001", "40P01", "55P03", "57014"}
@@ -103,20 +91,13 @@ class PostgreSQL(Backend):
 
     @staticmethod
     def engine_options(url: URL) -> dict[str, Any]:
-        """Return the arguments of `create_engine`; connection options in the URL win."""
-        defaults = {
-            "connect_timeout": CONNECT_SECONDS,
-            "tcp_user_timeout": 1000 * SERVER_SILENCE_SECONDS,
-            "keepalives_idle": SERVER_SILENCE_SECONDS // 2,
-            "keepalives_interval": 1,
-            "application_name": "bytelog",
-        }
-        options = {name: value for name, value in defaults.items() if name not in url.query}
+        """Return the arguments of `create_engine`; options in the URL take precedence."""
+        options = {name: value for name, value in OPTIONS.items() if name not in url.query}
         return {"connect_args": options, "max_overflow": -1, "pool_use_lifo": True}
 
     def configure(self, _: Mapping[str, Any]) -> None:
         """Configure each connection when it is opened."""
-        event.listen(self.engine, "connect", _configure_connection)
+        event.listen(self.engine, "connect", configure_connection)
         event.listen(self.engine, "checkout", lambda *_: check_process(self.engine))
 
     def location(self) -> str:
@@ -125,7 +106,7 @@ class PostgreSQL(Backend):
 
     def file(self) -> Path:
         """Raise StorageError: the database is on its server."""
-        raise StorageError("PostgreSQL stores the database. Use its own tools, such as pg_dump.")
+        raise StorageError("the database is in PostgreSQL. Use its own tools, such as pg_dump.")
 
     def open_writer(self) -> Connection:
         """Open a connection that may write; a process has at most one."""
@@ -135,7 +116,7 @@ class PostgreSQL(Backend):
 
     @contextmanager
     def write_lock(self, connection: Connection) -> Iterator[None]:
-        """Create partitions that are due. The lock itself is taken by each transaction."""
+        """Create the partitions that are due; each transaction takes the lock itself."""
         check_process(self.engine)
         self._partitions.maintain(connection, self.transaction)
         yield
@@ -153,17 +134,17 @@ class PostgreSQL(Backend):
         if len(rows) >= COPY_EVENTS:
             self.copy(connection, ROW_COLUMNS, rows)
         elif rows:
-            with _dbapi_errors():
+            with dbapi_errors():
                 driver(connection).execute(_INSERT, _transpose(rows), prepare=True)
 
     def store(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Insert events in a transaction of their own; a few events take a single round trip."""
+        """Insert events in a transaction of their own; few events need a single round trip."""
         if len(rows) >= COPY_EVENTS:
             with self.transaction(connection):
                 self.insert(connection, rows)
             return
         with (
-            _dbapi_errors(),
+            dbapi_errors(),
             self._roll_back_on_error(connection),
             driver(connection).pipeline(),
         ):
@@ -176,9 +157,9 @@ class PostgreSQL(Backend):
         """Do nothing: the server manages its memory."""
 
     def is_usable_after(self, connection: Connection, error: DBAPIError) -> bool:
-        """Return whether the writing connection is open and its server still the primary."""
+        """Return whether the writing connection is open and its server is still the primary."""
         is_open = not connection.invalidated and not driver(connection).closed
-        return is_open and _state(error.orig) != _READ_ONLY
+        return is_open and sqlstate(error.orig) != _READ_ONLY
 
     @staticmethod
     def page(
@@ -186,8 +167,7 @@ class PostgreSQL(Backend):
     ) -> Select[Any, Any]:
         """Return a statement for the number of the ordered events and their joined text.
 
-        Sums the lengths first, which needs no long value to be read, and builds no text that would
-        exceed PAGE_BYTES.
+        It sums the lengths first, which reads no long value, and builds no text over PAGE_BYTES.
         """
         events = ordered.cte()
         size = select(func.sum(func.octet_length(events.c.data))).scalar_subquery()
@@ -209,14 +189,14 @@ class PostgreSQL(Backend):
                 connection.exec_driver_sql("ROLLBACK")
 
     def create_schema(self, connection: Connection) -> bool:
-        """Return False: only the migrations know the partitioned table."""
+        """Return False: only the migrations can create the partitioned table."""
         return False
 
     def find_damage(self, connection: Connection) -> None:
         """Return None: use PostgreSQL's own tools, pg_checksums and pg_amcheck."""
 
     def sizes(self, connection: Connection) -> Sizes:
-        """Return how much of the server's disk the database takes."""
+        """Return how much of the server's disk space the database takes."""
         statement = "SELECT pg_database_size(current_database())"
         return Sizes(int(connection.exec_driver_sql(statement).scalar_one()))
 
@@ -224,10 +204,10 @@ class PostgreSQL(Backend):
         """Return None: the server manages its log."""
 
     def drop_expired(self, before: datetime, transaction: Exclusive) -> Iterator[int]:
-        """Drop the partitions of days before a moment; yields the number of events of each."""
+        """Drop the partitions of days before a time; yields the number of events in each."""
         with self.errors(), self.engine.connect() as connection:
             for name in partitions.list_expired(connection, before):
-                # Before the lock is taken: counting takes as long as reading the partition.
+                # Count before taking the lock: counting reads the whole partition.
                 count = select(func.count()).select_from(table(name))
                 events = connection.execute(count).scalar_one()
                 with transaction() as writing:
@@ -238,21 +218,21 @@ class PostgreSQL(Backend):
         """Return None: the server's vacuum reclaims space."""
 
     def translate(self, error: BaseException) -> StorageError:
-        """Return the StorageError for an error of the driver."""
-        state = _state(error)
+        """Return the StorageError for a driver error."""
+        state = sqlstate(error)
         if state in _BUSY:
-            return StorageBusy("another program holds the database; try again")
+            return StorageBusy("another program has locked the database; try again")
         return (StorageFull if state in _FULL else StorageError)(str(error).partition("\n")[0])
 
     def remedy(self, _: BaseException) -> str:
-        """Return what to do about an error of the driver that prevents opening the database."""
-        return "Check that its server runs, and the value of BYTELOG_DATABASE_URL."
+        """Return what to do about a driver error that prevents opening the database."""
+        return "Check that its server runs, and that BYTELOG_DATABASE_URL is right."
 
     def close(self) -> None:
         """Do nothing: the lock ends with its transaction."""
 
     def create_partitions(self, connection: Connection, days: Iterable[Any]) -> None:
-        """Create a partition for each day that has none, in one transaction for each."""
+        """Create a partition for each day that has none, each in a transaction of its own."""
         for day in sorted(days):
             with self.transaction(connection):
                 partitions.create(connection, [day])
@@ -260,9 +240,9 @@ class PostgreSQL(Backend):
     def copy(
         self, connection: Connection, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     ) -> None:
-        """Insert events by COPY within a transaction, with the named columns."""
+        """Insert the named columns of events by COPY, within a transaction."""
         statement = f"COPY event ({', '.join(columns)}) FROM STDIN".encode()
-        with _dbapi_errors(), driver(connection).cursor().copy(statement) as target:
+        with dbapi_errors(), driver(connection).cursor().copy(statement) as target:
             for row in rows:
                 target.write_row(row)
 
@@ -297,32 +277,5 @@ class PostgreSQL(Backend):
             self._warnings.append(notice.message_primary or "")
 
 
-def driver(connection: Connection) -> psycopg.Connection[Any]:
-    """Return the driver's own connection."""
-    return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
-
-
-def _state(error: BaseException | None) -> str:
-    return str(getattr(error, "sqlstate", ""))
-
-
-@contextmanager
-def _dbapi_errors() -> Iterator[None]:
-    """Raise DBAPIError, as SQLAlchemy does, for an error of the driver in the block."""
-    import psycopg
-
-    try:
-        yield
-    except psycopg.Error as error:
-        raise DBAPIError(None, None, error) from error
-
-
 def _transpose(rows: Sequence[Row]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _configure_connection(connection: psycopg.Connection[Any], _: object) -> None:
-    encoding = connection.info.parameter_status("server_encoding")
-    if encoding != "UTF8":
-        raise UnusableDatabase(f"the database is in {encoding}; make it with ENCODING 'UTF8'.")
-    connection.execute(_CONFIGURE)

@@ -1,6 +1,6 @@
-"""SQL expressions that SQLite and PostgreSQL write in different ways.
+"""SQL expressions whose syntax differs between SQLite and PostgreSQL.
 
-Each class is an expression; the functions below it build it for one of the databases.
+Each class is an expression. The functions below it build it for each database.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ TextOfEvent = Callable[[Columns], ColumnElement[str]]
 Build = Callable[..., ColumnElement[Any]]
 
 # PostgreSQL cannot read JSON with an escaped NUL. I-JSON should have no noncharacters (RFC 7493
-# section 2.1), so one of them replaces it where members are compared.
-_NUL, _STAND_IN = r"(?<!\\)((?:\\\\)*)\\u0000", r"\1\\ufdd0"
+# section 2.1), so U+FDD0 replaces NUL where members are compared.
+_NUL, _NONCHARACTER = r"(?<!\\)((?:\\\\)*)\\u0000", r"\1\\ufdd0"
 
 
 class ColumnText(TypeDecorator[str]):
@@ -55,7 +55,7 @@ class ColumnText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Return the text, or a text that no column has if PostgreSQL does not accept it (NUL)."""
+        """Return the text, or one that no column contains if PostgreSQL rejects it for its NUL."""
         has_nul = dialect.name == "postgresql" and "\0" in (value or "")
         return "x" * (MAX_TEXT_LENGTH + 1) if has_nul else value
 
@@ -67,14 +67,15 @@ class MemberText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Return the text, for PostgreSQL without NUL."""
+        """Return the text; for PostgreSQL, U+FDD0 replaces NUL."""
         return value and (value.replace("\0", "\ufdd0") if dialect.name == "postgresql" else value)
 
 
 class _Expression(FunctionElement[Any]):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        # SQLAlchemy reads it from each class: expressions of a class differ only in their clauses.
+        # SQLAlchemy looks for this in every class. It is true for all: two expressions of a class
+        # differ only in their clauses.
         cls.inherit_cache = True
 
 
@@ -133,7 +134,7 @@ class Milliseconds(_Expression):
 def _sqlite_milliseconds(
     earlier: ColumnElement[Any], later: ColumnElement[Any]
 ) -> ColumnElement[Any]:
-    # A Julian day is precise to some microseconds.
+    # A Julian day is accurate to some microseconds.
     return func.round((func.julianday(later) - func.julianday(earlier)) * 86_400_000)
 
 
@@ -145,7 +146,7 @@ def _postgresql_milliseconds(
 
 
 class Position(_Expression):
-    """The position of a part in a text, from 1 on; 0 if the text does not contain it."""
+    """The position of a part in a text, counted from 1; 0 if the text does not contain it."""
 
     type = BigInteger()
 
@@ -164,7 +165,7 @@ _HEAD_NAMES = FIELDS[:-1]
 
 
 class Head(_Expression):
-    """A JSON object with all fields of an event but `data`, without spaces."""
+    """A JSON object of all fields of an event except `data`, without spaces."""
 
     type = String()
 
@@ -226,7 +227,7 @@ class MemberEquals(_Expression):
 def _sqlite_member_equals(
     data: ColumnElement[Any], value: ColumnElement[Any], *path: ColumnElement[Any]
 ) -> ColumnElement[Any]:
-    # A path of SQLite compares names as they were written and misses one with an escape. Only
+    # SQLite's JSON paths compare names as written, and miss a name with an escape. Only
     # `json_each` decodes names.
     levels = []
     for name in path:
@@ -244,7 +245,7 @@ def _postgresql_member_equals(
     data: ColumnElement[Any], value: ColumnElement[Any], *path: ColumnElement[Any]
 ) -> ColumnElement[Any]:
     has_nul = func.strpos(data, literal_column(r"'\u0000'")) > 0
-    readable = func.regexp_replace(data, _NUL, _STAND_IN, literal_column("'g'"))
+    readable = func.regexp_replace(data, _NUL, _NONCHARACTER, literal_column("'g'"))
     object_: ColumnElement[Any] = cast(sql_case((has_nul, readable), else_=data), JSON)
     *outer, last = path
     for name in outer:

@@ -1,4 +1,4 @@
-"""SQLite: one file, configured so that readers never wait and a commit is on the disk."""
+"""SQLite: one file, in which readers never wait, and a commit is on the disk when it returns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, Select, event, func, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.exc import DBAPIError
 
-from ..config import BUSY_SECONDS, PAGE_BYTES
+from ..config import BUSY_SECONDS
 from .backend import (
     Backend,
     Exclusive,
@@ -29,33 +29,18 @@ from .backend import (
     check_process,
 )
 from .file_lock import DatabaseFile
-from .file_space import SQLiteFileSpace, driver, read_pragma
+from .file_space import SQLiteFileSpace
 from .keyset import TWO_PART_PLANS
 from .models import ROW_COLUMNS, Base, Event
 from .sql import Joined, TextOfEvent
+from .sqlite_connection import configure_connections, driver, is_in_memory, read_pragma
 from .types import UTF8
 
-WAL_LIMIT_BYTES = 16 * 1024 * 1024
-"""Size to which the write-ahead log is truncated after a checkpoint."""
-
 INSERT_ROWS = 500
-"""Rows of one INSERT: SQLite takes 32,766 variables, and a row needs six."""
+"""Rows of one INSERT: SQLite allows 32,766 variables, and a row needs six."""
 
 IMPORT_CACHE_BYTES = 64 * 1024 * 1024
-"""Page cache during an import, whose rows belong all over the indexes."""
-
-PRAGMAS = {
-    # Readers do not block the writer, and the writer does not block readers.
-    "journal_mode": "WAL",
-    # A commit is on the disk when it returns; NORMAL would lose the last ones in a power cut.
-    "synchronous": "FULL",
-    # A long transaction, such as an import, must not leave a log of its size behind.
-    "journal_size_limit": str(WAL_LIMIT_BYTES),
-    "foreign_keys": "ON",
-    # Only the writer's connection writes: before 3.51.3, SQLite can damage the file when two
-    # connections write or checkpoint at the same moment.
-    "query_only": "ON",
-}
+"""Page cache during an import, whose rows are spread over the indexes."""
 
 
 class SQLite(Backend):
@@ -69,13 +54,12 @@ class SQLite(Backend):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         check_process(engine)
-        self._file = DatabaseFile(None if _is_in_memory(engine.url) else self.location())
-        self._has_checkpoints = True
+        self._file = DatabaseFile(None if is_in_memory(engine.url) else self.location())
 
     @staticmethod
     def prepare(url: URL, folder: Path) -> None:
-        """Create the data folder and the file with access for their owner only."""
-        if _is_in_memory(url):
+        """Create the data folder and the file, accessible only to their owner."""
+        if is_in_memory(url):
             return
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,15 +73,13 @@ class SQLite(Backend):
     @staticmethod
     def engine_options(url: URL) -> dict[str, Any]:
         """Return the arguments of `create_engine`."""
-        pool = {} if _is_in_memory(url) else {"max_overflow": -1, "pool_use_lifo": True}
+        pool = {} if is_in_memory(url) else {"max_overflow": -1, "pool_use_lifo": True}
         return {"connect_args": {"timeout": BUSY_SECONDS}, **pool}
 
     def configure(self, settings: Mapping[str, Any]) -> None:
-        """Set the pragmas of each connection when it is opened."""
-        event.listen(self.engine, "connect", _configure_connection)
+        """Configure each connection when it is opened."""
+        configure_connections(self.engine, checkpoints=settings.get("BYTELOG_CHECKPOINTS") != "off")
         event.listen(self.engine, "checkout", lambda *_: check_process(self.engine))
-        if settings.get("BYTELOG_CHECKPOINTS") == "off":
-            event.listen(self.engine, "connect", _disable_checkpoints)
 
     def location(self) -> str:
         """Return the path of the file, or the URL of a database in memory."""
@@ -105,8 +87,8 @@ class SQLite(Backend):
 
     def file(self) -> Path:
         """Return the path of the file; raises StorageError for a database in memory."""
-        if _is_in_memory(self.engine.url):
-            raise StorageError("the database is in memory, and ends with its process.")
+        if is_in_memory(self.engine.url):
+            raise StorageError("the database is in memory: it has no file, and ends with bytelog.")
         return Path(self.location())
 
     def open_writer(self) -> Connection:
@@ -124,7 +106,7 @@ class SQLite(Backend):
 
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:
-        """Run the block in a transaction that holds the write lock from its first statement on."""
+        """Run the block in a transaction that takes SQLite's write lock at its start."""
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
             yield
@@ -143,7 +125,7 @@ class SQLite(Backend):
             connection.exec_driver_sql(_insert_statement(len(part)), values)
 
     def store(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Insert events in a transaction of their own, which a single statement is by itself."""
+        """Insert events in a transaction of their own; a single statement needs no BEGIN."""
         if len(rows) <= INSERT_ROWS:
             self.insert(connection, rows)
             return
@@ -151,7 +133,7 @@ class SQLite(Backend):
             self.insert(connection, rows)
 
     def prepare_bulk_insert(self, connection: Connection) -> None:
-        """Keep more of the file in memory."""
+        """Enlarge the page cache."""
         connection.exec_driver_sql(f"PRAGMA cache_size=-{IMPORT_CACHE_BYTES // 1024}")
 
     def is_usable_after(self, _: Connection, __: DBAPIError) -> bool:
@@ -193,17 +175,17 @@ class SQLite(Backend):
     def find_damage(self, connection: Connection) -> str:
         """Return the first damage found, "" if there is none."""
         try:
-            # After its first finding SQLite may fail, and the driver then loses the finding.
+            # After its first finding SQLite may fail, and then the driver discards the finding.
             (finding,) = driver(connection).execute("PRAGMA integrity_check(1)").fetchone()
             orphan = driver(connection).execute("PRAGMA foreign_key_check").fetchone()
         except sqlite3.DatabaseError as error:
             return str(error)
         if finding != "ok":
             return str(finding)
-        return "row {1} of {0} names no {2}".format(*orphan) if orphan else ""
+        return "row {1} of {0} refers to no {2}".format(*orphan) if orphan else ""
 
     def sizes(self, connection: Connection) -> Sizes:
-        """Return the sizes of the file, of its free pages, and of the log."""
+        """Return the sizes of the file, its free pages, and its log."""
         free = read_pragma(connection, "freelist_count") * read_pragma(connection, "page_size")
         return Sizes(self.file().stat().st_size, free, self.log_bytes())
 
@@ -217,29 +199,29 @@ class SQLite(Backend):
         yield from ()
 
     def file_space(self) -> SQLiteFileSpace:
-        """Return what reclaims space in the file."""
+        """Return the space of the file."""
         return SQLiteFileSpace(self)
 
     def translate(self, error: BaseException) -> StorageError:
-        """Return the StorageError for an error of the driver."""
+        """Return the StorageError for a driver error."""
         code = _primary_code(error)
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return StorageBusy("another program holds the database; try again")
+            return StorageBusy("another program has locked the database; try again")
         kinds = {sqlite3.SQLITE_FULL: StorageFull, sqlite3.SQLITE_TOOBIG: TextTooLong}
         return kinds.get(code, StorageError)(str(error))
 
     def remedy(self, error: BaseException) -> str:
-        """Return what to do about an error of the driver that prevents opening the database."""
+        """Return what to do about a driver error that prevents opening the database."""
         code = _primary_code(error)
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return "Another program holds it: end that one, or try again."
+            return "Another program has locked it: stop that program, or try again."
         if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-            return "Make room on its disk, and check that the disk can be written."
+            return "Free space on its disk, and check that the disk is writable."
         return "Restore a backup, or choose another data folder with BYTELOG_DATA."
 
     def close_readers(self) -> None:
         """Close the connections of readers; a database in memory lives in its one connection."""
-        if not _is_in_memory(self.engine.url):
+        if not is_in_memory(self.engine.url):
             super().close_readers()
 
     def close(self) -> None:
@@ -247,12 +229,8 @@ class SQLite(Backend):
         self._file.close()
 
 
-def _is_in_memory(url: URL) -> bool:
-    return url.database in (None, "", ":memory:")
-
-
 def _primary_code(error: BaseException) -> int:
-    # The lower byte. The upper ones tell where in SQLite the error occurred.
+    # The lowest byte. The others say where in SQLite the error occurred.
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
@@ -262,27 +240,12 @@ def _insert_statement(rows: int) -> str:
     return f"INSERT INTO event ({', '.join(ROW_COLUMNS)}) VALUES {', '.join([values] * rows)}"  # noqa: S608
 
 
-def _configure_connection(connection: Any, _: object) -> None:
-    cursor = connection.cursor()
-    if cursor.execute("PRAGMA page_count").fetchone() == (0,):
-        # Only possible in an empty file; later it takes a VACUUM, and space is never reclaimed.
-        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
-    for name, value in PRAGMAS.items():
-        cursor.execute(f"PRAGMA {name}={value}")
-    cursor.close()
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, PAGE_BYTES)
-
-
-def _disable_checkpoints(connection: Any, _: object) -> None:
-    connection.execute("PRAGMA wal_autocheckpoint=0").close()
-
-
 def _fill_log(writing: Connection) -> None:
     """Write a page to the write-ahead log, so that it is not empty.
 
-    A reader that starts with an empty log reads the file alone, and keeps checkpoints from writing
-    to it. Then every commit would try a checkpoint, and sort the growing log. Twice, because a
-    commit that makes the log long enough empties it itself.
+    A reader that starts with an empty log reads only the file, and prevents checkpoints from
+    writing to it. Then every commit would try a checkpoint and sort the growing log. The page is
+    written twice, because a commit that fills the log also empties it.
     """
     for _ in range(2):
         version = writing.exec_driver_sql("PRAGMA user_version").scalar()

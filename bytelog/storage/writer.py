@@ -1,4 +1,4 @@
-"""The commit path: how an event gets from a request to the disk.
+"""The commit path, which takes an event from a request to the disk.
 
 SQLite has one writer at a time and a commit costs an fsync, so requests share both:
 
@@ -9,22 +9,23 @@ SQLite has one writer at a time and a commit costs an fsync, so requests share b
    SQLite, for BUSY_SECONDS; the request then fails with StorageBusy. In PostgreSQL the lock is an
    advisory lock, which each transaction takes first and holds until its commit is done.
 2. A request puts its rows into `_queue` *before* it waits for the lock. The holder of the lock
-   takes all that is queued and commits it together. So when a request gets the lock, its rows have
-   been committed with another group, or have failed with it, or are still queued and go with its
-   own.
-3. `append` returns only after the COMMIT that holds the rows has returned, and COMMIT returns after
-   the fsync (`synchronous=FULL`). Every 201 depends on that return. If the connection breaks before
-   it, nobody knows whether the rows were stored, and the requests fail.
-4. A group is one transaction: it is stored whole or not at all, and so is each batch in it. Rows
-   keep the order in which they were queued, so a higher key always means a later arrival.
+   takes all queued rows and commits them together. So when a request gets the lock, its rows have
+   been committed with another group, or have failed with it, or are still queued and become part of
+   its own group.
+3. `append` returns only after the COMMIT of the rows has returned, and COMMIT returns after the
+   fsync (`synchronous=FULL`). Every 201 depends on that return. If the connection breaks before it,
+   it is unknown whether the rows were stored, and the requests fail.
+4. A group is one transaction: it is stored completely or not at all, and so is each batch in it.
+   Rows keep the order in which they were queued, so a higher key always means a later arrival.
 5. The Idempotency-Key of a request is looked up and stored in the transaction of its events. While
    the request is in progress, its key is in `_in_flight`, so a group has each key at most once.
 
-Threads that sleep until another thread has committed make sharing slow in Python: waking a thread
-costs more than the insert. So one thread may run several requests: each runs in a `BatchedRequest`
-greenlet, and `yield_to_batch`, between queueing and locking, switches to the next request. When all
-have yielded, the first that resumes commits for all of them. Outside a `BatchedRequest`,
-`yield_to_batch` does nothing, and threads wait for the lock.
+If every request had its own thread, and the threads slept until another thread has committed,
+sharing a commit would be slow in Python: waking a thread costs more than the insert. So one thread
+may run several requests: each runs in a `BatchedRequest` greenlet, and `yield_to_batch`, between
+queueing and locking, switches to the next request. When all have yielded, the first that resumes
+commits for all of them. Outside a `BatchedRequest`, `yield_to_batch` does nothing, and threads wait
+for the lock.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ from .idempotency import (
 )
 
 COMMIT_EVENTS = 500
-"""Events after which a group takes no further request: a commit of more delays others too long."""
+"""Events from which on a group accepts no more requests: a longer commit would delay the others."""
 
 
 class BatchedRequest(greenlet):
-    """A request that shares its thread with others, which run while it waits for the commit."""
+    """A request that shares its thread with other requests, which run while it waits to commit."""
 
 
 class _PendingWrite:
@@ -68,7 +69,7 @@ class _PendingWrite:
         self.error: StorageError | IdempotencyKeyReused | None = None
 
     def is_small(self) -> bool:
-        # Large batches that wait for one another's commit would all be in memory.
+        # Large batches that waited for a shared commit would all be in memory at once.
         return sum(len(data) for *_, data in self.rows) < MAX_BODY_BYTES
 
 
@@ -91,8 +92,8 @@ class Writer:
     def append(self, rows: list[Row], token: IdempotencyToken | None = None) -> None:
         """Store events, all or none; returns when they are on the disk.
 
-        A request with a token that is stored already returns without storing. Raises StorageError
-        if nothing was stored, RequestInProgress and IdempotencyKeyReused.
+        Stores nothing if the token is already stored. Raises StorageError if nothing was stored,
+        RequestInProgress and IdempotencyKeyReused.
         """
         write = _PendingWrite(rows, token)
         with self._mark_in_flight(write, token) if token else nullcontext():
@@ -110,33 +111,33 @@ class Writer:
         return self._commit_count
 
     def wait_for_commit(self, commit_count: int, seconds: float) -> None:
-        """Wait until more than `commit_count` groups are committed, at most some seconds."""
+        """Wait until the commit count differs from `commit_count`, for at most `seconds`."""
         with self._committed:
             self._committed.wait_for(
                 lambda: self._commit_count != commit_count or self.is_stopping, seconds
             )
 
     def stop(self) -> None:
-        """Wake all that wait for a commit."""
+        """Wake all threads that wait for a commit."""
         with self._committed:
             self.is_stopping = True
             self._committed.notify_all()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Give the writing connection to the block, in a transaction; raises StorageError."""
+        """Run the block in a transaction of the writing connection; raises StorageError."""
         with self.exclusive_connection() as connection, self._backend.transaction(connection):
             yield connection
 
     @contextmanager
     def exclusive_connection(self) -> Iterator[Connection]:
-        """Give the writing connection to the block, in no transaction; raises StorageError."""
+        """Lock the writing connection for the block, without a transaction; raises StorageError."""
         with self._lock, self._backend.errors(), self._open_connection() as connection:
             yield connection
 
     def close(self) -> None:
         """Close the connection after the last commit; the writer cannot be used afterwards."""
-        with self._lock, suppress(DBAPIError):  # A server that is away keeps nothing open.
+        with self._lock, suppress(DBAPIError):  # An unreachable server keeps nothing open.
             connection = self._connection or self._backend.open_writer()
             connection.detach()
             connection.close()
@@ -144,7 +145,7 @@ class Writer:
 
     @contextmanager
     def _open_connection(self) -> Iterator[Connection]:
-        # Opened at the first write, so that a server may fork after it has created the application.
+        # Opened at the first write, so that a server may create the application before it forks.
         connection = self._connection = self._connection or self._backend.open_writer()
         try:
             with self._backend.write_lock(connection):
@@ -187,7 +188,7 @@ class Writer:
         return group
 
     def _try_commit(self, group: list[_PendingWrite]) -> StorageError | None:
-        # Every error becomes a result: the group has left the queue, and nobody else handles it.
+        # Every error becomes a result: the group has left the queue, so no other code handles it.
         try:
             with self._backend.errors(), self._open_connection() as connection:
                 self._commit(connection, group)
@@ -207,7 +208,7 @@ class Writer:
 
     def _commit_with_tokens(self, connection: Connection, group: list[_PendingWrite]) -> list[Row]:
         with self._backend.transaction(connection):
-            self._idempotency_keys.forget_expired(connection)
+            self._idempotency_keys.delete_expired(connection)
             new = [write for write in group if not self._is_repeated(connection, write)]
             rows = _rows_of(new)
             self._backend.insert(connection, rows)

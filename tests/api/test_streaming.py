@@ -14,7 +14,7 @@ from bytelog import create_app
 from bytelog.config import PAGE_BYTES
 from bytelog.queries.listing import PAGE_EVENTS
 from bytelog.storage.backend import StorageError
-from bytelog.storage.file_space import driver
+from bytelog.storage.sqlite_connection import driver
 from bytelog.storage.writer import current_writer
 
 pytestmark = pytest.mark.each_database

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain, islice, repeat
 
-from bytelog.storage.sqlite import PRAGMAS
+from bytelog.storage.sqlite_connection import PRAGMAS
 
 from . import database, rivals, servers
 from .figures import Figure, Run, versus

@@ -16,7 +16,7 @@ from typing import cast
 from sqlalchemy import Connection
 
 from bytelog.migrations import upgrade as migrations
-from bytelog.storage import postgresql
+from bytelog.storage import postgresql_connection
 from bytelog.storage.backend import Row
 from bytelog.storage.database import backend_of, connect
 from bytelog.storage.models import ROW_COLUMNS
@@ -110,7 +110,7 @@ def _backends(cluster: Cluster) -> float:
 
 def _copy(connection: Connection, rows: Iterator[Row], batches: int) -> float:
     made = [list(islice(rows, BATCH_EVENTS)) for _ in range(batches)]
-    driver = postgresql.driver(connection)
+    driver = postgresql_connection.driver(connection)
     backend = cast(PostgreSQL, backend_of(connection.engine))
     began = time.perf_counter()
     for batch in made:

@@ -133,7 +133,7 @@ def test_an_event_of_a_project_that_is_gone_is_damage(
     bytelog: Bytelog, file: Path, changed: sqlite3.Connection
 ) -> None:
     changed.execute("DELETE FROM project WHERE name = 'shop'")
-    assert "of event names no project" in bytelog.refuse("check", file)
+    assert "of event refers to no project" in bytelog.refuse("check", file)
 
 
 def test_a_database_is_checked_while_a_server_writes_to_it(

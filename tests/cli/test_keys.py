@@ -91,7 +91,7 @@ def test_another_program_that_holds_the_database_is_said_plainly(
     other = sqlite3.connect(tmp_path / "data" / "bytelog.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     assert run("create", "alice", status=1) == (
-        "Error: another program holds the database; try again\n"
+        "Error: another program has locked the database; try again\n"
     )
     other.close()
 

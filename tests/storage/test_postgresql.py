@@ -191,7 +191,7 @@ def test_what_another_writer_holds_for_long_is_busy(alice: Person, app: Flask) -
 
 def test_a_database_in_another_encoding_is_refused(shared_cluster: Cluster, tmp_path: Path) -> None:
     shared_cluster.sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
-    with pytest.raises(UnusableDatabase, match="make it with ENCODING 'UTF8'"):
+    with pytest.raises(UnusableDatabase, match="create it with ENCODING 'UTF8'"):
         create_app({"BYTELOG_DATABASE_URL": shared_cluster.url("latin")}, tmp_path)
     shared_cluster.sql("DROP DATABASE latin WITH (FORCE)")
 

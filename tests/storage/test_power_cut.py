@@ -74,8 +74,8 @@ class WeakenedServer(RecordedServer):
     program = (
         sys.executable,
         "-c",
-        "import bytelog.__main__, bytelog.storage.sqlite\n"
-        "bytelog.storage.sqlite.PRAGMAS['synchronous'] = 'NORMAL'\n"
+        "import bytelog.__main__, bytelog.storage.sqlite_connection\n"
+        "bytelog.storage.sqlite_connection.PRAGMAS['synchronous'] = 'NORMAL'\n"
         "bytelog.__main__.main()",
     )
 

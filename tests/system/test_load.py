@@ -25,7 +25,7 @@ from support.server import Server, wait_for
 
 from bytelog import create_app
 from bytelog.config import READER_THREADS
-from bytelog.storage.sqlite import WAL_LIMIT_BYTES
+from bytelog.storage.sqlite_connection import WAL_LIMIT_BYTES
 
 WRITERS, PEAK_SECONDS, SOAK_SECONDS = 8, 5, 1800 if LONG else 60
 SLOW_READERS, ROUND_SECONDS, ROUNDS = 32, 1, 101 if LONG else 7

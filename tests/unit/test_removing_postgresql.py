@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "bytelog"
-MODULES = ("storage/postgresql.py", "storage/partitions.py")
+MODULES = ("storage/postgresql.py", "storage/postgresql_connection.py", "storage/partitions.py")
 REGISTRATION = '    "postgresql": "postgresql.PostgreSQL",\n'
 
 SCRIPT = """
