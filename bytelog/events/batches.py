@@ -1,4 +1,4 @@
-"""Batches: many events, recorded together or not at all."""
+"""Batches: many events that are recorded together or not at all."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class TooManyEvents(Exception):
 
 
 def load_batch(batch: Iterator[Callable[[], EventFields]], limit: int) -> list[EventFields]:
-    """Return the events of a batch, each loaded by a function.
+    """Return the events of a batch, which the functions in it load.
 
-    Raises ValidationError naming each bad field of each event, up to MAX_REPORTED_ERRORS of them,
-    and TooManyEvents.
+    Raises TooManyEvents, and ValidationError naming the bad fields of each event, at most
+    MAX_REPORTED_ERRORS.
     """
     events: list[EventFields] = []
     errors: dict[int, Any] = {}
     try:
         for index, load in enumerate(batch):
             if index == limit:
-                raise TooManyEvents(f"A batch may have {limit} events.")
+                raise TooManyEvents(f"A batch may have at most {limit} events.")
             try:
                 events.append(load())
             except ValidationError as error:
@@ -46,7 +46,7 @@ def load_event(text: str, decode: Callable[[], dict[str, Any]]) -> EventFields:
     """Return an event of a batch; raises ValidationError naming each bad field."""
     # A character takes at most four bytes, so most texts need not be encoded to be measured.
     if len(text) > MAX_BODY_BYTES // 4 and len(text.encode()) > MAX_BODY_BYTES:
-        raise ValidationError(f"An event may have {MAX_BODY_BYTES} bytes.")
+        raise ValidationError(f"An event may have at most {MAX_BODY_BYTES} bytes.")
     try:
         return schemas.load_event(decode())
     except InvalidJSON as error:

@@ -1,4 +1,4 @@
-"""I-JSON (RFC 7493), the JSON that every program reads the same way.
+"""I-JSON (RFC 7493), the subset of JSON that all programs read the same way.
 
 `data` is stored as the text that was sent: decoding and encoding it would change numbers that
 Python cannot represent.
@@ -29,7 +29,7 @@ _TOKENS = re.compile(r'(?:[^" \t\n\r]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")++')
 
 
 class InvalidJSON(ValueError):
-    """A text is not I-JSON, or not an object; the message says where and why."""
+    """A text is not I-JSON, or not an object; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def decode_object(text: str) -> dict[str, Any]:
 
 
 def compact_object(text: str) -> ObjectText:
-    """Return a JSON object that fits into `data`; raises InvalidJSON as `decode_object` does."""
+    """Return a JSON object for the field `data`; raises InvalidJSON as `decode_object` does."""
     _check(_decode_whole(text), text, MAX_DEPTH - 1)
     return ObjectText(_compact(text))
 
@@ -93,7 +93,7 @@ def decode_array(text: str) -> Iterator[tuple[Any, str]]:
         end = _skip_space(text, end)
         separator, position = text[end : end + 1], end + 1
     if separator != "]" or _skip_space(text, end + 1) != len(text):
-        raise InvalidJSON(f"the array has no proper end: line 1 column {end + 1} (char {end})")
+        raise InvalidJSON(f"the array does not end here: line 1 column {end + 1} (char {end})")
 
 
 def check_members(value: Any, text: str) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _check(value: Any, text: str, levels: int) -> None:
     if text.count("[") + text.count("{") > levels and _is_deep(text.encode(), levels):
         raise InvalidJSON(f"nested deeper than {levels} levels")
     if "\\u" in text and _has_lone_surrogate(value):
-        raise InvalidJSON("a surrogate has no partner")
+        raise InvalidJSON("it has a lone surrogate")
 
 
 def _decode_whole(text: str) -> Any:
@@ -130,8 +130,8 @@ def _decode_value(text: str, position: int) -> tuple[Any, int]:
 
 
 def _decode_element(text: str, position: int) -> tuple[Any, int]:
-    # Decoded from a part of the text, so that no element takes more memory than an event may. A
-    # value that ends with the part may be a number that was cut off.
+    # Decode only a part of the text, so that no element takes more memory than an event may. A
+    # value that ends where the part ends may be a number that was cut off.
     for size in _PART_LENGTHS:
         part = text[position : position + size]
         try:
@@ -163,7 +163,7 @@ def _extract_data(text: str, event: dict[str, Any]) -> ObjectText:
         return ObjectText(split_members(_compact(text))["data"].text)
     # No other member nests, so the first match is the member of the event itself.
     start = cast("re.Match[str]", _DATA.search(text)).end()
-    if next(reversed(event)) == "data":  # The usual case, in which the end need not be searched.
+    if next(reversed(event)) == "data":  # The usual case: no need to decode `data` for its end.
         end = text.rindex("}")
     else:
         end = _decoder.raw_decode(text, start)[1]
@@ -181,7 +181,7 @@ def _is_deep(body: bytes, levels: int) -> bool:
     return bool(brackets)
 
 
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise InvalidJSON("a name appears twice in one object")
@@ -189,8 +189,8 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parse_integer(digits: str) -> int:
-    # The value matters for `id` only. Python's conversion of more digits takes quadratic time, and
-    # fails at 4,300 (CVE-2020-10735).
+    # Only `id` needs the value, and it has at most 20 characters. Python's conversion of more
+    # digits takes quadratic time, and fails at 4,300 digits (CVE-2020-10735).
     return int(digits[:40])
 
 
@@ -201,13 +201,13 @@ def _parse_float(digits: str) -> float:
     return number
 
 
-def _refuse(constant: str) -> NoReturn:
+def _reject(constant: str) -> NoReturn:
     raise InvalidJSON(f"{constant} is not JSON")
 
 
 _decoder = json.JSONDecoder(
-    object_pairs_hook=_refuse_duplicates,
+    object_pairs_hook=_reject_duplicates,
     parse_int=_parse_integer,
     parse_float=_parse_float,
-    parse_constant=_refuse,
+    parse_constant=_reject,
 )

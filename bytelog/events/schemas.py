@@ -1,7 +1,7 @@
-"""What an event is: marshmallow schemas, without Flask and the database.
+"""The marshmallow schemas of an event, independent of Flask and the database.
 
-`json_schema` of a type of field, and `metadata` of a single field, add to the API's description
-(`/openapi.json`) what marshmallow does not know.
+`json_schema` of a field's class and `metadata` of a field add to the API's description
+(`/openapi.json`) what marshmallow cannot derive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .i_json import ObjectText
 
 
 class EventFields(TypedDict):
-    """A valid event; `date` is in UTC, `data` is the text of a JSON object."""
+    """The fields of a valid event; `date` is in UTC, `data` is the text of a JSON object."""
 
     id: int
     name: str
@@ -43,7 +43,7 @@ class Identifier(fields.Field[int]):
 
 
 class Text(fields.Field[str]):
-    """A short string without NUL, which ends a string in C."""
+    """A short string without NUL, which terminates a string in C."""
 
     json_schema: ClassVar = {
         "type": "string",
@@ -73,7 +73,7 @@ class Timestamp(fields.Field[datetime]):
 
 
 class JSONObject(fields.Field[str]):
-    """A JSON object, as its text."""
+    """A JSON object, loaded as its text."""
 
     json_schema: ClassVar = {"type": "object"}
 

@@ -1,4 +1,4 @@
-"""Recording and reading events: the one path from the API to the table of events."""
+"""Recording and reading events: the only path from the API to the table of events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..storage.writer import current_writer
 from .schemas import EventFields
 
 POLL_SECONDS = 0.5
-"""How often a waiting request looks for events that another process has stored."""
+"""How often a waiting request checks for events that another process has stored."""
 
 
 def record(
@@ -33,8 +33,8 @@ def record(
 ) -> None:
     """Store events, all or none; returns when they are on the disk.
 
-    A request with a token that is stored already returns without storing. Raises StorageError if
-    nothing was stored, RequestInProgress and IdempotencyKeyReused.
+    Stores nothing if the token is already stored. Raises StorageError if nothing was stored,
+    RequestInProgress and IdempotencyKeyReused.
     """
     current_writer().append([to_row(project_id, event) for event in events], token)
 
@@ -53,12 +53,12 @@ def select(selection: Selection, format_: Format) -> Listing:
 
 
 def is_long(selection: Selection, format_: Format) -> bool:
-    """Return whether a listing has more than a page, without counting; raises StorageError."""
+    """Return whether a listing exceeds a page, without counting it all; raises StorageError."""
     return listing.is_long(read_engine(), selection, format_)
 
 
 def count_lag() -> int:
-    """Return how many events the replica has not received yet; raises StorageError."""
+    """Return the number of events that the replica has not received; raises StorageError."""
     return listing.last_key(db.engine) - listing.last_key(read_engine())
 
 
@@ -71,7 +71,7 @@ def count(selection: Selection, bucket: Bucket) -> Summary:
 
 
 def count_paths(selection: Selection) -> Paths:
-    """Count which selected events follow each other in their traces.
+    """Count how often each name follows another in the traces of the selected events.
 
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS pairs of names.
     """
@@ -79,9 +79,9 @@ def count_paths(selection: Selection) -> Paths:
 
 
 def wait_for(selection: Selection, format_: Format, is_gone: Callable[[], bool]) -> Listing:
-    """List the selected events as soon as there is one, at the latest after `wait` seconds.
+    """List the selected events as soon as there is one, or after `wait` seconds.
 
-    Returns earlier if the client `is_gone`. Raises StorageError.
+    Returns earlier if the client `is_gone`, or the server stops. Raises StorageError.
     """
     writer, deadline = current_writer(), time.monotonic() + selection.wait
     while True:
@@ -90,7 +90,7 @@ def wait_for(selection: Selection, format_: Format, is_gone: Callable[[], bool])
         seconds = deadline - time.monotonic()
         if events.count or seconds <= 0 or writer.is_stopping or is_gone():
             return events
-        if events.next:  # Events that were examined once need not be examined again.
+        if events.next:  # Do not examine the same events again.
             selection = replace(selection, cursor=events.next)
         writer.wait_for_commit(commit_count, min(seconds, POLL_SECONDS))
 
@@ -106,7 +106,8 @@ def ping() -> None:
 
 
 def _choose_engine(selection: Selection) -> Engine:
-    # A replica that has not received the event of the cursor would repeat earlier events.
+    # A replica that has not received the event of the cursor would return an earlier cursor, and
+    # later repeat events.
     replica = read_engine()
     if replica is db.engine or selection.order is not Order.ARRIVAL or not selection.cursor:
         return replica

@@ -1,4 +1,4 @@
-"""Reading events: selections become SQL statements, and their rows become text.
+"""Reading events: from a selection to an SQL statement, and from its rows to text.
 
-Imports `storage`, `config` and `timestamps`; knows nothing of HTTP and of recording.
+Imports `storage`, `config` and `timestamps`; does not depend on HTTP or on recording.
 """

@@ -1,4 +1,4 @@
-"""The conditions that selected events meet, as SQL expressions."""
+"""The conditions of a selection, as SQL expressions."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from .selection import Selection
 _TYPES = {"id": BigInteger, "name": ColumnText, "trace_id": ColumnText}
 
 
-def conditions(names: tuple[str, ...], depths: tuple[int, ...]) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions for fields with these names, and for members of `data` at depths."""
+def build_conditions(
+    names: tuple[str, ...], depths: tuple[int, ...]
+) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions on the named fields, and on members of `data` at these depths."""
     columns = tuple(
         Event.__table__.c[name] == bindparam(name, type_=_TYPES[name]) for name in names
     )
     return columns + tuple(_member_equals(number, depth) for number, depth in enumerate(depths))
 
 
-def window_conditions(
+def build_window_conditions(
     names: tuple[str, ...], depths: tuple[int, ...]
 ) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions for the project and the window of a selection, and its filters."""
+    """Return the conditions on the project and the date, and those of `build_conditions`."""
     return (
         Event.project_id == bindparam("project_id"),
         date >= bindparam("start"),
         date < bindparam("end"),
-        *conditions(names, depths),
+        *build_conditions(names, depths),
     )
 
 

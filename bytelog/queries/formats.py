@@ -1,9 +1,9 @@
 """The formats in which events are sent: a JSON document, JSON lines, and CSV.
 
-The database builds the text of a page, outside Python's lock. In JSON that is, for each event,
-`{…,"date":"…Z"}{…data…}`, and one replacement joins the halves. `Z"}{` cannot occur anywhere else,
-because a quote within a JSON string is escaped. (SQLite's `json()`, which would parse `data` again,
-takes half as long again.)
+The database builds the text of a page, without holding Python's global lock. In JSON, the text of
+an event is `{…,"date":"…Z"}{…data…}`, and one replacement joins the halves. `Z"}{` cannot occur
+anywhere else, because a quote within a JSON string is escaped. (SQLite's `json()`, which would
+parse `data` again, takes half as long again.)
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ..storage.sql import Columns, DateAsText, Head, Position, TextOfEvent
 from ..storage.types import UTCTimestamp
 
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠'"  # noqa: RUF001
-"""A spreadsheet takes a cell that starts with one of these for a formula, unless an apostrophe
-precedes it. A leading apostrophe gets another one, so that it can be removed again."""
+"""A spreadsheet treats a cell that starts with one of these as a formula, unless an apostrophe
+precedes it. A leading apostrophe is doubled, so that an import can remove the added one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How events are written: the text of each, and what comes before, between and after them."""
+    """A format: the text of each event, and the text before, between and after the events."""
 
     media_type: str
     event: TextOfEvent
@@ -38,7 +38,7 @@ class Format:
     end: bytes = b""
 
     def write(self, count: int, pages: Iterator[bytes]) -> Iterator[bytes]:
-        """Write a listing of `count` events, whose text the database built in pages."""
+        """Yield the text of a listing of `count` events, whose pages the database built."""
         before = self.beginning.replace(b"%d", b"%d" % count)
         for page in pages:
             yield before + self.postprocess(page)

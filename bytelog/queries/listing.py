@@ -1,8 +1,8 @@
 """Reading events in pages.
 
 Each page of a listing is read in a transaction of its own, so a slow reader neither holds a lock
-nor keeps the write-ahead log from being checkpointed. The listing covers the events up to the
-highest key at its start: events are only ever appended, so that is a snapshot.
+nor prevents checkpoints of the write-ahead log. The listing contains the events up to the highest
+key at its start: events are only ever appended, so that is a snapshot.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Events in order: how many, their text in pages of whole events, and the next cursor."""
+    """Events in order: their number, their text in pages of whole events, and the next cursor."""
 
     count: int
     pages: Iterator[bytes]
@@ -38,7 +38,7 @@ class Listing:
 
 
 def is_long(engine: Engine, selection: Selection, format_: Format) -> bool:
-    """Return whether a listing has more than a page, without counting; raises StorageError."""
+    """Return whether a listing exceeds a page, without counting it all; raises StorageError."""
     if selection.limit and selection.limit <= PAGE_EVENTS:
         return False
     statements, values = _prepare(engine, selection, format_)
@@ -47,7 +47,7 @@ def is_long(engine: Engine, selection: Selection, format_: Format) -> bool:
 
 
 def read(engine: Engine, selection: Selection, format_: Format) -> Listing:
-    """List the selected events, without a limit all of them; raises StorageError."""
+    """List the selected events, all of them if there is no limit; raises StorageError."""
     statements, values = _prepare(engine, selection, format_)
     if selection.limit is None:
         return _list_all(engine, statements, values, selection.order)
@@ -129,7 +129,7 @@ def _read_pages(
 def _read_page(engine: Engine, part: Part, values: Values, limit: int) -> tuple[int, int, bytes]:
     """Read a page of at most `limit` events, or of fewer if their text would be too long.
 
-    Returns the limit that was possible, the number of events, and their text.
+    Returns the limit that was used, the number of events, and their text.
     """
     while True:
         try:
@@ -144,7 +144,7 @@ def _read_page(engine: Engine, part: Part, values: Values, limit: int) -> tuple[
 
 
 def _find_position(engine: Engine, part: Part, values: Values, rows: int) -> tuple[Values, bool]:
-    """Return the position of the last of some rows, and whether its date continues after it."""
+    """Return the position of the last of some rows, and whether the next event has its date."""
     edge = {**values, "rows": 2, "skipped": rows - 1}
     last, *following = fetch(engine, part.positions, edge)
     is_date_cut = any(row.date == last.date for row in following)

@@ -1,4 +1,4 @@
-"""Paths through the business logic: which event follows which within traces, and how often."""
+"""Paths through the business logic: how often an event follows another within a trace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..storage.database import fetch
 from ..storage.keyset import date
 from ..storage.models import Event
 from ..storage.sql import Milliseconds
-from .filters import bind_values, window_conditions
+from .filters import bind_values, build_window_conditions
 from .selection import Selection, TooManyGroups
 
 # `from` is a keyword in Python.
@@ -25,7 +25,7 @@ Transition = TypedDict(
 
 
 class Step(TypedDict):
-    """A name: the number of events, and of traces that start and end with it."""
+    """A name, the number of its events, and the numbers of traces that start or end with it."""
 
     name: str
     count: int
@@ -43,7 +43,7 @@ class Paths(TypedDict):
 
 
 def count(engine: Engine, selection: Selection) -> Paths:
-    """Count which selected events follow each other in their traces.
+    """Count how often each name follows another in the traces of the selected events.
 
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS pairs of names.
     """
@@ -109,4 +109,4 @@ def _steps(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]:
         Event.name,
         following.label("following"),
         Milliseconds(date, next_date).label("milliseconds"),
-    ).where(*window_conditions(filters, depths))
+    ).where(*build_window_conditions(filters, depths))

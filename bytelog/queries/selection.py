@@ -1,4 +1,4 @@
-"""Selections: which events to read, in which order, and from which cursor on."""
+"""Selections: which events to read, in which order, and after which cursor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CURSOR = re.compile(CURSOR_PATTERN)
 
 
 class TooManyGroups(Exception):
-    """The selected events make up more than MAX_GROUPS groups."""
+    """The selected events form more than MAX_GROUPS groups."""
 
 
 class Bucket(StrEnum):
@@ -66,14 +66,14 @@ def parse_cursor(text: str) -> Cursor:
 
 
 def _parse_date(digits: str) -> str:
-    # A client may have made up a cursor for February 30. It continues after February 29.
+    # A client may have invented a cursor for February 30. It continues after February 29.
     first = datetime.strptime(f"{digits[:6]}01{digits[8:]}000Z", "%Y%m%dT%H%M%S%f%z")
     return timestamps.format_utc(first + timedelta(days=int(digits[6:8]) - 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Events of a project: those from `start` on and before `end` that match all filters.
+    """The events of a project at or after `start` and before `end` that match all filters.
 
     `data` maps the path of a member, its names joined by dots, to the text of its value. `wait` is
     in seconds.
@@ -93,13 +93,13 @@ class Selection:
 
     @property
     def filters(self) -> dict[str, object]:
-        """Return the values that fields must have, by the name of the field."""
+        """Return the required value of each filtered field."""
         filters = {"id": self.id, "name": self.name, "trace_id": self.trace_id}
         return {name: value for name, value in filters.items() if value is not None}
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """Return the depth in `data` of each member that must have a value."""
+        """Return the depth in `data` of each filtered member."""
         return tuple(path.count(".") + 1 for path in self.data)
 
     @property

@@ -1,4 +1,4 @@
-"""The statements that read events, built once for each kind of listing."""
+"""The SQL statements that read events, built once for each kind of listing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, select, union_all
 from ..storage.backend import Backend
 from ..storage.keyset import Conditions, Order, date
 from ..storage.models import Event
-from .filters import conditions
+from .filters import build_conditions
 from .formats import Format
 
 highest_key = select(func.coalesce(func.max(Event.key), 0))
@@ -18,7 +18,7 @@ highest_key = select(func.coalesce(func.max(Event.key), 0))
 
 
 class Part:
-    """A part of the events after a position: the statements for a page, and for positions."""
+    """Statements for one part of a keyset plan: a page of events, and their positions."""
 
     def __init__(self, backend: type[Backend], format_: Format, ordered: Select[Any]) -> None:
         page = ordered.limit(bindparam("rows"))
@@ -39,7 +39,7 @@ class Statements:
         depths: tuple[int, ...],
     ) -> None:
         plan = backend.keyset_plans[order]
-        selected = (_in_project(order, filters), *conditions(filters, depths))
+        selected = (_in_project(order, filters), *build_conditions(filters, depths))
         self.snapshot_bounds = _select_bounds(order, [(*selected, *part) for part in plan.parts])
         snapshot = select(Event).where(*selected, Event.key <= bindparam("last"))
         self.parts = [
@@ -49,20 +49,20 @@ class Statements:
 
 
 prepare = lru_cache(maxsize=200)(Statements)
-"""The cached statements of a kind of listing; building them takes a millisecond."""
+"""Return the cached statements of a kind of listing; building them takes a millisecond."""
 
 
 def _select_bounds(order: Order, parts: list[Conditions]) -> Select[Any]:
     size = func.count().label("size"), func.max(Event.key).label("last")
     sizes = union_all(*(select(*size).where(*part) for part in parts)).subquery()
-    # In order of arrival the next cursor is after all events that were examined, not only after
-    # those that were selected.
+    # In order of arrival, the next cursor is after the last event of the table, selected or not:
+    # the same events need not be examined again.
     last = highest_key.scalar_subquery() if order is Order.ARRIVAL else func.max(sizes.c.last)
     return select(func.sum(sizes.c.size), func.coalesce(last, 0))
 
 
 def _in_project(order: Order, filters: tuple[str, ...]) -> ColumnElement[bool]:
-    # The addition makes SQLite walk the table by key instead of sorting the whole project.
-    walks_table = order is Order.ARRIVAL and "trace_id" not in filters
-    project_id = Event.project_id + 0 if walks_table else Event.project_id
+    # The addition makes SQLite scan the table by key instead of sorting the whole project.
+    is_table_scan = order is Order.ARRIVAL and "trace_id" not in filters
+    project_id = Event.project_id + 0 if is_table_scan else Event.project_id
     return project_id == bindparam("project_id")

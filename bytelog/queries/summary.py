@@ -14,12 +14,12 @@ from ..storage.database import fetch
 from ..storage.keyset import date
 from ..storage.models import Event
 from ..storage.sql import DateAsText, WeekOf
-from .filters import bind_values, window_conditions
+from .filters import bind_values, build_window_conditions
 from .selection import Bucket, Selection, TooManyGroups
 
 
 class BucketCounts(TypedDict):
-    """The number of events from `date` on, in all and of each name."""
+    """The number of events in the bucket that starts at `date`, in total and of each name."""
 
     date: str
     count: int
@@ -27,14 +27,14 @@ class BucketCounts(TypedDict):
 
 
 class Summary(TypedDict):
-    """The number of events, in all, of each name (the most frequent first), and by bucket."""
+    """The number of events: in total, of each name (the most frequent first), and by bucket."""
 
     count: int
     names: dict[str, int]
     buckets: list[BucketCounts]
 
 
-# How many characters of a date name its bucket, and what completes them to a date.
+# The length of the prefix of a date that identifies its bucket, and the rest of a full date.
 _PREFIXES = {
     Bucket.MINUTE: (16, ":00.000Z"),
     Bucket.HOUR: (13, ":00:00.000Z"),
@@ -76,7 +76,7 @@ def _statement(
 ) -> Select[str, str, int]:
     return (
         select(_bucket_prefix(bucket).label("bucket"), Event.name, func.count())
-        .where(*window_conditions(filters, depths))
+        .where(*build_window_conditions(filters, depths))
         .group_by("bucket", Event.name)
         .order_by("bucket", Event.name)
         .limit(bindparam("rows"))
