@@ -1,1 +1,1 @@
-"""How fast bytelog is: `python -m tests.benchmarks`, ratios of things measured in the same run."""
+"""The benchmarks: `python -m tests.benchmarks` prints ratios of values from the same run."""

@@ -1,4 +1,4 @@
-"""The command: measure all, or what is named, and print a Markdown table."""
+"""The command: run all benchmarks or the named ones, and print a Markdown table."""
 
 from __future__ import annotations
 
@@ -48,17 +48,33 @@ BENCHMARKS: dict[str, Callable[[Run], Iterator[Figure]]] = {
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
-@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1))
-@click.option("--seconds", default=3, show_default=True, type=click.IntRange(1), help="Of a load.")
 @click.option(
-    "--events", default=1_000_000, show_default=True, type=click.IntRange(100_000), help="Stored."
+    "--rounds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Measurements of each value.",
+)
+@click.option(
+    "--seconds",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Duration of each load.",
+)
+@click.option(
+    "--events",
+    default=1_000_000,
+    show_default=True,
+    type=click.IntRange(100_000),
+    help="Events in a full database.",
 )
 def main(names: tuple[str, ...], rounds: int, seconds: int, events: int) -> None:
-    """Measure bytelog against live servers on this machine."""
+    """Measure bytelog, and other programs for comparison, on this machine."""
     _require("wrk", "sqlite3", "curl")
     # A plain SIGTERM would leave the servers running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    # Not /tmp, which may be in memory, where an fsync costs nothing.
+    # /tmp may be in memory, where an fsync costs nothing.
     with TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp"), prefix="bytelog-") as folder:
         run = Run(Path(folder), rounds, seconds, events)
         click.echo("| figure | measured as | measured (median) | target |")

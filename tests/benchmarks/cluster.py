@@ -1,4 +1,4 @@
-"""Real PostgreSQL servers, each in a folder of its own, on loopback."""
+"""PostgreSQL servers on the loopback interface, each with a folder of its own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import psycopg
 
-from .servers import free_port
+from .servers import find_free_port
 
-# PostgreSQL does not run as root.
+# PostgreSQL refuses to run as root.
 USER: dict[str, Any] = (
     {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
 )
@@ -34,12 +34,12 @@ def find(program: str) -> Path:
 
 
 class Cluster:
-    """A PostgreSQL server, with its files."""
+    """A PostgreSQL server and its files."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self.settings = {**SETTINGS, "unix_socket_directories": str(folder), **settings}
-        self.port = free_port()
+        self.port = find_free_port()
 
     def create(self) -> Cluster:
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-U", "postgres"]
@@ -47,7 +47,7 @@ class Cluster:
         return self
 
     def copy(self, folder: Path, name: str) -> Cluster:
-        """Make a replica, which streams from this server under a name."""
+        """Create a replica, which streams from this server as `name`."""
         own = {"unix_socket_directories": str(folder), "synchronous_standby_names": ""}
         replica = Cluster(folder, **self.settings | own)
         source = f"host=127.0.0.1 port={self.port} user=postgres application_name={name}"
@@ -58,7 +58,7 @@ class Cluster:
         subprocess.run([find(program), *arguments], check=True, capture_output=True, **USER)
 
     def start(self) -> Cluster:
-        settings = [it for name, value in self.settings.items() for it in ("-c", f"{name}={value}")]
+        settings = [f"--{name}={value}" for name, value in self.settings.items()]
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
                 [find("postgres"), "-D", self.folder / "data", "-p", str(self.port), *settings],
@@ -66,7 +66,7 @@ class Cluster:
                 stderr=log,
                 **USER,
             )
-        # Answers once it takes connections; with -w pg_ctl would have to start it itself.
+        # `pg_ctl -w` would also wait, but would have to start the server itself.
         while subprocess.run(
             [find("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         ).returncode:
@@ -78,7 +78,7 @@ class Cluster:
         self.process.wait(20)
 
     def kill(self) -> None:
-        """End all processes of the server at once, as a power cut does."""
+        """Kill all processes of the server at once, as a power cut does."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         for number in [self.process.pid, *map(int, children.split())]:
             os.kill(number, signal.SIGKILL)

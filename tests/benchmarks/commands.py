@@ -1,4 +1,4 @@
-"""bytelog's commands, as somebody runs them in a shell."""
+"""bytelog's commands, run in processes of their own."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 
 from . import servers
 
-_PATIENCE_SECONDS = 1800
+_TIMEOUT_SECONDS = 1800
 
 
-def bytelog(folder: Path, *arguments: str | Path) -> list[str]:
-    """Return a command of bytelog's on a data folder."""
+def build_command(folder: Path, *arguments: str | Path) -> list[str]:
+    """Return a command line of bytelog for a data folder."""
     return ["env", f"BYTELOG_DATA={folder}", sys.executable, "-m", "bytelog", *map(str, arguments)]
 
 
-def seconds(command: list[str]) -> float:
-    """Return how long a command takes; raises CalledProcessError for one that fails."""
+def measure_seconds(command: list[str]) -> float:
+    """Run a command and return its duration; raises CalledProcessError if it fails."""
     began = time.perf_counter()
     subprocess.run(
         command,
         check=True,
         cwd=servers.ROOT,
-        env=servers.environment(),
+        env=servers.build_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        timeout=_PATIENCE_SECONDS,
+        timeout=_TIMEOUT_SECONDS,
     )
     return time.perf_counter() - began

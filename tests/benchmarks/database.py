@@ -36,35 +36,35 @@ _STEPS = (
 )
 
 
-def stored(run: Run, events: int) -> Path:
-    """Return the data folder with so many events, filled when it is first asked for."""
+def prepare_folder(run: Run, events: int) -> Path:
+    """Return a data folder with a number of events, filled at the first call."""
     folder = run.folder / f"{events}-events"
-    return folder if folder.exists() else create(folder, rows(events))
+    return folder if folder.exists() else create(folder, generate_rows(events))
 
 
 def trace_id(number: int) -> str:
-    """Return an id for each trace, scattered over the index as real ones are."""
+    """Return the id of a trace; ids are scattered over the index like real ones."""
     return f"{number * 2654435761 % 2**32:08x}"
 
 
-def rows(events: int) -> Iterator[Row]:
-    """Make so many events, the same each time."""
-    late = random.Random(1)
+def generate_rows(events: int) -> Iterator[Row]:
+    """Yield the rows of a number of events, the same in every call."""
+    delay = random.Random(1)
     for number in range(events):
-        # Traces overlap: the four events of one are as far apart as those of many others.
-        group, place = divmod(number, _TRACES_AT_ONCE * EVENTS_PER_TRACE)
-        step, offset = divmod(place, _TRACES_AT_ONCE)
+        # Traces overlap: between two events of a trace are events of all other traces in its group.
+        group, index = divmod(number, _TRACES_AT_ONCE * EVENTS_PER_TRACE)
+        step, offset = divmod(index, _TRACES_AT_ONCE)
         name, data = _STEPS[step]
-        moment = _FIRST + timedelta(milliseconds=100 * number - late.randrange(1000))
+        moment = _FIRST + timedelta(milliseconds=100 * number - delay.randrange(1000))
         trace = trace_id(group * _TRACES_AT_ONCE + offset)
         yield 1, number, name, trace, format_utc(moment), data
 
 
 def create(folder: Path, rows: Iterable[Row] = ()) -> Path:
-    """Make a data folder, with these rows in its database."""
-    app, left = create_app({}, folder), iter(rows)
+    """Create a data folder, and a database in it with these rows."""
+    app, remaining = create_app({}, folder), iter(rows)
     with app.app_context():
-        while part := list(islice(left, _ROWS_AT_ONCE)):
+        while part := list(islice(remaining, _ROWS_AT_ONCE)):
             with current_writer().transaction() as connection:
                 cast("sqlite3.Connection", connection.connection.driver_connection).executemany(
                     INSERT, part
@@ -75,20 +75,20 @@ def create(folder: Path, rows: Iterable[Row] = ()) -> Path:
 
 
 def check_stored(folder: Path, acknowledged: int) -> None:
-    """Raise ClickException unless a database holds all events that were acknowledged."""
+    """Raise ClickException unless all acknowledged events are in the database."""
     with closing(sqlite3.connect(folder / "bytelog.db")) as connection:
         ((stored,),) = connection.execute("SELECT count(*) FROM event").fetchall()
     if stored < acknowledged:
         raise click.ClickException(f"{acknowledged} events were acknowledged, {stored} are stored")
 
 
-def single(rows: list[Row]) -> str:
-    """Return an event as most programs send it, with space between its tokens."""
+def format_event(rows: list[Row]) -> str:
+    """Return an event as most programs send it, with spaces between its tokens."""
     ((_, number, name, trace, date, data),) = rows
     event = {"id": number, "name": name, "trace_id": trace, "date": date}
     return json.dumps({**event, "data": json.loads(data)})
 
 
-def batch(rows: list[Row]) -> str:
+def format_batch(rows: list[Row]) -> str:
     """Return a batch of events."""
-    return f"[{', '.join(single([row]) for row in rows)}]"
+    return f"[{', '.join(format_event([row]) for row in rows)}]"

@@ -1,4 +1,4 @@
-"""The least that Flask and Waitress can do: an empty answer to a POST."""
+"""The minimum that Flask and Waitress can do: an empty response to a POST."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked for, and what comes out."""
+"""The parameters of a run, and the figures that it measures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Run:
-    """How much to measure, and the folder for everything that is made on the way."""
+    """The extent of the measurements, and a folder for temporary files."""
 
     folder: Path
     rounds: int
@@ -19,7 +19,7 @@ class Run:
 
     @property
     def lengths(self) -> list[int]:
-        """Return the seconds of each load; the first is for warming up."""
+        """Return the duration of each load in seconds; the first is a warm-up."""
         return [1, *[self.seconds] * self.rounds]
 
 
@@ -36,12 +36,13 @@ class Figure:
         return f"| {self.name} | {self.measured_as} | {self.measured} | {self.target} |"
 
 
-def spread(values: Sequence[float], form: str = ".2f", unit: str = "") -> str:
+def format_spread(values: Sequence[float], form: str = ".2f", unit: str = "") -> str:
+    """Return the median, the minimum and the maximum."""
     low, high = format(min(values), form), format(max(values), form)
     return f"{format(median(values), form)}{unit} ({low} to {high})"
 
 
-def versus(over: Sequence[float], under: Sequence[float], form: str) -> str:
-    """Return the ratios of what was measured in the same rounds, and the medians of both."""
+def format_ratios(over: Sequence[float], under: Sequence[float], form: str) -> str:
+    """Return the ratios of values from the same rounds, and the medians of both series."""
     ratios = [one / other for one, other in zip(over, under, strict=True)]
-    return f"{spread(ratios)}: {format(median(over), form)} ÷ {format(median(under), form)}"
+    return f"{format_spread(ratios)}: {format(median(over), form)} ÷ {format(median(under), form)}"

@@ -1,11 +1,11 @@
--- Without an argument: posts events like the API document's. With the number of traces that are
--- stored as its argument: follows one of them at random.
+-- Without an argument, posts events like those in the API document. With the number of stored
+-- traces as the argument, follows random traces.
 dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "report.lua")
 
 local traces
 local posted = 0
 
--- The same as in database.py.
+-- The same function as in database.py.
 local function trace_id(number)
   return string.format("%08x", number * 2654435761 % 2 ^ 32)
 end

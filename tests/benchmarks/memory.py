@@ -8,25 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import database, listing, servers
-from .figures import Figure, Run, spread
+from .figures import Figure, Run, format_spread
 
 
 def measure(run: Run) -> Iterator[Figure]:
-    folder = database.stored(run, run.events)
-    growths = [_growth(folder) for _ in range(run.rounds)]
+    folder = database.prepare_folder(run, run.events)
+    growths = [_measure_growth(folder) for _ in range(run.rounds)]
     yield Figure(
         f"memory while listing {run.events:,}",
         "growth of the server's VmRSS",
-        spread(growths, ".1f", " MB"),
+        format_spread(growths, ".1f", " MB"),
         "≤ 16 MB",
     )
 
 
-def _growth(folder: Path) -> float:
-    with servers.bytelog(folder) as server:
+def _measure_growth(folder: Path) -> float:
+    with servers.run_bytelog(folder) as server:
         server.get(f"{servers.EVENTS}/trace/{database.trace_id(0)}")
         before = highest = server.resident()
-        with subprocess.Popen(listing.fetch(server)) as curl:
+        with subprocess.Popen(listing.build_command(server)) as curl:
             while curl.poll() is None:
                 highest = max(highest, server.resident())
                 time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What follows what: in everything, and in the events of the last hour."""
+"""Counting which event follows which, in all events and in those of the last hour."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from datetime import timedelta
 from bytelog.timestamps import format_utc, parse
 
 from . import database, servers
-from .figures import Figure, Run, spread
+from .figures import Figure, Run, format_spread
 
 
 def measure(run: Run) -> Iterator[Figure]:
-    with servers.bytelog(database.stored(run, run.events)) as server:
+    with servers.run_bytelog(database.prepare_folder(run, run.events)) as server:
         newest = server.get(f"{servers.EVENTS}?order=newest&limit=1")["events"][0]["date"]
         hour = f"?start={format_utc(parse(newest) - timedelta(hours=1))}"
         for query in ("", hour):
@@ -21,7 +21,7 @@ def measure(run: Run) -> Iterator[Figure]:
             yield Figure(
                 f"count what follows what in {events:,} of {run.events:,} events",
                 "seconds of `GET /api/v1/events/paths`",
-                spread([_time(server, query) for _ in range(run.rounds)]),
+                format_spread([_time(server, query) for _ in range(run.rounds)]),
             )
 
 

@@ -1,4 +1,4 @@
-"""bytelog on PostgreSQL, against PostgreSQL alone, and against itself."""
+"""bytelog on PostgreSQL, against PostgreSQL alone, and in several processes."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from bytelog.storage.postgresql import PostgreSQL
 
 from . import database, servers, trace, wrk
 from .cluster import USER, Cluster
-from .figures import Figure, Run, spread, versus
+from .figures import Figure, Run, format_ratios, format_spread
 from .prepared import Sender
 from .rivals import BATCH_EVENTS
 
 _BATCH_CLIENTS, _CLIENTS = 2, 16
-_MANY, _FEW = 10, 100  # times, and a part of, the events of other benchmarks
+_MANY, _FEW = 10, 100  # The other benchmarks' number of events is multiplied, and divided.
 
 
 def measure(run: Run) -> Iterator[Figure]:
-    with _cluster(run) as cluster:
-        yield from _batches(run, cluster)
-        yield _processes(run, cluster)
-        yield from _traces(run, cluster)
+    with _run_cluster(run) as cluster:
+        yield from _measure_batches(run, cluster)
+        yield _measure_processes(run, cluster)
+        yield from _measure_traces(run, cluster)
 
 
 @contextmanager
-def _cluster(run: Run) -> Iterator[Cluster]:
+def _run_cluster(run: Run) -> Iterator[Cluster]:
     folder = run.folder / "postgresql"
     folder.mkdir()
     run.folder.chmod(0o711)
@@ -55,8 +55,8 @@ def _cluster(run: Run) -> Iterator[Cluster]:
 
 
 @contextmanager
-def _writing(cluster: Cluster, name: str) -> Iterator[Connection]:
-    """Make a database of bytelog's, and give a connection that may write to it."""
+def _open_database(cluster: Cluster, name: str) -> Iterator[Connection]:
+    """Create a bytelog database, and open a connection that may write to it."""
     cluster.sql(f"CREATE DATABASE {name}")
     engine = connect(cluster.url(name), "url")
     migrations.upgrade(engine)
@@ -65,38 +65,46 @@ def _writing(cluster: Cluster, name: str) -> Iterator[Connection]:
     engine.dispose()
 
 
-def _bytelog(run: Run, cluster: Cluster, name: str) -> AbstractContextManager[servers.Server]:
-    return servers.bytelog(run.folder / name, BYTELOG_DATABASE_URL=cluster.url(name))
+def _run_bytelog(run: Run, cluster: Cluster, name: str) -> AbstractContextManager[servers.Server]:
+    return servers.run_bytelog(run.folder / name, BYTELOG_DATABASE_URL=cluster.url(name))
 
 
-def _batches(run: Run, cluster: Cluster) -> Iterator[Figure]:
-    rows = chain.from_iterable(database.rows(run.events) for _ in repeat(None))
+def _measure_batches(run: Run, cluster: Cluster) -> Iterator[Figure]:
+    rows = chain.from_iterable(database.generate_rows(run.events) for _ in repeat(None))
     rounds = []
-    with _writing(cluster, "straight") as connection, _writing(cluster, "served"):
-        with _bytelog(run, cluster, "served") as server:
-            ours = Sender(run, server.events_url, database.batch, BATCH_EVENTS, _BATCH_CLIENTS)
+    with _open_database(cluster, "straight") as connection, _open_database(cluster, "served"):
+        with _run_bytelog(run, cluster, "served") as server:
+            ours = Sender(
+                run, server.events_url, database.format_batch, BATCH_EVENTS, _BATCH_CLIENTS
+            )
             for seconds in run.lengths:
-                before, began = ours.requests, [_processor(server.pid), _backends(cluster)]
+                before, began = (
+                    ours.requests,
+                    [_read_processor_seconds(server.pid), _read_backend_seconds(cluster)],
+                )
                 rate = ours.send(seconds)
                 events = (ours.requests - before) * BATCH_EVENTS
-                used = [_processor(server.pid) - began[0], _backends(cluster) - began[1]]
+                used = [
+                    _read_processor_seconds(server.pid) - began[0],
+                    _read_backend_seconds(cluster) - began[1],
+                ]
                 straight = _copy(connection, rows, ours.requests - before)
                 rounds.append((rate, straight, *(1e6 * seconds / events for seconds in used)))
         _check_stored(cluster, "served", ours.requests * BATCH_EVENTS)
     mine, straights, ours_used, theirs_used = zip(*rounds[1:], strict=True)
     for name, times in (("bytelog", ours_used), ("PostgreSQL's backends", theirs_used)):
-        measured_as = f"processor time of {name}, in µs an event"
-        yield Figure("PostgreSQL: batches of 1,000", measured_as, spread(times, ".1f"))
+        measured_as = f"processor time of {name}, in µs per event"
+        yield Figure("PostgreSQL: batches of 1,000", measured_as, format_spread(times, ".1f"))
     yield Figure(
         "PostgreSQL: batches of 1,000, durable",
         "events/s ÷ those of psycopg's COPY of the same rows straight into the same table",
-        versus(mine, straights, ",.0f"),
+        format_ratios(mine, straights, ",.0f"),
         "≥ 0.3",
     )
 
 
-def _processor(*pids: int) -> float:
-    """Return the seconds that processes have used."""
+def _read_processor_seconds(*pids: int) -> float:
+    """Return the processor time that processes have used, in seconds."""
     ticks = 0
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -104,39 +112,44 @@ def _processor(*pids: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _backends(cluster: Cluster) -> float:
-    return _processor(*(pid for (pid,) in cluster.sql("SELECT pid FROM pg_stat_activity")))
+def _read_backend_seconds(cluster: Cluster) -> float:
+    return _read_processor_seconds(
+        *(pid for (pid,) in cluster.sql("SELECT pid FROM pg_stat_activity"))
+    )
 
 
 def _copy(connection: Connection, rows: Iterator[Row], batches: int) -> float:
-    made = [list(islice(rows, BATCH_EVENTS)) for _ in range(batches)]
+    prepared = [list(islice(rows, BATCH_EVENTS)) for _ in range(batches)]
     driver = postgresql_connection.driver(connection)
     backend = cast(PostgreSQL, backend_of(connection.engine))
     began = time.perf_counter()
-    for batch in made:
+    for batch in prepared:
         with driver.transaction():
             backend.copy(connection, ROW_COLUMNS, batch)
     return batches * BATCH_EVENTS / (time.perf_counter() - began)
 
 
-def _processes(run: Run, cluster: Cluster) -> Figure:
-    with _writing(cluster, "single"):
+def _measure_processes(run: Run, cluster: Cluster) -> Figure:
+    with _open_database(cluster, "single"):
         pass
-    with _bytelog(run, cluster, "single") as first, _bytelog(run, cluster, "single") as second:
+    with (
+        _run_bytelog(run, cluster, "single") as first,
+        _run_bytelog(run, cluster, "single") as second,
+    ):
         rounds = []
         for seconds in run.lengths:
-            alone = _posted([first], seconds)
-            rounds.append((_posted([first, second], seconds), alone))
+            alone = _post([first], seconds)
+            rounds.append((_post([first, second], seconds), alone))
     both, one = zip(*rounds[1:], strict=True)
     return Figure(
-        f"PostgreSQL: one event a request, durable, {_CLIENTS} clients",
+        f"PostgreSQL: one event per request, durable, {_CLIENTS} clients",
         "requests/s of two bytelog processes ÷ of one",
-        versus(both, one, ",.0f"),
+        format_ratios(both, one, ",.0f"),
         "≥ 1.6",
     )
 
 
-def _posted(targets: list[servers.Server], seconds: int) -> float:
+def _post(targets: list[servers.Server], seconds: int) -> float:
     clients = _CLIENTS // len(targets)
     with ThreadPoolExecutor() as pool:
         loads = [*pool.map(lambda server: wrk.post(server, clients, seconds), targets)]
@@ -144,17 +157,17 @@ def _posted(targets: list[servers.Server], seconds: int) -> float:
     return sum(load.rate for load in loads)
 
 
-def _traces(run: Run, cluster: Cluster) -> Iterator[Figure]:
+def _measure_traces(run: Run, cluster: Cluster) -> Iterator[Figure]:
     sizes = run.events * _MANY, run.events // _FEW
     for size in sizes:
-        with _writing(cluster, f"events{size}") as connection:
+        with _open_database(cluster, f"events{size}") as connection:
             figures = [*_fill(connection, size)]
         cluster.sql("VACUUM ANALYZE", f"events{size}")
         if size == sizes[0]:
             yield from figures
     with (
-        _bytelog(run, cluster, f"events{sizes[0]}") as large,
-        _bytelog(run, cluster, f"events{sizes[1]}") as small,
+        _run_bytelog(run, cluster, f"events{sizes[0]}") as large,
+        _run_bytelog(run, cluster, f"events{sizes[1]}") as small,
     ):
         rounds = [
             (trace.follow(large, sizes[0], seconds), trace.follow(small, sizes[1], seconds))
@@ -164,19 +177,19 @@ def _traces(run: Run, cluster: Cluster) -> Iterator[Figure]:
     yield Figure(
         "PostgreSQL: follow a trace",
         f"p50 in ms with {sizes[0]:,} events stored ÷ with {sizes[1]:,}",
-        versus(many, few, ".2f"),
+        format_ratios(many, few, ".2f"),
         "≤ 1.2",
     )
 
 
 def _fill(connection: Connection, events: int) -> Iterator[Figure]:
-    def asked(sql: str) -> float:
+    def read(sql: str) -> float:
         return float(connection.exec_driver_sql(sql).scalar_one())
 
     log = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
     size = "SELECT pg_database_size(current_database())"
-    before = asked(size), asked(log)
-    rows = database.rows(events)
+    before = read(size), read(log)
+    rows = database.generate_rows(events)
     while part := list(islice(rows, 100_000)):
         days = {date.fromisoformat(row[4][:10]) for row in part}
         backend = cast(PostgreSQL, backend_of(connection.engine))
@@ -184,8 +197,8 @@ def _fill(connection: Connection, events: int) -> Iterator[Figure]:
         with backend.transaction(connection):
             backend.copy(connection, ROW_COLUMNS, part)
     for name, sql, then in (("tables and indexes", size, before[0]), ("log", log, before[1])):
-        measured = f"{(asked(sql) - then) / events:.0f}"
-        yield Figure("PostgreSQL: disk", f"bytes of {name} an event, of {events:,}", measured)
+        measured = f"{(read(sql) - then) / events:.0f}"
+        yield Figure("PostgreSQL: disk", f"bytes of {name} per event, of {events:,}", measured)
 
 
 def _check_stored(cluster: Cluster, name: str, acknowledged: int) -> None:

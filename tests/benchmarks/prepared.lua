@@ -1,5 +1,5 @@
--- Posts bodies that were written beforehand, one a line of the file that is its first argument,
--- from the line on that is its second; after the last one the first again.
+-- Posts prepared bodies, one per line of the file in the first argument. Starts after the number of
+-- lines in the second argument, and after the last line starts again at the first.
 dofile(debug.getinfo(1, "S").source:match("@(.*/)") .. "report.lua")
 
 local file, bodies

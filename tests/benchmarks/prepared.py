@@ -1,4 +1,4 @@
-"""Requests whose bodies are made before anything is measured."""
+"""Requests whose bodies are prepared before the measurement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .figures import Run
 
 
 class Sender:
-    """Sends the same events to a service as to every other, so many in a body."""
+    """Sends the same events to each service, `size` of them in a body."""
 
     def __init__(
         self, run: Run, url: str, body: Callable[[list[Row]], str], size: int, clients: int
@@ -22,13 +22,13 @@ class Sender:
         self._clients = clients
         self._bodies = run.folder / f"{body.__name__}.jsonl"
         self.requests = 0
-        rows = database.rows(run.events)
+        rows = database.generate_rows(run.events)
         with self._bodies.open("w") as file:
             while part := list(islice(rows, size)):
                 file.write(body(part) + "\n")
 
     def send(self, seconds: int) -> float:
-        """Send for some seconds; returns how many events were taken a second."""
+        """Send for a number of seconds; returns the number of stored events per second."""
         load = wrk.send(self._url, self._bodies, self.requests, self._clients, seconds)
         wrk.check([load])
         self.requests += load.requests

@@ -1,4 +1,4 @@
--- Prints what a load was like, as JSON; the other scripts load this one.
+-- Prints the results of a load as JSON. The other scripts load this one.
 function done(summary, latency)
   local errors = summary.errors
   local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout

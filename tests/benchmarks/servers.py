@@ -1,4 +1,4 @@
-"""Servers as processes of their own, on free ports of the loopback interface."""
+"""Servers in processes of their own, on free ports of the loopback interface."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ API_KEY = "example_api_key"
 EVENTS = "/api/v1/events"
 
 ROOT = Path(__file__).parents[2]
-_PATIENCE_SECONDS = 60
+_TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that has answered its first request."""
+    """A server that has responded to its first request."""
 
     pid: int
     port: int
@@ -47,75 +47,75 @@ class Server:
         return int(re.findall(r"VmRSS:\s*(\d+) kB", status)[0]) * 1024 / 1e6
 
 
-def environment() -> dict[str, str]:
-    """Return the environment without the settings of some other bytelog."""
-    return {name: it for name, it in os.environ.items() if not name.startswith("BYTELOG_")}
+def build_environment() -> dict[str, str]:
+    """Return the environment without bytelog's settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("BYTELOG_")}
 
 
 @contextmanager
-def bytelog(folder: Path, **settings: str) -> Iterator[Server]:
+def run_bytelog(folder: Path, **settings: str) -> Iterator[Server]:
     """Run `bytelog serve` on a data folder."""
     settings = {"BYTELOG_API_KEY": API_KEY, "BYTELOG_DATA": str(folder), **settings}
-    port = free_port()
+    port = find_free_port()
     command = [sys.executable, "-m", "bytelog", "serve", "--port", str(port)]
-    with running(command, port, settings) as server:
+    with run(command, port, settings) as server:
         yield server
 
 
 @contextmanager
-def other(module: str, *arguments: str) -> Iterator[Server]:
-    """Run one of the applications that bytelog is compared with."""
-    port = free_port()
+def run_application(module: str, *arguments: str) -> Iterator[Server]:
+    """Run one of the applications for comparison."""
+    port = find_free_port()
     command = [sys.executable, "-m", f"{__package__}.{module}", str(port), *arguments]
-    with running(command, port, {}) as server:
+    with run(command, port, {}) as server:
         yield server
 
 
 @contextmanager
-def running(command: list[str], port: int, settings: Mapping[str, str]) -> Iterator[Server]:
-    """Run a server until the block ends; raises ClickException when it does not answer."""
+def run(command: list[str], port: int, settings: Mapping[str, str]) -> Iterator[Server]:
+    """Run a server until the block ends; raises ClickException if it does not respond."""
     began = time.perf_counter()
     with TemporaryFile("w+") as log:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**environment(), **settings},
+            env={**build_environment(), **settings},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
         try:
-            _wait_for_answer(process, port, log)
+            _wait_for_response(process, port, log)
             yield Server(process.pid, port, time.perf_counter() - began)
         finally:
-            _end(process)
+            _stop(process)
 
 
-def _wait_for_answer(process: subprocess.Popen[bytes], port: int, log: IO[str]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+def _wait_for_response(process: subprocess.Popen[bytes], port: int, log: IO[str]) -> None:
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
             status, _ = _get(port, "/healthz")
         except ConnectionError:
             status = None
-        # The applications without /healthz answer 404.
+        # The applications for comparison have no /healthz.
         if status in (200, 404):
             return
         time.sleep(0.002)
     log.seek(0)
-    raise click.ClickException(f"the server does not answer:\n{log.read()}")
+    raise click.ClickException(f"the server does not respond:\n{log.read()}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(_PATIENCE_SECONDS)
+        process.wait(_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
 def _get(port: int, path: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {API_KEY}"})
         response = connection.getresponse()
@@ -124,8 +124,8 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
+def find_free_port() -> int:
+    """Return a port that no program listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port

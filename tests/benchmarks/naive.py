@@ -1,4 +1,4 @@
-"""The obvious way to write bytelog: a session a request, add and commit, SQLite as it comes."""
+"""A naive version of bytelog: one session and one commit per request, and SQLite's defaults."""
 
 from __future__ import annotations
 
