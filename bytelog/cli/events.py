@@ -18,7 +18,7 @@ from ..auth import projects
 from ..config import MAX_TEXT_LENGTH
 from ..events import store
 from ..maintenance import import_lines
-from ..maintenance.imports import Import, ImportInProgress, InvalidLine, replacement
+from ..maintenance.imports import Import, ImportInProgress, InvalidLine, open_replacement
 from ..queries.formats import CSV, LINES
 from ..queries.selection import Selection
 from .options import Date, check_name, progress, with_service
@@ -120,8 +120,9 @@ def import_events(service: Flask, file: str, project: str, source: str) -> None:
         raise click.ClickException(
             "interrupted. Run the same command again: it continues where it stopped."
         ) from interrupt
-    skipped = f"; the first {load.known} bytes were imported before" if load.known else ""
-    click.echo(f"Imported {load.events} events into {project}{skipped}.")
+    skipped = load.skipped_bytes
+    note = f"; the first {skipped} bytes were imported before" if skipped else ""
+    click.echo(f"Imported {load.events} events into {project}{note}.")
 
 
 def _load(lines: IO[bytes], project: str, source: str) -> Import:
@@ -141,7 +142,7 @@ def _open_target(file: str) -> Iterator[IO[bytes]]:
         with path.open("wb") as target:
             yield target
     else:
-        with replacement(path.resolve()) as target:
+        with open_replacement(path.resolve()) as target:
             yield target
 
 

@@ -1,4 +1,4 @@
-"""What operators do with a database: back up, check, prune, import, export, and migrate.
+"""Operations on a whole database: backup, check, pruning, import, and migration.
 
 Imports `events`, `queries`, `auth`, `migrations` and `storage`; never `api` or `server`.
 """

@@ -1,4 +1,4 @@
-"""A copy of the live database: made, looked through, and only then given its name."""
+"""Copying the live database to a file, which gets its name only after it has been verified."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ from ..storage.sqlite_connection import driver
 from . import inspection, snapshots
 
 COPY_PAGES = 256
-"""Pages of the database copied in one step, a mebibyte."""
+"""Pages of the database copied in one step: a mebibyte."""
 
 COPY_PAUSE_FACTOR = 1
-"""How many times as long as a step took the pause after it is, so that others can use the disk."""
-
+"""Length of the pause after a step, as a multiple of its duration: others use the disk then."""
 
 Report = Callable[[int, int], None]
-"""Is told how many pages have been copied, and how many there are."""
+"""Called with the number of pages copied so far, and the number of all pages."""
 
-_LIVE_FILES = (*snapshots.SIDE_FILES, "-shm", "-lock")
+_LIVE_SUFFIXES = (*snapshots.SIDE_SUFFIXES, "-shm", "-lock")
 
 
 class _Content(NamedTuple):
@@ -40,18 +39,18 @@ class _Content(NamedTuple):
 
 
 def write(target: Path, report: Report) -> int:
-    """Copy the service's database to a file; returns how many events are in it.
+    """Copy the service's database to a file; returns the number of events in it.
 
-    A file that is there is replaced once the copy has been found to be whole, and left alone if
-    anything fails. Raises StorageError and OSError.
+    An existing file is replaced after the copy has been verified, and left unchanged if anything
+    fails. Raises StorageError and OSError.
     """
     target = target.resolve()
-    _refuse_live_files(target)
+    _check_target(target)
     try:
         folder = TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent)
     except OSError as error:
         raise StorageError(
-            f"no file can be made in {target.parent}: {error.strerror}. Choose another folder."
+            f"no file can be created in {target.parent}: {error.strerror}. Choose another folder."
         ) from error
     with folder, _explain_errors():
         copy = Path(folder.name) / target.name
@@ -68,23 +67,24 @@ def _explain_errors() -> Iterator[None]:
     try:
         yield
     except StorageFull as error:
-        raise StorageFull(f"{error}. Make room, or choose another folder.") from error
+        raise StorageFull(f"{error}. Free disk space, or choose another folder.") from error
     except StorageBusy:
         raise
     except StorageError as error:
-        raise StorageError(f"no copy was made: {error}. See what `bytelog check` says.") from error
+        raise StorageError(f"the backup failed: {error}. Run `bytelog check`.") from error
 
 
-def _refuse_live_files(target: Path) -> None:
+def _check_target(target: Path) -> None:
     live = backend_of(db.engine).file().resolve()
-    if target in (live, *(live.with_name(live.name + ending) for ending in _LIVE_FILES)):
+    if target in (live, *(live.with_name(live.name + suffix) for suffix in _LIVE_SUFFIXES)):
         raise StorageError(f"{target} belongs to the live database. Choose another name.")
     if target.exists() and not target.is_file():
         raise StorageError(f"{target} is not a file. Choose another name.")
-    used = [target.name + ending for ending in snapshots.SIDE_FILES]
-    if any(target.with_name(name).exists() for name in used):
+    side_files = [target.name + suffix for suffix in snapshots.SIDE_SUFFIXES]
+    if any(target.with_name(name).exists() for name in side_files):
         raise StorageError(
-            f"{target} is a database in use: {' or '.join(used)} is beside it. Choose another name."
+            f"{target} is a database in use: {' or '.join(side_files)} is beside it. Choose "
+            "another name."
         )
 
 
@@ -93,7 +93,7 @@ def _copy(copy: Path, report: Report) -> _Content:
         content = _read_content(connection)
         size = backend_of(db.engine).file().stat().st_size
         if shutil.disk_usage(copy.parent).free < size:
-            raise StorageFull(f"the copy takes {size} bytes, for which there is no room")
+            raise StorageFull(f"the copy needs {size} bytes, which the disk does not have")
         os.close(os.open(copy, os.O_CREAT | os.O_WRONLY, 0o600))
         _copy_pages(driver(connection), copy, report)
     return content
@@ -101,17 +101,20 @@ def _copy(copy: Path, report: Report) -> _Content:
 
 def _copy_pages(source: sqlite3.Connection, copy: Path, report: Report) -> None:
     with closing(sqlite3.connect(copy, isolation_level=None)) as target:
-        # It is synced here, step by step.
+        # SQLite need not sync: `pause` does after each step.
         target.execute("PRAGMA synchronous=OFF")
         target.execute("PRAGMA journal_mode=OFF")
-        with _open(copy) as file:
-            source.backup(target, pages=COPY_PAGES, progress=_pace(file, report))
-        # Like the original it would else want a log beside it, even for reading.
+        with _open_descriptor(copy) as file:
+            source.backup(target, pages=COPY_PAGES, progress=_pace_copy(file, report))
+        # In the original's WAL mode, even a reader would create a log beside the copy.
         target.execute("PRAGMA journal_mode=DELETE")
 
 
-def _pace(file: int, report: Report) -> Callable[[int, int, int], None]:
-    """Return what keeps the commits of others from waiting for the copy to get to the disk."""
+def _pace_copy(file: int, report: Report) -> Callable[[int, int, int], None]:
+    """Return a function that reports each step, syncs the copy, and pauses.
+
+    A single sync at the end would make the commits of others wait for the whole copy.
+    """
     began = time.monotonic()
 
     def pause(_: int, remaining: int, pages: int) -> None:
@@ -133,17 +136,17 @@ def _verify(copy: Path, expected: _Content) -> None:
     with snapshots.open_file(copy) as connection:
         problem = inspection.find_damage(connection)
         if problem or _read_content(connection) != expected:
-            raise StorageError(f"it is not whole: {problem or 'it has other events'}")
+            raise StorageError(f"the copy is damaged: {problem or 'its events differ'}")
 
 
-def _sync(name: Path) -> None:
-    with _open(name) as file:
+def _sync(path: Path) -> None:
+    with _open_descriptor(path) as file:
         os.fsync(file)
 
 
 @contextmanager
-def _open(name: Path) -> Iterator[int]:
-    file = os.open(name, os.O_RDONLY)
+def _open_descriptor(path: Path) -> Iterator[int]:
+    file = os.open(path, os.O_RDONLY)
     try:
         yield file
     finally:

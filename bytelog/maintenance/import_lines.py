@@ -1,4 +1,4 @@
-"""The lines of a file as events: what bytelog exports, and what other systems do."""
+"""The lines of an imported file as events: an export of bytelog or of another system."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from ..storage.models import FIELDS
 from .import_sources import SOURCES
 
 MAX_LINE_BYTES = 2 * MAX_BODY_BYTES
-"""Bytes of an imported line: CSV doubles the quotes of an event."""
-
+"""Maximum size of an imported line: CSV doubles the quotes of an event."""
 
 OWN = "bytelog"
 FORMATS = (OWN, *SOURCES)
-"""What a file may hold: bytelog's own JSON lines or CSV, or the export of another system."""
+"""The systems whose exports can be imported; bytelog's own are JSON lines or CSV."""
 
 _HEADER = ",".join(FIELDS).encode()
 _APOSTROPHE = re.compile(f"^'(?=[{re.escape(FORMULA_STARTS)}])")
@@ -31,39 +30,39 @@ csv.field_size_limit(MAX_LINE_BYTES)
 
 
 class Lines:
-    """The lines of a file as text; `number` is that of the last one."""
+    """The lines of a file as text; `number` is the number of the last line that was read."""
 
     def __init__(self, file: IO[bytes], number: int) -> None:
         self.number = number
         self._file = file
-        self._read = bytearray()
+        self._buffer = bytearray()
 
     def __iter__(self) -> Iterator[str]:
-        """Read line after line; raises InvalidJSON and ValidationError."""
+        """Yield each line; raises InvalidJSON and ValidationError."""
         while line := self._file.readline(MAX_LINE_BYTES + 1):
             self.number += 1
             if len(line) > MAX_LINE_BYTES:
                 raise ValidationError(f"Longer than {MAX_LINE_BYTES} bytes.")
-            self._read += line
+            self._buffer += line
             yield decode_text(line)
 
     def take(self) -> bytes:
-        """Return the bytes of the lines that were read since the last time."""
-        taken = bytes(self._read)
-        self._read.clear()
-        return taken
+        """Return the bytes of the lines that were read since the last call."""
+        content = bytes(self._buffer)
+        self._buffer.clear()
+        return content
 
     def is_csv(self) -> bool:
-        """Tell whether the file begins as an export in CSV does."""
-        place = self._file.tell()
+        """Return whether the file begins like bytelog's CSV."""
+        position = self._file.tell()
         self._file.seek(0)
         beginning = self._file.read(len(_HEADER))
-        self._file.seek(place)
+        self._file.seek(position)
         return beginning == _HEADER
 
 
 def read(lines: Lines, source: str) -> Iterator[dict[str, Any]]:
-    """Read the members of one event after the other, for `load_event`.
+    """Yield the members of each event, for `load_event`.
 
     Raises InvalidJSON, ValidationError and csv.Error.
     """

@@ -1,4 +1,4 @@
-"""The exports of other systems, a JSON object a line, as events of bytelog.
+"""The exports of other systems, with one JSON object per line, as events of bytelog.
 
              segment             posthog                  mixpanel                  clef
 id           messageId           uuid, id                 properties.$insert_id
@@ -10,15 +10,16 @@ date         timestamp,          timestamp                properties.time       
              originalTimestamp,
              sentAt, receivedAt
 
-The first of them counts that is a number or a text that is not empty. An `id` is 63 bits of the
-SHA-256 of what is there, so that it is the same in every import, and the line's number where there
-is nothing. A trace id is then the event's `id`, a date the present moment, and the name of a CLEF
-event "Information"; others must have one. A date that is a number counts seconds since 1970, or
-milliseconds from 10^11 on. Names and trace ids are cut after MAX_TEXT_LENGTH characters.
+A field is read from the first of its members that is a number or a string that is not empty. The
+`id` is 63 bits of the SHA-256 of the member, so that it is the same in every import. Without such a
+member, the `id` is the line's number, the trace id is the `id`, the date is the current time, and
+the name of a CLEF event is "Information"; events of the other systems must have a name. A numeric
+date is in seconds since 1970, or in milliseconds from 10^11 on. Names and trace ids are cut to
+MAX_TEXT_LENGTH characters.
 
-`data` holds the line as it was written, without the members that the event says in the same words:
-what was cut, converted, hashed or not needed stays there. (Segment's specification is RudderStack's
-too; CLEF is what Serilog writes and Seq exports.)
+`data` contains the line as it was written, without the members that a field repeats exactly:
+members that were cut, converted, hashed or not used remain. (RudderStack uses Segment's
+specification; CLEF is written by Serilog and exported by Seq.)
 """
 
 from __future__ import annotations
@@ -34,17 +35,17 @@ from ..config import MAX_TEXT_LENGTH
 from ..events.i_json import Member, ObjectText, compact_object, split_members
 
 _LOWEST_MILLISECONDS = 10**11
-_START = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Value(NamedTuple):
     value: str | int | float
-    member: str | None  # None if it is within another
+    member: str | None  # None for a nested member
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a line says what an event says: names of members, those of nested ones after a dot."""
+    """The members of a line from which each field is read; `a.b` is the member `b` within `a`."""
 
     id: tuple[str, ...]
     name: tuple[str, ...]
@@ -55,19 +56,19 @@ class Source:
     def parse(self, line: str, number: int) -> dict[str, Any]:
         """Return the members of the event in a line, for `load_event`; raises InvalidJSON."""
         members = split_members(compact_object(line).text)
-        key = _find_first(members, self.id)
-        event_id = _hash(str(key.value)) if key else number
+        identity = _find_first(members, self.id)
+        event_id = _hash(str(identity.value)) if identity else number
         event = {"id": event_id, "trace_id": str(event_id), **self.defaults}
         for name, write in (
             ("name", _format_text),
             ("trace_id", _format_text),
             ("date", _format_date),
         ):
-            found = _find_first(members, getattr(self, name))
-            if found:
-                event[name] = write(found.value)
-            if found and found.member is not None and found.value == event[name]:
-                del members[found.member]
+            source = _find_first(members, getattr(self, name))
+            if source:
+                event[name] = write(source.value)
+            if source and source.member is not None and source.value == event[name]:
+                del members[source.member]
         data = ",".join(f"{member.name}:{member.text}" for member in members.values())
         return {**event, "data": ObjectText(f"{{{data}}}")}
 
@@ -99,7 +100,7 @@ SOURCES = {
         defaults={"name": "Information"},
     ),
 }
-"""The systems whose exports can be read, by the name that the command `import` knows."""
+"""The supported systems, by their name in `bytelog import --from`."""
 
 
 def _find_first(members: Mapping[str, Member], paths: tuple[str, ...]) -> _Value | None:
@@ -122,11 +123,11 @@ def _format_text(value: str | float) -> str:
 
 
 def _format_date(value: str | float) -> str:
-    """Return a date as it comes back from bytelog; what is none, as it is."""
+    """Return a date in bytelog's format; what is not a date is returned as text."""
     try:
         if isinstance(value, str):
             return timestamps.format_utc(timestamps.parse(value))
         unit = "milliseconds" if value >= _LOWEST_MILLISECONDS else "seconds"
-        return timestamps.format_utc(_START + timedelta(**{unit: value}))
+        return timestamps.format_utc(_EPOCH + timedelta(**{unit: value}))
     except (ValueError, OverflowError):
         return str(value)

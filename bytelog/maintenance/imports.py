@@ -1,9 +1,10 @@
-"""Events out of the database into a file, and out of a file into the database.
+"""Importing events from a file, and writing a file that is complete or does not exist.
 
-An import stores one batch after the other, each in a transaction with a checkpoint: how many bytes
-of the file are stored now, and their digest. So whatever ends an import, the next one finds the
-longest beginning of its file that a checkpoint of its project knows, and goes on after it. The same
-file again adds nothing, one that has grown adds what is new, and another starts at its beginning.
+An import stores batches, each in a transaction with a checkpoint: the number of bytes of the file
+that are stored, and their digest. After any interruption, the next import looks for the longest
+beginning of its file among the checkpoints of the project, and continues after it. So importing the
+same file again adds nothing, a file that has grown adds its new events, and a different file is
+imported from its beginning.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from . import import_lines
 from .import_lines import Lines
 
 IMPORT_EVENTS = 1000
-"""Events stored in one transaction: about twenty milliseconds, less than it takes to read them."""
+"""Events stored in one transaction of about twenty milliseconds, less than reading them takes."""
 
 IMPORT_BYTES = MAX_BODY_BYTES
-"""Bytes of lines after which an import stores what it has read."""
+"""Bytes of lines after which an import stores the events that it has read."""
 
 
 class InvalidLine(Exception):
@@ -46,12 +47,12 @@ class InvalidLine(Exception):
 
 
 class ImportInProgress(Exception):
-    """Another import into the same project goes on at the same time."""
+    """Another import into the same project is running."""
 
 
 @contextmanager
-def replacement(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes a path's place when it is complete; only its owner can read it."""
+def open_replacement(path: Path) -> Iterator[IO[bytes]]:
+    """Open a new file, which replaces `path` once it is complete; only its owner can read it."""
     try:
         with _temporary_file(path.parent) as file:
             yield file
@@ -60,14 +61,15 @@ def replacement(path: Path) -> Iterator[IO[bytes]]:
             Path(file.name).replace(path)
     except OSError as error:
         raise OSError(
-            f"{path} cannot be written: {error.strerror}. Make room, or choose another file."
+            f"{path} cannot be written: {error.strerror}. Free disk space, or choose another file."
         ) from error
 
 
 class Import:
-    """A file on its way into a project.
+    """An import of a file into a project.
 
-    This import stores `events`, after the `known` bytes that were stored before; now it is `bytes`.
+    `bytes` of the file are stored: `skipped_bytes` by earlier imports, the rest by this one, which
+    has stored so many `events`.
     """
 
     def __init__(self, file: IO[bytes], project: str, source: str) -> None:
@@ -77,18 +79,18 @@ class Import:
         self._checkpoint_id: int | None = None
         self._rows: list[Row] = []
         self._text = bytearray()
-        self._stored_by_all = 0
-        self.bytes = self.events = self.known = 0
+        self._checkpoint_sum = 0
+        self.bytes = self.events = self.skipped_bytes = 0
         with current_writer().transaction() as connection:
             backend_of(connection.engine).prepare_bulk_insert(connection)
             self._project_id = projects.ensure(connection, project)
 
     def batches(self) -> Iterator[int]:
-        """Store what is new in the file; yields the bytes that are stored after each batch.
+        """Store the file's new events; yields the number of stored bytes after each batch.
 
-        Raises InvalidLine once the lines before it are stored, ImportInProgress and StorageError.
+        Raises InvalidLine after storing the lines before it, ImportInProgress and StorageError.
         """
-        lines = Lines(self._file, self._skip_known())
+        lines = Lines(self._file, self._skip_stored())
         try:
             for event in self._events(lines):
                 self._rows.append(store.to_row(self._project_id, event))
@@ -102,31 +104,32 @@ class Import:
         self._store()
         yield self.bytes
 
-    def _skip_known(self) -> int:
-        """Go behind what is stored; returns the number of the line there."""
-        found = fetch(
+    def _skip_stored(self) -> int:
+        """Seek to the end of the stored part of the file; returns the number of its lines."""
+        checkpoints = fetch(
             db.engine,
             select(ImportCheckpoint.bytes, ImportCheckpoint.digest)
             .where(ImportCheckpoint.project_id == self._project_id)
             .order_by(ImportCheckpoint.bytes),
         )
-        self._stored_by_all = sum(row.bytes for row in found)
-        digest, lines, number = self._digest.copy(), 0, 0
-        for row in found:
-            for text in _read_chunks(self._file, row.bytes - self._file.tell()):
-                digest.update(text)
-                lines += text.count(b"\n")
-            if digest.hexdigest() == row.digest:
-                self.known, self._digest, number = row.bytes, digest.copy(), lines
-        self.bytes = self._file.seek(self.known)
-        return number
+        self._checkpoint_sum = sum(checkpoint.bytes for checkpoint in checkpoints)
+        digest, lines, skipped_lines = self._digest.copy(), 0, 0
+        for checkpoint in checkpoints:
+            for chunk in _read_chunks(self._file, checkpoint.bytes - self._file.tell()):
+                digest.update(chunk)
+                lines += chunk.count(b"\n")
+            if digest.hexdigest() == checkpoint.digest:
+                self.skipped_bytes, skipped_lines = checkpoint.bytes, lines
+                self._digest = digest.copy()
+        self.bytes = self._file.seek(self.skipped_bytes)
+        return skipped_lines
 
     def _events(self, lines: Lines) -> Iterator[EventFields]:
         try:
             for members in import_lines.read(lines, self._source):
                 event = schemas.load_event(members)
                 if len(event["data"].encode()) > MAX_BODY_BYTES:
-                    raise ValidationError(f"Must have {MAX_BODY_BYTES} bytes at most.", "data")
+                    raise ValidationError(f"Must have at most {MAX_BODY_BYTES} bytes.", "data")
                 yield event
         except (ValidationError, InvalidJSON, csv.Error) as error:
             raise InvalidLine(f"line {lines.number}: {_describe_error(error)}") from error
@@ -144,25 +147,25 @@ class Import:
         self._rows, self._text = [], bytearray()
 
     def _check_no_other_import(self, connection: Connection) -> None:
-        if self._sum_bytes(connection) != self._stored_by_all:
-            raise ImportInProgress("another import into this project is under way")
+        if self._sum_checkpoints(connection) != self._checkpoint_sum:
+            raise ImportInProgress("another import into this project is running")
 
     def _save_checkpoint(self, connection: Connection) -> None:
         state = {"digest": self._digest.hexdigest(), "bytes": self.bytes}
         if self._checkpoint_id is None:
-            fresh = {"project_id": self._project_id, "created": timestamps.now(), **state}
-            added = insert(ImportCheckpoint).values(fresh).returning(ImportCheckpoint.id)
-            self._checkpoint_id = connection.execute(added).scalar_one()
+            values = {"project_id": self._project_id, "created": timestamps.now(), **state}
+            statement = insert(ImportCheckpoint).values(values).returning(ImportCheckpoint.id)
+            self._checkpoint_id = connection.execute(statement).scalar_one()
         else:
-            mine = ImportCheckpoint.id == self._checkpoint_id
-            connection.execute(update(ImportCheckpoint).where(mine).values(state))
-        self._stored_by_all = self._sum_bytes(connection)
+            is_own = ImportCheckpoint.id == self._checkpoint_id
+            connection.execute(update(ImportCheckpoint).where(is_own).values(state))
+        self._checkpoint_sum = self._sum_checkpoints(connection)
 
-    def _sum_bytes(self, connection: Connection) -> int:
-        # Grows with every batch of every import, so that it tells whether another one is at work.
+    def _sum_checkpoints(self, connection: Connection) -> int:
+        # Every batch of every import increases the sum, so a changed sum reveals another import.
         total = select(func.coalesce(func.sum(ImportCheckpoint.bytes), 0))
-        mine = ImportCheckpoint.project_id == self._project_id
-        return connection.execute(total.where(mine)).scalar_one()
+        in_project = ImportCheckpoint.project_id == self._project_id
+        return connection.execute(total.where(in_project)).scalar_one()
 
 
 @contextmanager
@@ -176,9 +179,9 @@ def _temporary_file(folder: Path) -> Iterator[IO[bytes]]:
 
 
 def _read_chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
-    while size > 0 and (text := file.read(min(size, IMPORT_BYTES))):
-        size -= len(text)
-        yield text
+    while size > 0 and (chunk := file.read(min(size, IMPORT_BYTES))):
+        size -= len(chunk)
+        yield chunk
 
 
 def _describe_error(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What a database contains, and whether it is sound: for `bytelog check` and `bytelog stats`."""
+"""The contents of a database, and its damage, for `bytelog check` and `bytelog stats`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _count_names = select(Event.name, func.count()).where(*_in_day).group_by(Event.n
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The number of events of a project with a date on a day in UTC, such as 2021-08-15."""
+    """The number of a project's events on a day in UTC, such as 2021-08-15."""
 
     project_id: int
     project: str
@@ -33,7 +33,7 @@ class Day:
 
     @property
     def bounds(self) -> dict[str, object]:
-        """Return the values that select its events."""
+        """Return the parameters that select the events of the day."""
         return {"project_id": self.project_id, "start": self.day, "end": _end_of_day(self.day)}
 
 
@@ -47,7 +47,7 @@ class Findings:
 
 
 class NotBytelogDatabase(StorageError):
-    """A database is not one that this version can open; the message says why."""
+    """A database is not bytelog's, or has a newer schema; the message says which."""
 
 
 def inspect(connection: Connection) -> Findings:
@@ -66,18 +66,18 @@ def describe_revision(connection: Connection) -> str:
         raise NotBytelogDatabase("it is a database of another program")
     if HEAD < revision != "base":
         raise NotBytelogDatabase(
-            f"it was written by a newer bytelog: its schema is {revision}, this one knows {HEAD}"
+            f"it was written by a newer bytelog: its schema is {revision}, this version's is {HEAD}"
         )
     return f"{revision}, {'that of' if revision == HEAD else 'older than'} this version"
 
 
 def find_damage(connection: Connection) -> str | None:
-    """Return the first damage found, "" if there is none, None if the server must be asked."""
+    """Return the first damage found, "" if there is none, None if only the server can tell."""
     return backend_of(connection.engine).find_damage(connection)
 
 
 def count_by_day(connection: Connection) -> Iterator[Day]:
-    """Yield the number of events of each project and day that has any, in this order."""
+    """Yield the number of events of each project and day with events, in this order."""
     for row in connection.execute(select(Project.id, Project.name).order_by(Project.name)).all():
         values = {"project_id": row.id, "start": BEGINNING}
         while first := connection.execute(_next_date, values).scalar():

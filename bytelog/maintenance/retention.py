@@ -1,8 +1,7 @@
 """Deleting old events while others write, and returning their space to the disk.
 
-All of it runs in transactions of PRUNE_SECONDS with pauses in between. So it must not run at a
-lower priority: a process that holds the write lock and waits for the processor makes all others
-wait.
+Everything runs in transactions of PRUNE_SECONDS with pauses in between. The process must not have a
+lower priority: if it waited for the processor while it held the write lock, all others would wait.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ PRUNE_SECONDS = 0.003
 """How long deleting keeps others from writing before it commits."""
 
 PRUNE_PAUSE_FACTOR = 4
-"""How many times as long as a transaction took the pause after it is, so that others can write."""
+"""Length of the pause after a transaction, as a multiple of its duration: others write then."""
 
 PRUNE_INTERVAL_SECONDS = 600
-"""How often a server deletes what BYTELOG_KEEP_DAYS does not keep: little at a time."""
+"""How often a server deletes the events that BYTELOG_KEEP_DAYS expires: few at a time."""
 
 CHECKPOINT_TRIES = 20
-"""How often emptying the log is tried while short readers prevent it."""
+"""Attempts to empty the log while short readers prevent it."""
 
 log = logging.getLogger("bytelog")
 
@@ -47,12 +46,12 @@ Pause = Callable[[float], object]
 _old = (Event.project_id == bindparam("project_id"), Event.date < bindparam("before"))
 _oldest = select(Event.key).where(*_old).order_by(Event.date).limit(PRUNE_EVENTS)
 _count = select(func.count(Event.key)).where(*_old)
-# The date tells PostgreSQL which partitions it need not read.
+# The date lets PostgreSQL skip partitions.
 _delete = delete(Event).where(Event.key.in_(_oldest), Event.date < bindparam("before"))
 
 
 def days_ago(days: int) -> datetime:
-    """Return the moment a number of days of 24 hours ago, at the earliest the year 1."""
+    """Return the time that many days of 24 hours ago, at the earliest the year 1."""
     try:
         return timestamps.now() - timedelta(days)
     except OverflowError:
@@ -60,13 +59,13 @@ def days_ago(days: int) -> datetime:
 
 
 def count(before: datetime) -> int:
-    """Return how many events of all projects have a date before a moment; raises StorageError."""
+    """Return the number of events in all projects with an earlier date; raises StorageError."""
     counts = (fetch(db.engine, _count, values) for values in _values_by_project(before))
     return sum(row.count for rows in counts for row in rows)
 
 
 def prune(before: datetime, pause: Pause = time.sleep) -> Iterator[int]:
-    """Delete the events of all projects with a date before a moment; raises StorageError.
+    """Delete the events in all projects with an earlier date; raises StorageError.
 
     Yields the number of deleted events after each transaction.
     """
@@ -76,9 +75,9 @@ def prune(before: datetime, pause: Pause = time.sleep) -> Iterator[int]:
 
 
 def shrink(space: FileSpace, pause: Pause = time.sleep) -> Iterator[int]:
-    """Return the free pages of a file that can shrink to the disk; raises StorageError.
+    """Release the free pages of a file that can shrink to the disk; raises StorageError.
 
-    Yields the number of pages after each transaction.
+    Yields the number of released pages after each transaction.
     """
     yield from _run_in_batches(space.release_page, pause)
     for _ in range(CHECKPOINT_TRIES):
@@ -91,7 +90,7 @@ def shrink(space: FileSpace, pause: Pause = time.sleep) -> Iterator[int]:
 def rewrite(space: FileSpace) -> None:
     """Convert a file that cannot shrink; raises StorageBusy if another process has it open.
 
-    Takes as long as writing the file anew. Afterwards the application has no database.
+    Takes as long as writing the whole file. Afterwards the application cannot use its database.
     """
     current_writer().close()
     close_readers()
@@ -100,7 +99,7 @@ def rewrite(space: FileSpace) -> None:
 
 @contextmanager
 def run_in_background(app: Flask) -> Iterator[None]:
-    """Delete what BYTELOG_KEEP_DAYS does not keep, at intervals, while the block runs."""
+    """Delete the events that BYTELOG_KEEP_DAYS expires, at intervals, while the block runs."""
     days = app.config["BYTELOG_KEEP_DAYS"]
     if not days:
         yield
@@ -121,7 +120,7 @@ def _run(app: Flask, days: int, stopping: threading.Event) -> None:
             try:
                 _prune_once(days_ago(days), stopping)
             except StorageError as error:
-                log.error("old events were not deleted; this is tried again: %s", error)
+                log.error("old events were not deleted; bytelog will try again: %s", error)
             stopping.wait(PRUNE_INTERVAL_SECONDS)
 
 
@@ -147,7 +146,7 @@ def _values_by_project(before: datetime) -> list[dict[str, object]]:
 
 
 def _run_in_batches(step: Callable[[Connection], int], pause: Pause) -> Iterator[int]:
-    """Repeat a step until it finds nothing to do; yields what each transaction has done."""
+    """Repeat a step until nothing is left; yields the number that each transaction handled."""
     is_over = False
     while not is_over:
         with current_writer().transaction() as connection:
@@ -161,7 +160,7 @@ def _run_in_batches(step: Callable[[Connection], int], pause: Pause) -> Iterator
 def _repeat_until(
     deadline: float, step: Callable[[Connection], int], connection: Connection
 ) -> tuple[int, bool]:
-    """Repeat a step until the deadline; returns what it has done, and whether nothing is left."""
+    """Repeat a step until the deadline; returns the number handled, and whether none is left."""
     total = 0
     while time.monotonic() < deadline:
         done = step(connection)

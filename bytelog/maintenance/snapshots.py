@@ -1,4 +1,4 @@
-"""Reading one state of a database for as long as it takes: the service's own, or a file's."""
+"""Reading a single state of a database: of the service's own, or of a file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sqlalchemy import Connection, NullPool, create_engine
 from ..storage.database import backend_of, db
 from ..storage.writer import current_writer
 
-R = TypeVar("R")
+Result = TypeVar("Result")
 
-SIDE_FILES = ("-journal", "-wal")
-"""Endings of the files that lie beside a database while a program uses it."""
+SIDE_SUFFIXES = ("-journal", "-wal")
+"""Suffixes of the files that exist beside a database while a program uses it."""
 
 
 def open_service() -> AbstractContextManager[Connection]:
@@ -34,7 +34,7 @@ def open_file(file: Path) -> Iterator[Connection]:
 
     The file is not changed, and no other file is created beside it unless it is in use.
     """
-    is_in_use = any(Path(f"{file}{ending}").exists() for ending in SIDE_FILES)
+    is_in_use = any(Path(f"{file}{suffix}").exists() for suffix in SIDE_SUFFIXES)
     mode = "mode=ro" if is_in_use else "immutable=1"
     uri = f"file:{quote(str(file.absolute()))}?{mode}"
     engine = create_engine(
@@ -48,12 +48,12 @@ def open_file(file: Path) -> Iterator[Connection]:
         yield connection
 
 
-def run_interruptibly(work: Callable[[], R]) -> R:
-    """Return the result of a function that runs in a thread of its own.
+def run_interruptibly(work: Callable[[], Result]) -> Result:
+    """Run a function in a thread of its own, so that Ctrl-C takes effect at once.
 
-    One step of SQLite may take minutes, and Python handles Ctrl-C only after it.
+    A single step of SQLite may take minutes, and Python handles Ctrl-C only after it.
     """
-    outcome: Future[R] = Future()
+    outcome: Future[Result] = Future()
     context = copy_context()
 
     def run() -> None:

@@ -1,8 +1,8 @@
 """Copying the service's SQLite database to PostgreSQL while the service runs.
 
-Events keep their keys and are copied in the order of keys, in one transaction for each batch. So
-the target always holds the first events of the source, and an interrupted migration continues after
-the target's last key. Events that the source has pruned meanwhile are deleted from the target too.
+Events keep their keys and are copied in the order of keys, with one transaction per batch. So the
+target always has the first events of the source, and an interrupted migration continues after the
+target's last key. Events that the source has pruned since are deleted from the target too.
 """
 
 from __future__ import annotations
@@ -27,30 +27,32 @@ if TYPE_CHECKING:
     from ..storage.postgresql import PostgreSQL
 
 MIGRATE_EVENTS = 5000
-"""Events copied in one transaction, or compared at once."""
+"""Events copied in one transaction, or compared in one step."""
 
 PARTITION_EVENTS = 1000
-"""Events from which on a day of the past gets a partition of its own."""
+"""Number of events from which on a past day gets a partition of its own."""
 
 _NOTE = "copied by bytelog migrate"
 
 _TABLES = [table for table in Base.metadata.sorted_tables if table.name != "event"]
 
-_text = [
+_columns = [
     DateAsText(Event.date) if column == "date" else Event.__table__.c[column] for column in COLUMNS
 ]
-_beyond = (Event.key > bindparam("key"), Event.key <= bindparam("last"))
-_batch = select(*_text).where(*_beyond).order_by(Event.key).limit(MIGRATE_EVENTS)
-_count = select(func.count()).select_from(Event).where(*_beyond)
-_delete_others = delete(Event).where(*_beyond, Event.key.not_in(bindparam("keys", expanding=True)))
+_in_batch = (Event.key > bindparam("key"), Event.key <= bindparam("last"))
+_batch = select(*_columns).where(*_in_batch).order_by(Event.key).limit(MIGRATE_EVENTS)
+_count = select(func.count()).select_from(Event).where(*_in_batch)
+_delete_others = delete(Event).where(
+    *_in_batch, Event.key.not_in(bindparam("keys", expanding=True))
+)
 
 
 class ContentDiffers(StorageError):
-    """The target does not hold what the source holds; the message says where."""
+    """The events of the target differ from those of the source; the message says where."""
 
 
 class Migration:
-    """A copy of the service's database into a PostgreSQL database."""
+    """A migration of the service's database to a PostgreSQL database."""
 
     def __init__(self, target: Engine) -> None:
         self._target = target
@@ -58,20 +60,20 @@ class Migration:
         self.checksum = sha256()
         self.copied = self.verified = 0
         upgrade(target)
-        self.last, self.position = _last_assigned_key(), listing.last_key(target)
+        self.last, self.position = _find_last_assigned_key(), listing.last_key(target)
         with self._backend.errors(), self._backend.open_writer() as connection:
             self._claim(connection)
             self._copy_tables(connection)
-            self._backend.create_partitions(connection, _busy_days())
+            self._backend.create_partitions(connection, _list_busy_days())
 
     def count_missing(self) -> int:
-        """Return how many events are still to be copied."""
+        """Return the number of events that remain to be copied."""
         return _count_between(db.engine, self.position, self.last)
 
     def copy(self) -> Iterator[int]:
         """Copy the missing events; yields the size of each batch. Raises StorageError."""
         with self._backend.errors(), self._backend.open_writer() as connection:
-            while rows := self._rows(self.position):
+            while rows := self._fetch_batch(self.position):
                 with self._backend.transaction(connection):
                     self._backend.copy(connection, COLUMNS, rows)
                 self.position = rows[-1].key
@@ -85,23 +87,23 @@ class Migration:
         key = 0
         with self._backend.errors(), self._backend.open_writer() as connection:
             while key < self.last:
-                rows = self._rows(key)
+                rows = self._fetch_batch(key)
                 end = rows[-1].key if len(rows) == MIGRATE_EVENTS else self.last
                 bounds = {"key": key, "last": end}
                 self._delete_pruned(connection, bounds, rows)
-                digest = _digest(rows)
-                if _digest(fetch(self._target, _batch, bounds)) != digest:
+                digest = _compute_digest(rows)
+                if _compute_digest(fetch(self._target, _batch, bounds)) != digest:
                     raise ContentDiffers(f"the events with the keys {key + 1} to {end} differ.")
                 self.checksum.update(digest)
                 self.verified += len(rows)
                 key = end
                 yield len(rows)
 
-    def _rows(self, key: int) -> Sequence[Any]:
+    def _fetch_batch(self, key: int) -> Sequence[Any]:
         return fetch(db.engine, _batch, {"key": key, "last": self.last})
 
     def _claim(self, connection: Connection) -> None:
-        # Events that are not copies must neither be mixed with these nor deleted.
+        # Events that are not copies must not be mixed with the copies or be deleted.
         note = connection.exec_driver_sql("SELECT obj_description('event'::regclass)").scalar()
         if self.position > (self.last if note == _NOTE else 0):
             raise ContentDiffers("it has events of its own. Choose an empty database.")
@@ -127,16 +129,16 @@ class Migration:
             connection.execute(_delete_others, {**bounds, "keys": [row.key for row in rows]})
 
 
-def _busy_days() -> list[date]:
+def _list_busy_days() -> list[date]:
     events: Counter[date] = Counter()
     with db.engine.connect() as source:
         for day in inspection.count_by_day(source):
             events[date.fromisoformat(day.day)] += day.events
-    return [day for day, number in events.items() if number >= PARTITION_EVENTS and day < date.max]
+    return [day for day, count in events.items() if count >= PARTITION_EVENTS and day < date.max]
 
 
-def _last_assigned_key() -> int:
-    # The event that had it may be deleted.
+def _find_last_assigned_key() -> int:
+    # The table's highest key would not do: its event may have been deleted.
     assigned = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'"
     with backend_of(db.engine).errors(), db.engine.connect() as connection:
         return int(connection.exec_driver_sql(assigned).scalar_one())
@@ -147,5 +149,5 @@ def _count_between(engine: Engine, key: int, last: int) -> int:
     return int(events)
 
 
-def _digest(rows: Sequence[Any]) -> bytes:
+def _compute_digest(rows: Sequence[Any]) -> bytes:
     return sha256(repr([tuple(row) for row in rows]).encode()).digest()

@@ -244,4 +244,4 @@ def check_process(engine: Engine) -> None:
     After a fork no open connection is safe: two processes could use it, or write at once.
     """
     if _process_of_pool.setdefault(engine.pool, os.getpid()) != os.getpid():
-        raise StorageError("used before the process forked; use bytelog only in the child processes.")
+        raise StorageError("used before the process forked; use it only in child processes.")

@@ -71,11 +71,7 @@ class PartitionMaintainer:
                     create(connection, days)
         except DBAPIError as error:
             self._due = time.monotonic() + PARTITION_RETRY_SECONDS
-            log.warning(
-                "no partition was created; trying again in %d seconds: %s",
-                PARTITION_RETRY_SECONDS,
-                error.orig,
-            )
+            log.warning("no partition was created; bytelog will try again: %s", error.orig)
 
 
 def list_days(connection: Connection) -> dict[date, str]:

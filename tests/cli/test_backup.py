@@ -111,7 +111,7 @@ def test_a_damaged_database_does_not_replace_an_older_backup(
     with live.open("r+b") as file:
         file.seek(4096 * page)
         file.write(b"\xff" * 4096)
-    assert "See what `bytelog check` says." in bytelog.refuse("backup", copy)
+    assert "Run `bytelog check`." in bytelog.refuse("backup", copy)
     assert copy.read_text() == "an older one"
     assert list(copy.parent.iterdir()) == [copy]
 
@@ -141,7 +141,7 @@ def test_what_is_no_file_is_not_replaced(bytelog: Bytelog, copy: Path) -> None:
 
 
 def test_a_copy_for_which_there_is_no_room_is_not_begun(bytelog: Bytelog, disk: Path) -> None:
-    assert "Make room" in bytelog.refuse("backup", disk / "copy.db")
+    assert "Free disk space" in bytelog.refuse("backup", disk / "copy.db")
     assert list(disk.iterdir()) == []
 
 

@@ -103,7 +103,10 @@ def test_an_empty_file_holds_no_events(bytelog: Bytelog) -> None:
         (line(2**63), "id: Must be a 64-bit integer."),
         (line(1, date="soon"), "date: Must be a date"),
         (b'{"id": 1, "name": "n"}', "trace_id: Missing data for required field."),
-        (line(1, data={"a": "x" * MAX_BODY_BYTES}), f"data: Must have {MAX_BODY_BYTES} bytes"),
+        (
+            line(1, data={"a": "x" * MAX_BODY_BYTES}),
+            f"data: Must have at most {MAX_BODY_BYTES} bytes",
+        ),
         (b" " * MAX_LINE_BYTES + line(1), f"Longer than {MAX_LINE_BYTES} bytes."),
     ],
 )
@@ -204,7 +207,7 @@ def test_two_imports_of_a_file_at_once_do_not_double_it(bytelog: Bytelog, file: 
     assert 0 in [process.returncode for process in both]
     assert set(said) <= {
         "",
-        "Error: another import into this project is under way. Run the same command again when "
+        "Error: another import into this project is running. Run the same command again when "
         "that import has ended.\n",
     }
     bytelog.run("import", file)

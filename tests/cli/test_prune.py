@@ -250,7 +250,7 @@ def test_a_server_tries_again_when_another_program_held_the_database(
     with closing(other), app.app_context():
         other.execute("BEGIN IMMEDIATE")
         with retention.run_in_background(app):
-            wait_for(lambda: "this is tried again: another program" in caplog.text)
+            wait_for(lambda: "will try again: another program" in caplog.text)
             other.execute("ROLLBACK")
             wait_for(lambda: remaining(bytelog) == [])
         current_writer().close()
