@@ -1,4 +1,4 @@
-"""The history of the schema: one step a file in `versions/`, and the way from any of them to HEAD.
+"""The history of the schema, one revision per file in `versions/`, and the upgrade to the latest.
 
 Imports `storage`.
 """

@@ -1,4 +1,4 @@
-"""Alembic's entry: migrate over the connection, and in the transaction, that the caller gives."""
+"""Alembic's entry point: migrates over the caller's connection, in its transaction."""
 
 from __future__ import annotations
 

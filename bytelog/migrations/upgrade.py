@@ -1,4 +1,4 @@
-"""The history of the database's schema, and the way from any older one to this version's."""
+"""The upgrade of a database from any older schema to the schema of this version."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from ..storage.database import backend_of, db
 from ..storage.models import DEFAULT_PROJECT_ID, Project
 
 HEAD = "0003"
-"""The revision of the schema that this version works with."""
+"""The revision of this version's schema."""
 
 VERSION_TABLE = "bytelog_version"
-"""Where a database notes its revision; apart from a host application's own `alembic_version`."""
-
+"""The table with the database's revision, separate from a host's own `alembic_version`."""
 
 _version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 
 
 def init_app(app: Flask) -> None:
-    """Bring the application's database to this version's schema; raises UnusableDatabase."""
+    """Upgrade the application's database to HEAD; raises UnusableDatabase."""
     with app.app_context():
         upgrade(db.engine)
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring a database of any age to HEAD, one transaction a step; raises UnusableDatabase."""
+    """Upgrade a database to HEAD, with one transaction per step; raises UnusableDatabase."""
     try:
         with engine.connect() as connection:
             is_current = revision_of(connection) == HEAD
@@ -43,7 +42,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """Return the revision of a database's schema, None if it has nothing of bytelog."""
+    """Return the revision of a database's schema, None if it is not bytelog's."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(select(_version.c.version_num)).scalar() or "base"
@@ -81,11 +80,11 @@ def _migrate(connection: Connection, revision: str) -> None:
     config.set_main_option("script_location", "bytelog:migrations")
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
-    if revision not in {"base", *known}:
+    scripts = ScriptDirectory.from_config(config).walk_revisions()
+    if revision not in {"base", *(script.revision for script in scripts)}:
         raise UnusableDatabase(
             f"the database {backend_of(connection.engine).location()} was written by a newer "
-            f"bytelog (its schema is {revision}, this one knows {HEAD}). Install that version, or "
-            "restore a backup."
+            f"bytelog (its schema is {revision}, this version's is {HEAD}). Install the newer "
+            "version, or restore a backup."
         )
     command.upgrade(config, "+1")

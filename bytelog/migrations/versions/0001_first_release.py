@@ -11,8 +11,8 @@ down_revision = None
 
 MOMENT = sa.String(24).with_variant(TIMESTAMP(timezone=True), "postgresql")
 
-# Without a foreign key, which PostgreSQL would look up for each event by itself: no project ever
-# goes. A unique index has to hold the date. The columns are in the order that wastes no space.
+# Without a foreign key, which PostgreSQL would check for each event: projects are never deleted. A
+# unique index must include the date. The order of the columns wastes no space.
 PARTITIONED = """
     CREATE TABLE event (
         key bigserial NOT NULL,

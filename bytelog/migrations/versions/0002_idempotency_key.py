@@ -1,4 +1,4 @@
-"""Remember the Idempotency-Keys of events that were stored."""
+"""Store the Idempotency-Keys of recorded events."""
 
 from __future__ import annotations
 

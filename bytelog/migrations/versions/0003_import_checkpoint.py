@@ -1,4 +1,4 @@
-"""Remember how far imports came."""
+"""Store the progress of imports."""
 
 from __future__ import annotations
 

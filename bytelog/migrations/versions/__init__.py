@@ -1,1 +1,1 @@
-"""One file a step, named by its revision and what it does."""
+"""One file per revision, named by its number and its purpose."""
