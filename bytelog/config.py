@@ -29,7 +29,7 @@ SETTINGS: dict[str, str] = {
     "BYTELOG_READ_DATABASE_URL": "URL of a PostgreSQL replica to read events from;"
     " `BYTELOG_DATABASE_URL` by default",
 }
-"""Every setting and its meaning. `config.py` is in the data folder and cannot set BYTELOG_DATA."""
+"""The settings and their meanings. `config.py` in the data folder cannot set BYTELOG_DATA."""
 
 NUMBERS: dict[str, int | None] = {
     "BYTELOG_BATCH_BYTES": 16 * 1024 * 1024,
@@ -39,10 +39,10 @@ NUMBERS: dict[str, int | None] = {
 """The settings that are whole numbers, and their defaults."""
 
 MAX_BODY_BYTES = 1024 * 1024
-"""Bytes of a request body: an event is a fact with its details, not a file."""
+"""Maximum size of an event's request body: an event is a fact with its details, not a file."""
 
 MAX_DEPTH = 64
-"""Levels of nesting in a body: Ruby's JSON parser stops at 100, and a response adds three."""
+"""Levels of nesting in an event: Ruby's JSON parser stops at 100, and a response adds three."""
 
 MAX_TEXT_LENGTH = 255
 """Characters of `name` and `trace_id`: they are indexed, and read by people."""
@@ -57,46 +57,46 @@ RETRY_AFTER_SECONDS = 1
 """The value of `Retry-After` in a 503 response."""
 
 PAGE_BYTES = 2 * MAX_BODY_BYTES
-"""Bytes of text that the database may build at once for a reader, so that memory stays flat."""
+"""Maximum size of the text that the database builds at once for a reader: it bounds memory."""
 
 MAX_LIMIT = 10_000
-"""Events of one page: a listing without a limit is faster for more."""
+"""Maximum number of events in a page: beyond it, a listing without a limit is faster."""
 
 MAX_MEMBERS = 10
-"""Members of `data` in one filter: each costs SQLite a search of every event."""
+"""Maximum number of members of `data` in a query: SQLite searches every event for each."""
 
 MAX_MEMBER_DEPTH = 10
-"""Depth of a member of `data` in a filter: each level costs as much as a member."""
+"""Maximum depth of a member of `data` in a query: each level costs as much as a member."""
 
 MAX_WAIT_SECONDS = 30
 """How long a listing may wait for an event: proxies give up after a minute."""
 
 MAX_GROUPS = 50_000
-"""Counts in one summary: about three megabytes of JSON."""
+"""Maximum number of counts in a summary: about three megabytes of JSON."""
 
 READER_THREADS = 8
-"""Long listings that are sent at the same time; one more gets 503 with `Retry-After`."""
+"""Maximum number of long listings sent at the same time; others get 503 with `Retry-After`."""
 
 IDEMPOTENCY_HOURS = 24
-"""How long an Idempotency-Key is remembered: no client retries for longer than a day."""
+"""How long an Idempotency-Key is stored: no client retries for longer than a day."""
 
 CONNECTIONS = 2000
-"""Connections that are open at once; for one more, the longest idle one is closed."""
+"""Maximum number of open connections; over the limit, the longest idle one is closed."""
 
 KEEP_ALIVE_SECONDS = 120
 """How long a connection may be idle, and how long a request may take to arrive."""
 
 MAX_HEADER_BYTES = 64 * 1024
-"""Bytes of a request's headers: a trace id in a path takes at most 3,060 when it is encoded."""
+"""Maximum size of a request's headers: an encoded trace id in a path takes at most 3,060 bytes."""
 
 SEND_BUFFER_BYTES = 1024 * 1024
 """Bytes buffered for a slow reader before its listing pauses."""
 
 STOP_SECONDS = 9
-"""How long a stopping server works on requests in progress; Docker kills it after ten."""
+"""How long a stopping server continues requests in progress; Docker kills it after ten seconds."""
 
 MAX_REPORTED_ERRORS = 100
-"""Bad fields that one error response names: enough to fix a body, and a bounded response."""
+"""Maximum number of bad fields in an error response: enough to fix a body."""
 
 
 class SetupError(Exception):
