@@ -167,5 +167,5 @@ class _StreamedListing:
         return self._chunks
 
     def close(self) -> None:
-        """Free the slot. WSGI calls this however the response ended (PEP 3333)."""
+        """Free the slot. WSGI calls this even if the response failed (PEP 3333)."""
         self._slot.close()

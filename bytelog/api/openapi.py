@@ -95,7 +95,7 @@ def document(app: Flask) -> dict[str, Any]:
 
 
 def _create_specification() -> APISpec:
-    # Imported here to start faster: few servers are asked for the document.
+    # Imported here to keep startup fast: few servers ever serve the document.
     from apispec import APISpec
     from apispec.ext.marshmallow import MarshmallowPlugin
 

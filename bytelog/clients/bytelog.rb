@@ -131,22 +131,22 @@ module Bytelog
     end
 
     def try(request)
-      answer = Net::HTTP.start(@uri.hostname, @uri.port, **connection) { |http| http.request(request) }
-      raise EOFError, "the response breaks off" unless IS_STRICT || whole?(answer)
-      return answer if %w[200 201].include?(answer.code)
+      response = Net::HTTP.start(@uri.hostname, @uri.port, **connection) { |http| http.request(request) }
+      raise EOFError, "the response breaks off" unless IS_STRICT || whole?(response)
+      return response if %w[200 201].include?(response.code)
 
-      raise Error.new(format_error(answer), status: answer.code.to_i, retry_after: answer["Retry-After"].to_i)
+      raise Error.new(format_error(response), status: response.code.to_i, retry_after: response["Retry-After"].to_i)
     rescue SystemCallError, SocketError, IOError, Timeout::Error, OpenSSL::SSL::SSLError,
            Net::ProtocolError, Net::HTTPBadResponse => error
       raise Error, "no response from #{@uri.host}: #{error.message}"
     end
 
-    def whole?(answer)
-      answer.content_length.nil? || answer.body.to_s.bytesize == answer.content_length
+    def whole?(response)
+      response.content_length.nil? || response.body.to_s.bytesize == response.content_length
     end
 
     def connection
-      # Without `ignore_eof: false`, Ruby accepts a response that breaks off.
+      # By default, Ruby accepts a response that ends early.
       strict = { ignore_eof: false, max_retries: 0 }
       timeouts = { open_timeout: @timeout, read_timeout: @timeout, write_timeout: @timeout }
       { use_ssl: @uri.scheme == "https", **strict, **timeouts }

@@ -152,7 +152,7 @@ def describe_type(schema: dict[str, Any]) -> str:
 @lru_cache(maxsize=1000)
 def highlight_sample(text: str, language: str) -> Markup:
     """Return a sample as HTML with its tokens marked for syntax highlighting."""
-    # Imported here to keep startup fast: most servers are never asked for the page.
+    # Imported here to keep startup fast: most servers never serve the page.
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import get_lexer_by_name
