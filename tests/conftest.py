@@ -15,7 +15,7 @@ from support.server import Server
 
 from bytelog import create_app
 from bytelog.auth import keys
-from bytelog.storage.sqlite import PRAGMAS
+from bytelog.storage.sqlite_connection import PRAGMAS
 
 pytest_plugins = [
     "support.browser",
