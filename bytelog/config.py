@@ -28,6 +28,7 @@ SETTINGS: dict[str, str] = {
     " by default",
     "BYTELOG_READ_DATABASE_URL": "URL of a PostgreSQL replica to read events from;"
     " `BYTELOG_DATABASE_URL` by default",
+    "BYTELOG_READ_SECONDS": "seconds that a search for events may take before 503; 30 by default",
 }
 """The settings and their meanings. `config.py` in the data folder cannot set BYTELOG_DATA."""
 
@@ -35,6 +36,7 @@ NUMBERS: dict[str, int | None] = {
     "BYTELOG_BATCH_BYTES": 16 * 1024 * 1024,
     "BYTELOG_BATCH_EVENTS": 10_000,
     "BYTELOG_KEEP_DAYS": None,
+    "BYTELOG_READ_SECONDS": 30,
 }
 """The settings that are whole numbers, and their defaults."""
 

@@ -21,6 +21,7 @@ from .events.i_json import decode_object
 from .events.schemas import EventFields
 from .queries.formats import LINES
 from .storage.database import close_readers
+from .storage.reader import NO_LIMITS
 from .storage.writer import current_writer
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Bytelog:
         query = {name: [str(value)] for name, value in parameters.items()}
         with self._service.app_context():
             selection = load_selection(listing_parameters, query, projects.get_or_create(project))
-            listing = store.wait_for(selection, LINES, is_gone=bool)
+            listing = store.wait_for(selection, LINES, NO_LIMITS)
         pages = LINES.write(listing.count, listing.pages)
         return (json.loads(line) for page in pages for line in page.splitlines())
 

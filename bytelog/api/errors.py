@@ -26,7 +26,7 @@ from werkzeug.exceptions import (
 )
 
 from ..config import MAX_REPORTED_ERRORS, RETRY_AFTER_SECONDS
-from ..storage.backend import StorageBusy, StorageError, StorageFull
+from ..storage.backend import ReadInterrupted, StorageBusy, StorageError, StorageFull
 from ..storage.idempotency import IdempotencyKeyReused, RequestInProgress
 from .idempotency import InvalidHeader
 from .parameters import InvalidParameters
@@ -111,6 +111,9 @@ def _handle_storage_error(error: StorageError) -> Response:
     current_app.logger.error("%s: %s", type(error).__name__, error)
     if isinstance(error, StorageFull):
         return error_response(InsufficientStorage())
+    if isinstance(error, ReadInterrupted):
+        detail = "Reading took too long; ask for fewer days, or use fewer filters."
+        return error_response(ServiceUnavailable(detail, retry_after=RETRY_AFTER_SECONDS))
     cause = "is busy" if isinstance(error, StorageBusy) else "failed"
     detail = f"The database {cause}. Nothing was stored; try again."
     return error_response(ServiceUnavailable(detail, retry_after=RETRY_AFTER_SECONDS))

@@ -20,10 +20,11 @@ from ..queries.listing import Listing
 from ..queries.paths import Paths
 from ..queries.selection import Cursor, Selection, TooManyGroups
 from ..queries.summary import Summary
+from ..storage.reader import ReadLimits
 from . import idempotency, parameters
 from .body import load_events, read_body
 from .parameters import InvalidParameters, load_selection, load_summary
-from .reader_slots import ReaderSlots, TooManyReaders, slots_of
+from .reader_slots import ReaderSlot, ReaderSlots, TooManyReaders, slots_of
 
 blueprint = Blueprint("events", __name__, url_prefix="/api/v1/events")
 
@@ -75,7 +76,9 @@ def summarize(project_id: int) -> Response:
     """Count the events that match the query, by name and bucket."""
     selection, bucket = load_summary(_read_query(), project_id)
     try:
-        return _send_json(store.count(selection, bucket))
+        with slots_of(current_app).slot(project_id) as slot:
+            slot.take()
+            return _send_json(store.count(selection, bucket, _read_limits()))
     except TooManyGroups as error:
         detail = f"Must leave at most {MAX_GROUPS} counts: use a longer one, or a shorter window."
         raise InvalidParameters(detail, "bucket") from error
@@ -87,8 +90,9 @@ def count_paths(project_id: int) -> Response:
     """Count which of the events that match the query follow each other in their traces."""
     selection = load_selection(parameters.paths, _read_query(), project_id)
     try:
-        with slots_of(current_app).acquire():
-            return _send_json(store.count_paths(selection))
+        with slots_of(current_app).slot(project_id) as slot:
+            slot.take()
+            return _send_json(store.count_paths(selection, _read_limits()))
     except TooManyGroups as error:
         detail = f"Must leave at most {MAX_GROUPS} pairs of names: use a shorter window."
         raise InvalidParameters(detail, "start") from error
@@ -117,18 +121,50 @@ def _read_query() -> dict[str, list[str]]:
 
 def _respond(selection: Selection) -> Response:
     format_ = FORMATS[_read_accepted_types().best_match(FORMATS, JSON.media_type)]
-    listing = _open_listing(selection, format_)
-    chunks = format_.write(listing.count, listing.pages)
-    # Read the first page before the status is sent: until then an error can still be reported.
-    # A listing of one page makes two chunks; its length is sent, which keeps the connection open.
-    beginning = list(islice(chunks, 3))
-    is_long = len(beginning) == 3
-    body = _StreamedListing(chain(beginning, chunks)) if is_long else b"".join(beginning)
-    response = Response(body, mimetype=format_.media_type)
+    with slots_of(current_app).slot(selection.project_id) as slot:
+        _take_slot(slot, selection, format_)
+        listing = _open_listing(slot, selection, format_)
+        response = Response(_build_body(slot, format_, listing), mimetype=format_.media_type)
     response.vary.add("Accept")
     if listing.next:
         response.headers["Link"] = _build_link(listing.next)
     return response
+
+
+def _take_slot(slot: ReaderSlot, selection: Selection, format_: Format) -> None:
+    if not selection.is_indexed:
+        slot.take()
+    elif selection.limit is None and selection.trace_id is None:
+        try:
+            slot.take()
+        except TooManyReaders:
+            # Reject before counting: counting costs as much as listing.
+            if store.is_long(selection, format_, _read_limits()):
+                raise
+
+
+def _open_listing(slot: ReaderSlot, selection: Selection, format_: Format) -> Listing:
+    listing = store.select(selection, format_, _read_limits())
+    if listing.count or not selection.wait:
+        return listing
+    with slot.wait():
+        return store.wait_for(selection, format_, _read_limits())
+
+
+def _build_body(slot: ReaderSlot, format_: Format, listing: Listing) -> bytes | _StreamedListing:
+    chunks = format_.write(listing.count, listing.pages)
+    # Read the first page before the status is sent: until then an error can still be reported.
+    # A listing of one page makes two chunks; its length is sent, which keeps the connection open.
+    beginning = list(islice(chunks, 3))
+    if len(beginning) < 3:
+        return b"".join(beginning)
+    slot.take()
+    return _StreamedListing(chain(beginning, chunks), slot.move())
+
+
+def _read_limits() -> ReadLimits:
+    is_gone = request.environ.get("waitress.client_disconnected", bool)
+    return ReadLimits(current_app.config["BYTELOG_READ_SECONDS"], is_gone)
 
 
 def _read_accepted_types() -> MIMEAccept:
@@ -138,18 +174,6 @@ def _read_accepted_types() -> MIMEAccept:
     )
 
 
-def _open_listing(selection: Selection, format_: Format) -> Listing:
-    # Reject before counting: counting costs as much as listing.
-    if slots_of(current_app).is_full() and store.is_long(selection, format_):
-        raise TooManyReaders
-    listing = store.select(selection, format_)
-    if listing.count or not selection.wait:
-        return listing
-    with slots_of(current_app).acquire_waiting():
-        is_gone = request.environ.get("waitress.client_disconnected", bool)
-        return store.wait_for(selection, format_, is_gone)
-
-
 def _build_link(cursor: Cursor) -> str:
     query = [(name, value) for name, value in request.args.items() if name != "cursor"]
     # Relative to the request, so that it is valid behind every proxy (RFC 8288 section 3).
@@ -157,10 +181,10 @@ def _build_link(cursor: Cursor) -> str:
 
 
 class _StreamedListing:
-    """A response body that takes long to send; it takes a reader slot until it is closed."""
+    """A response body that takes long to send; it has a reader slot until it is closed."""
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._slot = slots_of(current_app).acquire()
+    def __init__(self, chunks: Iterator[bytes], slot: ReaderSlot) -> None:
+        self._slot = slot
         self._chunks = chunks
 
     def __iter__(self) -> Iterator[bytes]:
@@ -168,4 +192,4 @@ class _StreamedListing:
 
     def close(self) -> None:
         """Free the slot. WSGI calls this even if the response failed (PEP 3333)."""
-        self._slot.close()
+        self._slot.free()

@@ -43,7 +43,8 @@ _ERRORS = {
     415: "The `Content-Type` is not JSON, or the `Content-Encoding` is not gzip.",
     422: "This `Idempotency-Key` was used with another body.",
     429: "The API key has reached its rate limit; try again later.",
-    503: "The database is busy or failed, or too many long listings are being read; try again.",
+    503: "The database is busy or failed, too many long reads are in progress, or a read took too "
+    "long; try again.",
     507: "The server's disk is full; nothing was stored.",
 }
 

@@ -1,9 +1,10 @@
-"""Slots for requests that take long, so that a thread is always free for short ones."""
+"""Slots for requests that take long, so that there is always a thread for short ones."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from threading import Lock
 from typing import cast
 
@@ -14,53 +15,111 @@ from ..config import RETRY_AFTER_SECONDS
 
 
 class TooManyReaders(ServiceUnavailable):
-    """All slots are taken."""
+    """No slot is free for a project."""
 
     def __init__(self) -> None:
-        detail = "Too many long listings are being read; try again, or request fewer days."
+        detail = "Too many long reads are in progress; try again, or ask for fewer days."
         super().__init__(detail, retry_after=RETRY_AFTER_SECONDS)
 
 
-class ReaderSlots:
-    """A slot for each thread that serves long requests; at most half may hold waiting requests."""
+class _Slots:
+    """Slots that projects share: as many as `limit`, and a reserve for projects that have none."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.in_use = 0
-        self._waiting = 0
+        self.taken: Counter[int] = Counter()
         self._lock = Lock()
 
-    def is_full(self) -> bool:
-        """Return whether all slots are taken."""
-        return self.in_use >= self.limit
+    def reserve(self) -> int:
+        return max(1, self.limit // 2)
 
-    def acquire(self) -> ExitStack:
-        """Take a slot; closing the result frees it. Raises TooManyReaders if all are taken."""
+    def take(self, project_id: int) -> None:
         with self._lock:
-            if self.is_full():
+            reserve = 0 if self.taken[project_id] else self.reserve()
+            if self.taken.total() >= self.limit + reserve:
                 raise TooManyReaders
-            self.in_use += 1
-        slot = ExitStack()
-        slot.callback(self._release)
-        return slot
+            self.taken[project_id] += 1
+
+    def free(self, project_id: int) -> None:
+        with self._lock:
+            self.taken[project_id] -= 1
+            self.taken += Counter()  # Drops projects without slots.
+
+
+class ReaderSlots:
+    """Slots for requests that take long. At most half of them may wait for an event.
+
+    Any project can take a slot while fewer than `limit` are taken. Beyond that, up to `capacity`,
+    only projects without a slot can, so that one project cannot take them all.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.set_limit(limit)
+
+    def set_limit(self, limit: int) -> None:
+        """Set the number of slots, before any is taken."""
+        self._reading = _Slots(limit)
+        self._waiting = _Slots(max(1, limit // 2))
+
+    @property
+    def capacity(self) -> int:
+        """Return how many slots there are for all projects together."""
+        return self._reading.limit + self._reading.reserve()
+
+    @property
+    def in_use(self) -> int:
+        """Return how many slots are taken at the moment."""
+        return self._reading.taken.total()
+
+    def slot(self, project_id: int) -> ReaderSlot:
+        """Return a slot for a request, which is not taken yet."""
+        return ReaderSlot(self._reading, self._waiting, project_id)
+
+
+class ReaderSlot:
+    """The slot of a request: a context manager that frees it."""
+
+    def __init__(self, reading: _Slots, waiting: _Slots, project_id: int) -> None:
+        self._reading = reading
+        self._waiting = waiting
+        self._project_id = project_id
+        self._is_taken = False
+
+    def take(self) -> None:
+        """Take the slot, unless the request has it; raises TooManyReaders if none is free."""
+        if not self._is_taken:
+            self._reading.take(self._project_id)
+            self._is_taken = True
 
     @contextmanager
-    def acquire_waiting(self) -> Iterator[None]:
-        """Take a slot to wait for an event; raises TooManyReaders if too many requests wait."""
-        with self.acquire():
-            with self._lock:
-                if self._waiting >= max(1, self.limit // 2):
-                    raise TooManyReaders
-                self._waiting += 1
-            try:
-                yield
-            finally:
-                with self._lock:
-                    self._waiting -= 1
+    def wait(self) -> Iterator[None]:
+        """Take the slot, and the right to wait in the block; raises TooManyReaders."""
+        self.take()
+        self._waiting.take(self._project_id)
+        try:
+            yield
+        finally:
+            self._waiting.free(self._project_id)
 
-    def _release(self) -> None:
-        with self._lock:
-            self.in_use -= 1
+    def free(self) -> None:
+        """Free the slot, if the request has it."""
+        if self._is_taken:
+            self._is_taken = False
+            self._reading.free(self._project_id)
+
+    def move(self) -> ReaderSlot:
+        """Return another object that has the slot, for a response that outlives the block."""
+        moved = ReaderSlot(self._reading, self._waiting, self._project_id)
+        moved._is_taken, self._is_taken = self._is_taken, False
+        return moved
+
+    def __enter__(self) -> ReaderSlot:
+        """Return the slot."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Free the slot."""
+        self.free()
 
 
 def slots_of(app: Flask) -> ReaderSlots:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -21,6 +21,7 @@ from ..storage.database import db, read_engine
 from ..storage.idempotency import IdempotencyToken
 from ..storage.keyset import Order
 from ..storage.models import FIELDS
+from ..storage.reader import NO_LIMITS, Reader, ReadLimits
 from ..storage.writer import current_writer
 from .schemas import EventFields
 
@@ -47,48 +48,48 @@ def to_row(project_id: int, event: EventFields) -> Row:
     return cast("Row", (project_id, *map(event.__getitem__, FIELDS)))
 
 
-def select(selection: Selection, format_: Format) -> Listing:
+def select(selection: Selection, format_: Format, limits: ReadLimits = NO_LIMITS) -> Listing:
     """List the selected events; raises StorageError."""
-    return listing.read(_choose_engine(selection), selection, format_)
+    return listing.read(Reader(_choose_engine(selection), limits), selection, format_)
 
 
-def is_long(selection: Selection, format_: Format) -> bool:
+def is_long(selection: Selection, format_: Format, limits: ReadLimits) -> bool:
     """Return whether a listing exceeds a page, without counting it all; raises StorageError."""
-    return listing.is_long(read_engine(), selection, format_)
+    return listing.is_long(Reader(read_engine(), limits), selection, format_)
 
 
 def count_lag() -> int:
     """Return the number of events that the replica has not received; raises StorageError."""
-    return listing.last_key(db.engine) - listing.last_key(read_engine())
+    return listing.last_key(Reader(db.engine)) - listing.last_key(Reader(read_engine()))
 
 
-def count(selection: Selection, bucket: Bucket) -> Summary:
+def count(selection: Selection, bucket: Bucket, limits: ReadLimits) -> Summary:
     """Count the selected events by name and bucket.
 
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS counts.
     """
-    return summary.count(read_engine(), selection, bucket)
+    return summary.count(Reader(read_engine(), limits), selection, bucket)
 
 
-def count_paths(selection: Selection) -> Paths:
+def count_paths(selection: Selection, limits: ReadLimits) -> Paths:
     """Count how often each name follows another in the traces of the selected events.
 
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS pairs of names.
     """
-    return paths.count(read_engine(), selection)
+    return paths.count(Reader(read_engine(), limits), selection)
 
 
-def wait_for(selection: Selection, format_: Format, is_gone: Callable[[], bool]) -> Listing:
+def wait_for(selection: Selection, format_: Format, limits: ReadLimits) -> Listing:
     """List the selected events as soon as there is one, or after `wait` seconds.
 
-    Returns earlier if the client `is_gone`, or the server stops. Raises StorageError.
+    Returns earlier if the client has gone, or the server stops. Raises StorageError.
     """
     writer, deadline = current_writer(), time.monotonic() + selection.wait
     while True:
         commit_count = writer.commit_count()
-        events = select(selection, format_)
+        events = select(selection, format_, limits)
         seconds = deadline - time.monotonic()
-        if events.count or seconds <= 0 or writer.is_stopping or is_gone():
+        if events.count or seconds <= 0 or writer.is_stopping or limits.is_gone():
             return events
         if events.next:  # Do not examine the same events again.
             selection = replace(selection, cursor=events.next)
@@ -97,12 +98,12 @@ def wait_for(selection: Selection, format_: Format, is_gone: Callable[[], bool])
 
 def is_empty() -> bool:
     """Return whether no project has an event; raises StorageError."""
-    return listing.last_key(db.engine) == 0
+    return listing.last_key(Reader(db.engine)) == 0
 
 
 def ping() -> None:
     """Read from the database; raises StorageError if it does not respond."""
-    listing.last_key(db.engine)
+    listing.last_key(Reader(db.engine))
 
 
 def _choose_engine(selection: Selection) -> Engine:
@@ -111,4 +112,4 @@ def _choose_engine(selection: Selection) -> Engine:
     replica = read_engine()
     if replica is db.engine or selection.order is not Order.ARRIVAL or not selection.cursor:
         return replica
-    return replica if listing.last_key(replica) >= selection.cursor.key else db.engine
+    return replica if listing.last_key(Reader(replica)) >= selection.cursor.key else db.engine

@@ -20,6 +20,7 @@ from ..queries import listing
 from ..storage.backend import StorageError
 from ..storage.database import backend_of, db, fetch
 from ..storage.models import COLUMNS, Base, Event
+from ..storage.reader import Reader
 from ..storage.sql import DateAsText
 from . import inspection
 
@@ -60,7 +61,7 @@ class Migration:
         self.checksum = sha256()
         self.copied = self.verified = 0
         upgrade(target)
-        self.last, self.position = _find_last_assigned_key(), listing.last_key(target)
+        self.last, self.position = _find_last_assigned_key(), listing.last_key(Reader(target))
         with self._backend.errors(), self._backend.open_writer() as connection:
             self._claim(connection)
             self._copy_tables(connection)

@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine
-
 from ..config import MAX_ID, PAGE_BYTES
 from ..storage.backend import StorageError, TextTooLong
-from ..storage.database import backend_of, fetch
 from ..storage.keyset import Order
+from ..storage.reader import Reader
 from .filters import bind_values
 from .formats import Format
 from .selection import BEGINNING, Cursor, Selection
@@ -37,51 +35,51 @@ class Listing:
     next: Cursor | None
 
 
-def is_long(engine: Engine, selection: Selection, format_: Format) -> bool:
+def is_long(reader: Reader, selection: Selection, format_: Format) -> bool:
     """Return whether a listing exceeds a page, without counting it all; raises StorageError."""
     if selection.limit and selection.limit <= PAGE_EVENTS:
         return False
-    statements, values = _prepare(engine, selection, format_)
+    statements, values = _prepare(reader, selection, format_)
     beyond = {**values, "last": MAX_ID, "rows": 1, "skipped": PAGE_EVENTS}
-    return any(fetch(engine, part.positions, beyond) for part in statements.parts)
+    return any(reader.fetch(part.positions, beyond) for part in statements.parts)
 
 
-def read(engine: Engine, selection: Selection, format_: Format) -> Listing:
+def read(reader: Reader, selection: Selection, format_: Format) -> Listing:
     """List the selected events, all of them if there is no limit; raises StorageError."""
-    statements, values = _prepare(engine, selection, format_)
+    statements, values = _prepare(reader, selection, format_)
     if selection.limit is None:
-        return _list_all(engine, statements, values, selection.order)
-    return _list_page(engine, statements, values, selection.order, selection.limit)
+        return _list_all(reader, statements, values, selection.order)
+    return _list_page(reader, statements, values, selection.order, selection.limit)
 
 
-def last_key(engine: Engine) -> int:
+def last_key(reader: Reader) -> int:
     """Return the key of the last event that arrived, 0 if there is none; raises StorageError."""
-    ((last,),) = fetch(engine, highest_key)
+    ((last,),) = reader.fetch(highest_key)
     return int(last)
 
 
-def _prepare(engine: Engine, selection: Selection, format_: Format) -> tuple[Statements, Values]:
+def _prepare(reader: Reader, selection: Selection, format_: Format) -> tuple[Statements, Values]:
     kind = format_, selection.order, tuple(selection.filters), selection.depths
-    statements = prepare(type(backend_of(engine)), *kind)
+    statements = prepare(type(reader.backend), *kind)
     return statements, bind_values(selection) | _first_position(selection)
 
 
-def _list_all(engine: Engine, statements: Statements, values: Values, order: Order) -> Listing:
-    ((total, last),) = fetch(engine, statements.snapshot_bounds, values)
+def _list_all(reader: Reader, statements: Statements, values: Values, order: Order) -> Listing:
+    ((total, last),) = reader.fetch(statements.snapshot_bounds, values)
     count = int(total)  # In PostgreSQL a sum is a Decimal.
-    pages = _read_pages(engine, statements, {**values, "last": last}, count)
+    pages = _read_pages(reader, statements, {**values, "last": last}, count)
     return Listing(count, pages, Cursor(last) if order is Order.ARRIVAL else None)
 
 
 def _list_page(
-    engine: Engine, statements: Statements, values: Values, order: Order, limit: int
+    reader: Reader, statements: Statements, values: Values, order: Order, limit: int
 ) -> Listing:
-    last = last_key(engine)
+    last = last_key(reader)
     values = {**values, "last": last}
     positions: list[Any] = []
     for part in statements.parts:
         rows = {"rows": limit + 1 - len(positions), "skipped": 0}
-        positions += fetch(engine, part.positions, values | rows)
+        positions += reader.fetch(part.positions, values | rows)
     count = min(len(positions), limit)
     following = None
     if len(positions) > limit:
@@ -89,7 +87,7 @@ def _list_page(
         following = Cursor(edge.key, edge.date)
     elif order is Order.ARRIVAL:
         following = Cursor(last)
-    return Listing(count, _read_pages(engine, statements, values, count), following)
+    return Listing(count, _read_pages(reader, statements, values, count), following)
 
 
 def _first_position(selection: Selection) -> Values:
@@ -106,17 +104,17 @@ def _first_position(selection: Selection) -> Values:
 
 
 def _read_pages(
-    engine: Engine, statements: Statements, values: Values, count: int
+    reader: Reader, statements: Statements, values: Values, count: int
 ) -> Iterator[bytes]:
     first, final = statements.parts[0], statements.parts[-1]
     part, limit = first, PAGE_EVENTS
     while count:
-        limit, rows, text = _read_page(engine, part, values, min(limit, count))
+        limit, rows, text = _read_page(reader, part, values, min(limit, count))
         if rows:
             yield text
         count -= rows
         if rows == limit and count:
-            position, is_date_cut = _find_position(engine, part, values, rows)
+            position, is_date_cut = _find_position(reader, part, values, rows)
             values = {**values, **position}
             part = first if is_date_cut else final
         elif part is not final:
@@ -126,14 +124,14 @@ def _read_pages(
         limit = min(2 * limit, PAGE_EVENTS)
 
 
-def _read_page(engine: Engine, part: Part, values: Values, limit: int) -> tuple[int, int, bytes]:
+def _read_page(reader: Reader, part: Part, values: Values, limit: int) -> tuple[int, int, bytes]:
     """Read a page of at most `limit` events, or of fewer if their text would be too long.
 
     Returns the limit that was used, the number of events, and their text.
     """
     while True:
         try:
-            ((rows, text),) = fetch(engine, part.page, {**values, "rows": limit})
+            ((rows, text),) = reader.fetch(part.page, {**values, "rows": limit})
             if rows and text is None:
                 raise TextTooLong(f"{rows} events have more than {PAGE_BYTES} bytes")
             return limit, rows, text
@@ -143,9 +141,9 @@ def _read_page(engine: Engine, part: Part, values: Values, limit: int) -> tuple[
             limit //= 2
 
 
-def _find_position(engine: Engine, part: Part, values: Values, rows: int) -> tuple[Values, bool]:
+def _find_position(reader: Reader, part: Part, values: Values, rows: int) -> tuple[Values, bool]:
     """Return the position of the last of some rows, and whether the next event has its date."""
     edge = {**values, "rows": 2, "skipped": rows - 1}
-    last, *following = fetch(engine, part.positions, edge)
+    last, *following = reader.fetch(part.positions, edge)
     is_date_cut = any(row.date == last.date for row in following)
     return {"date": last.date, "key": last.key}, is_date_cut

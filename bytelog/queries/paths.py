@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypedDict
 
-from sqlalchemy import Engine, Integer, Select, bindparam, func, select, type_coerce
+from sqlalchemy import Integer, Select, bindparam, func, select, type_coerce
 
 from ..config import MAX_GROUPS
-from ..storage.database import fetch
 from ..storage.keyset import date
 from ..storage.models import Event
+from ..storage.reader import Reader
 from ..storage.sql import Milliseconds
 from .filters import bind_values, build_window_conditions
 from .selection import Selection, TooManyGroups
@@ -42,13 +42,13 @@ class Paths(TypedDict):
     transitions: list[Transition]
 
 
-def count(engine: Engine, selection: Selection) -> Paths:
+def count(reader: Reader, selection: Selection) -> Paths:
     """Count how often each name follows another in the traces of the selected events.
 
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS pairs of names.
     """
     statement = _statement(tuple(selection.filters), selection.depths)
-    rows = fetch(engine, statement, bind_values(selection) | {"rows": MAX_GROUPS + 1})
+    rows = reader.fetch(statement, bind_values(selection) | {"rows": MAX_GROUPS + 1})
     if len(rows) > MAX_GROUPS:
         raise TooManyGroups
     return _summarize(rows)

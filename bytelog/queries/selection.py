@@ -92,6 +92,12 @@ class Selection:
     wait: int = 0
 
     @property
+    def is_indexed(self) -> bool:
+        """Return whether an index finds the events, so that no others are examined."""
+        has_filter = self.data or self.id is not None or self.name is not None
+        return not has_filter and (self.trace_id is not None or self.order is not Order.ARRIVAL)
+
+    @property
     def filters(self) -> dict[str, object]:
         """Return the required value of each filtered field."""
         filters = {"id": self.id, "name": self.name, "trace_id": self.trace_id}

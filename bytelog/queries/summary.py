@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypedDict
 
-from sqlalchemy import ColumnElement, Engine, Select, String, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, String, bindparam, func, select
 
 from ..config import MAX_GROUPS
-from ..storage.database import fetch
 from ..storage.keyset import date
 from ..storage.models import Event
+from ..storage.reader import Reader
 from ..storage.sql import DateAsText, WeekOf
 from .filters import bind_values, build_window_conditions
 from .selection import Bucket, Selection, TooManyGroups
@@ -45,10 +45,10 @@ _PREFIXES = {
 }
 
 
-def count(engine: Engine, selection: Selection, bucket: Bucket) -> Summary:
+def count(reader: Reader, selection: Selection, bucket: Bucket) -> Summary:
     """Count the selected events; raises StorageError, and TooManyGroups above MAX_GROUPS."""
     statement = _statement(bucket, tuple(selection.filters), selection.depths)
-    rows = fetch(engine, statement, bind_values(selection) | {"rows": MAX_GROUPS + 1})
+    rows = reader.fetch(statement, bind_values(selection) | {"rows": MAX_GROUPS + 1})
     if len(rows) > MAX_GROUPS:
         raise TooManyGroups
     return _summarize(rows, _PREFIXES[bucket][1])

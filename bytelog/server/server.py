@@ -7,6 +7,7 @@ import logging
 import resource
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterable
 from types import FrameType
@@ -44,6 +45,10 @@ SAME_SIGNAL_SECONDS = 0.5
 """How long a second signal to stop counts as the first: nobody presses Ctrl-C twice that fast."""
 
 
+SWITCH_SECONDS = 0.0005
+"""How long a thread that decodes a large body may keep others from running; Python's default of
+five milliseconds would delay every commit by several times that."""
+
 log = logging.getLogger("bytelog")
 
 
@@ -54,11 +59,13 @@ class Server:
         self._app = app
         self._stop_time = 0.0
         self._sockets: dict[int, Any] = {}
-        slots_of(app).limit = threads
+        slots_of(app).set_limit(threads)
         listening = _listen(host, port)
         self.url = _format_url(host, listening.getsockname()[1])
         dispatcher = RequestDispatcher(
-            threads + SHORT_REQUEST_THREADS, lambda: self._listener.pull_trigger()
+            slots_of(app).capacity + SHORT_REQUEST_THREADS,
+            lambda: self._listener.pull_trigger(),
+            prefix,
         )
         self._listener = self._create_listener(listening, dispatcher, prefix)
 
@@ -69,6 +76,7 @@ class Server:
         _print_greeting(self._app, self.url)
         # Startup objects live as long as the process; a full garbage collection need not scan them.
         gc.freeze()
+        sys.setswitchinterval(SWITCH_SECONDS)
         with retention.run_in_background(self._app):
             while not self._stop_time:
                 self._run_loop(seconds=1)

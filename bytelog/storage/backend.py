@@ -48,6 +48,10 @@ class StorageFull(StorageError):
     """The disk is full."""
 
 
+class ReadInterrupted(StorageError):
+    """A statement was interrupted because it took too long, or its client has gone."""
+
+
 class TextTooLong(StorageError):
     """The text of a page exceeds PAGE_BYTES; read fewer events at once."""
 
@@ -166,6 +170,10 @@ class Backend(ABC):
 
         The text is None, or the statement raises TextTooLong, if it exceeds PAGE_BYTES.
         """
+
+    @abstractmethod
+    def interrupt(self, connection: Connection) -> None:
+        """End the statement that runs on a connection, from another thread."""
 
     @abstractmethod
     def snapshot(self, exclusive: Exclusive) -> AbstractContextManager[Connection]:

@@ -43,7 +43,14 @@ from .backend import (
 )
 from .keyset import ROW_COMPARISON_PLANS
 from .models import ROW_COLUMNS
-from .postgresql_connection import OPTIONS, configure_connection, dbapi_errors, driver, sqlstate
+from .postgresql_connection import (
+    CONNECT_SECONDS,
+    OPTIONS,
+    configure_connection,
+    dbapi_errors,
+    driver,
+    sqlstate,
+)
 from .sql import Joined, TextOfEvent
 from .types import UTF8
 
@@ -175,6 +182,10 @@ class PostgreSQL(Backend):
         text = select(Joined(texts.c.text, separator) + closing).scalar_subquery()
         count = select(func.count()).select_from(events).scalar_subquery()
         return select(count, type_coerce(case((size <= PAGE_BYTES, text)), UTF8))
+
+    def interrupt(self, connection: Connection) -> None:
+        """End the statement that runs on a connection, from another thread."""
+        driver(connection).cancel_safe(timeout=CONNECT_SECONDS)
 
     @contextmanager
     def snapshot(self, exclusive: Exclusive) -> Iterator[Connection]:

@@ -153,6 +153,10 @@ class SQLite(Backend):
         text = Joined(texts.subquery().c.text, separator) + closing
         return select(func.count(), sql_cast(text, UTF8))
 
+    def interrupt(self, connection: Connection) -> None:
+        """End the statement that runs on a connection, from another thread."""
+        driver(connection).interrupt()
+
     @contextmanager
     def snapshot(self, exclusive: Exclusive) -> Iterator[Connection]:
         """Open a connection that sees one state of the database while others write."""

@@ -99,7 +99,7 @@ def test_a_failure_before_the_first_page_is_still_told(
     def fail(*_: object) -> None:
         raise StorageError("broken")
 
-    monkeypatch.setattr("bytelog.queries.listing.fetch", fail)
+    monkeypatch.setattr("bytelog.storage.reader.Reader.fetch", fail)
     answer = app.test_client().get(EVENTS, headers={"Authorization": "Bearer k"})
     assert answer.status_code == 503
     assert answer.json == {"error": "service unavailable"}

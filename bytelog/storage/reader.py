@@ -1,0 +1,123 @@
+"""Reading from the database, with a deadline, for as long as the client waits."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Executable
+
+from .backend import ReadInterrupted
+from .database import backend_of
+
+CHECK_SECONDS = 0.25
+"""How often running statements are checked: a client that has gone frees its thread soon."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """How long a statement may run, in seconds, and whether its client has gone."""
+
+    seconds: float
+    is_gone: Callable[[], bool] = _never
+
+
+NO_LIMITS = ReadLimits(math.inf)
+"""For a caller that is not a client, such as another part of the same program."""
+
+
+class Reader:
+    """Reads rows over connections of one engine, within limits."""
+
+    def __init__(self, engine: Engine, limits: ReadLimits = NO_LIMITS) -> None:
+        self.engine = engine
+        self.backend = backend_of(engine)
+        self._limits = limits
+
+    def fetch(
+        self, statement: Executable, parameters: dict[str, Any] | None = None
+    ) -> Sequence[Any]:
+        """Return all rows of a statement.
+
+        Raises StorageError, and ReadInterrupted when the limits are exceeded.
+        """
+        with (
+            self.backend.errors(),
+            self.engine.connect() as connection,
+            _watchdog.watch(connection, self._limits),
+        ):
+            return connection.execute(statement, parameters or {}).all()
+
+
+@dataclass(slots=True)
+class _Statement:
+    connection: Connection
+    deadline: float
+    is_gone: Callable[[], bool]
+    is_interrupted: bool = False
+
+    def is_due(self) -> bool:
+        return time.monotonic() > self.deadline or self.is_gone()
+
+
+class _Watchdog:
+    """A thread that interrupts statements that exceed their limits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._statements: dict[int, _Statement] = {}
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def watch(self, connection: Connection, limits: ReadLimits) -> Iterator[None]:
+        """Interrupt what runs in the block when the limits are exceeded."""
+        if limits is NO_LIMITS:
+            yield
+            return
+        statement = _Statement(connection, time.monotonic() + limits.seconds, limits.is_gone)
+        with self._lock:
+            self._statements[id(statement)] = statement
+            self._start()
+        try:
+            yield
+        except Exception as error:
+            if statement.is_interrupted:
+                raise ReadInterrupted(f"ended after {limits.seconds:g} seconds") from error
+            raise
+        finally:
+            with self._lock:
+                del self._statements[id(statement)]
+
+    def _start(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="read-limits", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(CHECK_SECONDS)
+            with self._lock:
+                statements = list(self._statements.values())
+            for statement in statements:
+                if statement.is_due():
+                    self._interrupt(statement)
+
+    def _interrupt(self, statement: _Statement) -> None:
+        # Within the lock, in which a statement that has just finished is not watched any more: its
+        # connection may run a statement of another request by now.
+        with self._lock:
+            if id(statement) in self._statements:
+                statement.is_interrupted = True
+                backend_of(statement.connection.engine).interrupt(statement.connection)
+
+
+_watchdog = _Watchdog()

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from support.api import CLICK, EVENTS
+from support.server import Answer, Server, connect, wait_for
+
+WRITERS = 16
+SECONDS = 3
+FLOOD = Path(__file__).parents[1] / "support" / "flood.py"
+
+
+class Writers:
+    """Clients that post one event after the other for some seconds."""
+
+    def __init__(self, server: Server) -> None:
+        self._port = int(server.url.rpartition(":")[2])
+        self._headers = {
+            "Authorization": f"Bearer {server.key}",
+            "Content-Type": "application/json",
+        }
+        self.seconds: list[float] = []
+
+    def rate(self) -> float:
+        """Return how many events a second are acknowledged."""
+        self.seconds.clear()
+        threads = [threading.Thread(target=self._post) for _ in range(WRITERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return len(self.seconds) / SECONDS
+
+    def _post(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            began = time.monotonic()
+            connection.request("POST", EVENTS, json.dumps(CLICK), self._headers)
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 201
+            self.seconds.append(time.monotonic() - began)
+        connection.close()
+
+
+@contextmanager
+def flood(server: Server, head: str, connections: int = 8) -> Iterator[None]:
+    port = server.url.rpartition(":")[2]
+    with subprocess.Popen([sys.executable, FLOOD, port, str(connections), head]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("head", ["POST /x HTTP/1.1", f"POST {EVENTS} HTTP/1.1"])
+def test_a_flood_of_refused_posts_costs_good_ones_no_more_than_their_share(
+    server: Server, head: str
+) -> None:
+    writers = Writers(server)
+    alone = writers.rate()
+    with flood(server, head):
+        beside = writers.rate()
+    assert beside > alone / 2
+    assert max(writers.seconds) < 2
+
+
+def test_huge_batches_do_not_stop_other_writers(server: Server) -> None:
+    events = [{**CLICK, "data": {"text": "x" * 1400}}] * 10_000
+    body = gzip.compress(json.dumps(events, separators=(",", ":")).encode())
+    writers = Writers(server)
+    alone = writers.rate()
+    statuses: list[int] = []
+
+    def post() -> None:
+        headers = {"Content_Encoding": "gzip"}
+        statuses.append(server.request(EVENTS, body, **headers).status)
+
+    senders = [threading.Thread(target=post) for _ in range(6)]
+    for sender in senders:
+        sender.start()
+    beside = writers.rate()
+    for sender in senders:
+        sender.join()
+    assert set(statuses) == {201}
+    assert max(writers.seconds) < 2
+    assert beside > alone / 4
+
+
+SLOW = f"{EVENTS}?limit=1&" + "&".join(f"data.m{number}=x" for number in range(10))
+
+
+@pytest.fixture
+def full_server(serve: Callable[..., Server]) -> Server:
+    """A server with so many events that a search through all of them takes seconds."""
+    server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_READ_SECONDS="2")
+    with closing(sqlite3.connect(server.folder / "data" / "bytelog.db")) as database:
+        data = json.dumps({f"n{number}": "x" for number in range(20)})
+        database.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)"
+            " INSERT INTO event (project_id, id, name, trace_id, date, data)"
+            " SELECT 1, i, 'click', i, '2021-08-15T00:00:00.000Z', ? FROM n",
+            (data,),
+        )
+        database.commit()
+    return server
+
+
+def test_slow_reads_end_at_their_deadline_and_leave_threads_to_others(full_server: Server) -> None:
+    answers: list[Answer] = []
+    readers = [
+        threading.Thread(target=lambda: answers.append(full_server.request(SLOW)))
+        for _ in range(12)
+    ]
+    for reader in readers:
+        reader.start()
+    while any(reader.is_alive() for reader in readers):
+        began = time.monotonic()
+        assert full_server.request("/healthz").status == 200
+        assert full_server.request(f"{EVENTS}?limit=1").status == 200
+        assert time.monotonic() - began < 1
+    assert {answer.status for answer in answers} == {503}
+    assert all(answer.headers["Retry-After"] for answer in answers)
+
+
+def test_a_slow_read_ends_when_its_client_has_gone(
+    serve: Callable[..., Server], full_server: Server
+) -> None:
+    with connect(full_server) as peer:
+        peer.sendall(
+            f"GET {SLOW} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {Server.key}\r\n\r\n".encode()
+        )
+        wait_for(lambda: threads_running(full_server) > 0)
+    wait_for(lambda: threads_running(full_server) == 0, seconds=1.5)
+
+
+def threads_running(server: Server) -> int:
+    tasks = Path(f"/proc/{server.process.pid}/task").glob("*/stat")
+    return sum(task.read_text().rpartition(")")[2].split()[0] == "R" for task in tasks)
