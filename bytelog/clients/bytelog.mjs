@@ -20,6 +20,9 @@ const MAX_RETRY_AFTER_SECONDS = 60; // for a longer Retry-After, throw the error
 // being sent, and for the last one.
 const KEEPALIVE_BYTES = 30_000;
 
+const FOREIGN =
+  "is not a response of bytelog; check the URL, and proxies and login pages before it";
+
 const encoder = new TextEncoder();
 
 /** A request failed: `status` is the HTTP status, undefined if there was no response. */
@@ -85,7 +88,10 @@ export class Client {
     let address = `${this.#url}?${query}`;
     while (address) {
       const { content, link } = await this.#send(address, { headers: this.#headers });
-      const { events } = JSON.parse(content);
+      const { events } = parseObject(content);
+      if (!Array.isArray(events)) {
+        throw new BytelogError(`200 without events ${FOREIGN}`, { status: 200 });
+      }
       yield* events;
       // In order of arrival every page has a next one; an empty page is the last.
       const nextPage = events.length && link?.match(/<([^>]*)>; rel="next"/);
@@ -138,7 +144,11 @@ export class Client {
       const reason = cause.cause?.message || cause.message;
       throw new BytelogError(`no response from ${this.#url}: ${reason}`, { cause });
     }
-    if (response.ok) return { content, link: response.headers.get("Link") };
+    const isExpected =
+      request.method === "POST"
+        ? response.status === 201
+        : response.status === 200 && readMediaType(response) === "application/json";
+    if (isExpected) return { content, link: response.headers.get("Link") };
     const retryAfter = parseInt(response.headers.get("Retry-After"), 10) || 0;
     throw new BytelogError(formatError(response, content), { status: response.status, retryAfter });
   }
@@ -273,12 +283,26 @@ function countBytes(text) {
 }
 
 function formatError(response, content) {
-  if (!response.headers.get("Content-Type")?.startsWith("application/problem+json")) {
+  if (response.ok) return `${response.status} ${readMediaType(response)} ${FOREIGN}`;
+  if (readMediaType(response) !== "application/problem+json") {
     return `${response.status} ${response.statusText}`;
   }
   const { error, detail, errors } = JSON.parse(content);
   const details = errors?.map((field) => Object.values(field).join(" ")) ?? [detail];
   return `${response.status} ${error}: ${details.join("; ")}`;
+}
+
+function readMediaType(response) {
+  const value = response.headers.get("Content-Type") ?? "";
+  return value.split(";")[0].trim().toLowerCase();
+}
+
+function parseObject(content) {
+  try {
+    return Object(JSON.parse(content));
+  } catch {
+    return {};
+  }
 }
 
 function isHidden() {

@@ -40,6 +40,7 @@ RETRY_SECONDS = 10.0  # how long the background waits after it failed to send
 MAX_RETRY_AFTER_SECONDS = 60.0  # for a longer Retry-After, raise the error instead of waiting
 
 _log = logging.getLogger("bytelog")
+_FOREIGN = "is not a response of bytelog; check the URL, and proxies and login pages before it"
 
 
 class Event(TypedDict):
@@ -139,7 +140,9 @@ class Client:
         address: str | None = f"{self._url}?{urllib.parse.urlencode(query)}"
         while address:
             content, link = self._send(urllib.request.Request(address, headers=self._headers))
-            page = json.loads(content)["events"]
+            page = _parse_object(content).get("events")
+            if not isinstance(page, list):
+                raise BytelogError(f"200 without events {_FOREIGN}", 200)
             yield from page
             # In order of arrival every page has a next one; an empty page is the last.
             next_page = re.search('<([^>]*)>; rel="next"', link) if page else None
@@ -199,7 +202,9 @@ class Client:
                 content = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise BytelogError(f"no response from {request.host}: {error}") from error
-        if response.status in (200, 201):
+        media_type = response.headers.get_content_type()
+        expected = (200, "application/json") if request.data is None else (201, media_type)
+        if (response.status, media_type) == expected:
             return content, response.headers.get("Link", "")
         seconds = response.headers.get("Retry-After", "")
         retry_after = float(seconds) if seconds.isdecimal() else 0
@@ -370,9 +375,19 @@ def _encode_event(event: Mapping[str, Any]) -> bytes:
 
 
 def _format_error(response: http.client.HTTPResponse, content: bytes) -> str:
+    if response.status < 300:
+        return f"{response.status} {response.headers.get_content_type()} {_FOREIGN}"
     if response.headers.get_content_type() != "application/problem+json":
         return f"{response.status} {response.reason}"
     problem = json.loads(content)
     details = [" ".join(field.values()) for field in problem.get("errors", ())]
     details = details or [problem["detail"]]
     return f"{response.status} {problem['error']}: {'; '.join(details)}"
+
+
+def _parse_object(content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -20,6 +20,7 @@ module Bytelog
   BATCH_BYTES = 1024 * 1024
   PAGE_EVENTS = 1000
   IS_STRICT = Net::HTTP.method_defined?(:ignore_eof=) # Ruby 3.1 accepts a body that breaks off
+  FOREIGN = "is not a response of bytelog; check the URL, and proxies and login pages before it"
   MAX_RETRY_AFTER_SECONDS = 60 # for a longer Retry-After, raise the error instead of waiting
 
   # A request failed: +status+ is the HTTP status, nil if there was no response.
@@ -75,7 +76,9 @@ module Bytelog
       uri.query = URI.encode_www_form(query.transform_values { |value| format_date(value) })
       while uri
         response = request(Net::HTTP::Get.new(uri, @headers))
-        page = JSON.parse(response.body)["events"]
+        page = parse_object(response.body)["events"]
+        raise Error.new("200 without events #{FOREIGN}", status: 200) unless page.is_a?(Array)
+
         page.each { |event| yield event }
         # In order of arrival every page has a next one; an empty page is the last.
         next_page = response["Link"]&.[](/<([^>]*)>; rel="next"/, 1)
@@ -133,7 +136,7 @@ module Bytelog
     def try(request)
       response = Net::HTTP.start(@uri.hostname, @uri.port, **connection) { |http| http.request(request) }
       raise EOFError, "the response breaks off" unless IS_STRICT || whole?(response)
-      return response if %w[200 201].include?(response.code)
+      return response if expected?(request, response)
 
       raise Error.new(format_error(response), status: response.code.to_i, retry_after: response["Retry-After"].to_i)
     rescue SystemCallError, SocketError, IOError, Timeout::Error, OpenSSL::SSL::SSLError,
@@ -145,6 +148,12 @@ module Bytelog
       response.content_length.nil? || response.body.to_s.bytesize == response.content_length
     end
 
+    def expected?(request, response)
+      return response.code == "201" if request.is_a?(Net::HTTP::Post)
+
+      response.code == "200" && response.content_type == "application/json"
+    end
+
     def connection
       # By default, Ruby accepts a response that ends early.
       strict = { ignore_eof: false, max_retries: 0 }
@@ -153,11 +162,19 @@ module Bytelog
     end
 
     def format_error(response)
+      return "#{response.code} #{response.content_type} #{FOREIGN}" if response.is_a?(Net::HTTPSuccess)
       return "#{response.code} #{response.message}" unless response.content_type == "application/problem+json"
 
       problem = JSON.parse(response.body)
       details = problem["errors"]&.map { |field| field.values.join(" ") } || [problem["detail"]]
       "#{response.code} #{problem["error"]}: #{details.join("; ")}"
+    end
+
+    def parse_object(content)
+      value = JSON.parse(content.to_s)
+      value.is_a?(Hash) ? value : {}
+    rescue StandardError
+      {}
     end
   end
 end

@@ -98,8 +98,11 @@ _bytelog_send() { # QUERY CONFIG BODY
   attempt=0
   while :; do
     _bytelog_try "$@"
+    case $#:$status:$media_type in
+      3:201:* | 2:200:application/x-ndjson*) return 0 ;;
+      *:2??:*) body="$media_type is not a response of bytelog; check the URL, and proxies and login pages before it" ;;
+    esac
     case $status in
-      200 | 201) return 0 ;;
       000 | 409 | 429 | 502 | 503 | 504) code=3 ;;
       *) code=1 ;;
     esac
@@ -130,12 +133,13 @@ _bytelog_try() { # QUERY CONFIG BODY
     show-error
     connect-timeout = ${BYTELOG_TIMEOUT:-10}
     max-time = ${BYTELOG_TIMEOUT:-10}
-    write-out = "\\n%{http_code}"
+    write-out = "\\n%{http_code} %{content_type}"
     $2
 CONFIG
-  ) || response="no response from $BYTELOG_URL$_bytelog_newline"000
+  ) || response="no response from $BYTELOG_URL${_bytelog_newline}000 "
   status=${response##*"$_bytelog_newline"}
   response=${response%"$_bytelog_newline$status"}
+  media_type=${status#* } status=${status%% *}
   line_end=$_bytelog_return$_bytelog_newline
   headers=${response%%"$line_end$line_end"*}
   body=${response#"$headers$line_end$line_end"}

@@ -52,8 +52,9 @@ class _Handler(BaseHTTPRequestHandler):
             case "silent":
                 self.server.stopping.wait()
             case int(status):
-                headers = {name: value for name, value in answer.items() if name != "status"}
-                self._answer(status, headers, b"", 0)
+                content = answer.get("body", "").encode()
+                headers = {name: value for name, value in answer.items() if name.istitle()}
+                self._answer(status, headers, content, len(content))
             case fate:
                 self._pass_on(body, fate)
 
