@@ -20,6 +20,9 @@ const MAX_RETRY_AFTER_SECONDS = 60; // for a longer Retry-After, throw the error
 // being sent, and for the last one.
 const KEEPALIVE_BYTES = 30_000;
 
+// Busy, or a proxy that cannot reach the server; 520 to 524 are Cloudflare's.
+const TEMPORARY_STATUSES = [409, 429, 502, 503, 504, 520, 521, 522, 523, 524];
+
 const FOREIGN =
   "is not a response of bytelog; check the URL, and proxies and login pages before it";
 
@@ -36,7 +39,7 @@ export class BytelogError extends Error {
 
   /** Whether the same request may succeed within a minute. */
   get isTemporary() {
-    const isBusy = [undefined, 409, 429, 502, 503, 504].includes(this.status);
+    const isBusy = this.status === undefined || TEMPORARY_STATUSES.includes(this.status);
     return isBusy && this.retryAfter <= MAX_RETRY_AFTER_SECONDS;
   }
 }
@@ -149,7 +152,7 @@ export class Client {
         ? response.status === 201
         : response.status === 200 && readMediaType(response) === "application/json";
     if (isExpected) return { content, link: response.headers.get("Link") };
-    const retryAfter = parseInt(response.headers.get("Retry-After"), 10) || 0;
+    const retryAfter = parseRetryAfter(response.headers.get("Retry-After") ?? "");
     throw new BytelogError(formatError(response, content), { status: response.status, retryAfter });
   }
 }
@@ -174,7 +177,8 @@ class Queue {
   }
 
   put(event) {
-    const line = JSON.stringify({ ...event, date: event.date ?? new Date() });
+    const line = this.#encode(event);
+    if (!line) return;
     if (this.#size + countBytes(line) > MAX_QUEUE_BYTES) {
       this.dropped++;
       return;
@@ -183,6 +187,16 @@ class Queue {
     this.#lines.push(line);
     if (isHidden()) this.#sendOnLeave();
     else this.#timer ??= setTimeout(() => this.#flushInBackground(), BATCH_DELAY_MILLISECONDS);
+  }
+
+  // Callers do not wait for a queued event: an exception would end a Node process.
+  #encode(event) {
+    try {
+      return JSON.stringify({ ...event, date: event.date ?? new Date() });
+    } catch (error) {
+      this.dropped++;
+      console.warn(`bytelog: an event was dropped: ${error.message}`);
+    }
   }
 
   flush() {
@@ -284,12 +298,18 @@ function countBytes(text) {
 
 function formatError(response, content) {
   if (response.ok) return `${response.status} ${readMediaType(response)} ${FOREIGN}`;
-  if (readMediaType(response) !== "application/problem+json") {
-    return `${response.status} ${response.statusText}`;
-  }
-  const { error, detail, errors } = JSON.parse(content);
-  const details = errors?.map((field) => Object.values(field).join(" ")) ?? [detail];
-  return `${response.status} ${error}: ${details.join("; ")}`;
+  // A gateway may have written it: every member is optional (RFC 9457 section 3.1).
+  const { error, title, detail, errors } = parseObject(content);
+  const fields = Array.isArray(errors) ? errors.map((field) => Object.values(Object(field))) : [];
+  const details = fields.map((values) => values.join(" ")).join("; ") || detail;
+  const summary = `${response.status} ${error || title || response.statusText}`;
+  return details ? `${summary}: ${details}` : summary;
+}
+
+// The seconds of a Retry-After, a number or a date (RFC 9110 section 10.2.3).
+function parseRetryAfter(value) {
+  if (/^\d+$/.test(value)) return Number(value);
+  return Math.max(0, (Date.parse(value) - Date.now()) / 1000) || 0;
 }
 
 function readMediaType(response) {

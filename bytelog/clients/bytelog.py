@@ -11,7 +11,9 @@ for event in client.trace("03758690"):
 from __future__ import annotations
 
 import atexit
+import contextlib
 import datetime as dt
+import email.utils
 import http.client
 import json
 import logging
@@ -39,6 +41,9 @@ BATCH_DELAY_SECONDS = 0.5  # how long the background waits for more events of a 
 RETRY_SECONDS = 10.0  # how long the background waits after it failed to send
 MAX_RETRY_AFTER_SECONDS = 60.0  # for a longer Retry-After, raise the error instead of waiting
 
+# Busy, or a proxy that cannot reach the server; 520 to 524 are Cloudflare's.
+TEMPORARY_STATUSES = {409, 429, 502, 503, 504, 520, 521, 522, 523, 524}
+
 _log = logging.getLogger("bytelog")
 _FOREIGN = "is not a response of bytelog; check the URL, and proxies and login pages before it"
 
@@ -64,7 +69,7 @@ class BytelogError(Exception):
     @property
     def is_temporary(self) -> bool:
         """Whether the same request may succeed within a minute."""
-        is_busy = self.status in (None, 409, 429, 502, 503, 504)
+        is_busy = self.status is None or self.status in TEMPORARY_STATUSES
         return is_busy and self.retry_after <= MAX_RETRY_AFTER_SECONDS
 
 
@@ -206,8 +211,7 @@ class Client:
         expected = (200, "application/json") if request.data is None else (201, media_type)
         if (response.status, media_type) == expected:
             return content, response.headers.get("Link", "")
-        seconds = response.headers.get("Retry-After", "")
-        retry_after = float(seconds) if seconds.isdecimal() else 0
+        retry_after = _parse_retry_after(response.headers.get("Retry-After", ""))
         raise BytelogError(_format_error(response, content), response.status, retry_after)
 
 
@@ -284,11 +288,13 @@ class _Queue:
     def close(self) -> None:
         try:
             self.flush()
-        except BytelogError as error:
+        except BaseException as error:
             with self._sending:
                 self._form_batches()
                 while self._batches:
                     self._drop(self._batches[0], error)
+            if not isinstance(error, Exception):
+                raise
 
     def _reset(self) -> None:
         self._lines: list[bytes] = []
@@ -305,8 +311,10 @@ class _Queue:
             time.sleep(BATCH_DELAY_SECONDS)
             try:
                 self.flush()
-            except BytelogError as error:
-                _log.warning("events remain queued: %s", error)
+            except Exception as error:
+                # Whatever went wrong, without this thread nothing would be sent any more.
+                with contextlib.suppress(Exception):
+                    _log.warning("events remain queued: %s", error)
                 time.sleep(RETRY_SECONDS)
 
     def _form_batches(self) -> bool:
@@ -334,10 +342,11 @@ class _Queue:
         halves = batch.lines[:middle], batch.lines[middle:]
         self._batches[:1] = [_Batch(lines, str(uuid.uuid4())) for lines in halves]
 
-    def _drop(self, batch: _Batch, error: BytelogError) -> None:
+    def _drop(self, batch: _Batch, error: BaseException) -> None:
         self.dropped += len(batch.lines)
-        _log.warning("%s events dropped: %s", len(batch.lines), error)
         self._remove(batch)
+        with contextlib.suppress(Exception):
+            _log.warning("%s events dropped: %s", len(batch.lines), error or repr(error))
 
     def _remove(self, batch: _Batch) -> None:
         self._batches.pop(0)
@@ -377,12 +386,24 @@ def _encode_event(event: Mapping[str, Any]) -> bytes:
 def _format_error(response: http.client.HTTPResponse, content: bytes) -> str:
     if response.status < 300:
         return f"{response.status} {response.headers.get_content_type()} {_FOREIGN}"
-    if response.headers.get_content_type() != "application/problem+json":
-        return f"{response.status} {response.reason}"
-    problem = json.loads(content)
-    details = [" ".join(field.values()) for field in problem.get("errors", ())]
-    details = details or [problem["detail"]]
-    return f"{response.status} {problem['error']}: {'; '.join(details)}"
+    # A gateway may have written it: every member is optional (RFC 9457 section 3.1).
+    problem = _parse_object(content)
+    title = problem.get("error") or problem.get("title") or response.reason
+    errors = problem.get("errors")
+    fields = errors if isinstance(errors, list) else []
+    texts = [" ".join(map(str, field.values())) for field in fields if isinstance(field, dict)]
+    details = "; ".join(texts) or problem.get("detail")
+    return f"{response.status} {title}" + (f": {details}" if details else "")
+
+
+def _parse_retry_after(value: str) -> float:
+    """Return the seconds of a Retry-After, a number or a date (RFC 9110 section 10.2.3)."""
+    if value.isdecimal():
+        return float(value)
+    try:
+        return max(0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return 0
 
 
 def _parse_object(content: bytes) -> dict[str, Any]:

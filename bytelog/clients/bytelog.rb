@@ -20,6 +20,8 @@ module Bytelog
   BATCH_BYTES = 1024 * 1024
   PAGE_EVENTS = 1000
   IS_STRICT = Net::HTTP.method_defined?(:ignore_eof=) # Ruby 3.1 accepts a body that breaks off
+  # Busy, or a proxy that cannot reach the server; 520 to 524 are Cloudflare's.
+  TEMPORARY_STATUSES = [409, 429, 502, 503, 504, 520, 521, 522, 523, 524].freeze
   FOREIGN = "is not a response of bytelog; check the URL, and proxies and login pages before it"
   MAX_RETRY_AFTER_SECONDS = 60 # for a longer Retry-After, raise the error instead of waiting
 
@@ -35,7 +37,7 @@ module Bytelog
 
     # Whether the same request may succeed within a minute.
     def temporary?
-      [nil, 409, 429, 502, 503, 504].include?(status) && retry_after <= MAX_RETRY_AFTER_SECONDS
+      (status.nil? || TEMPORARY_STATUSES.include?(status)) && retry_after <= MAX_RETRY_AFTER_SECONDS
     end
   end
 
@@ -138,9 +140,9 @@ module Bytelog
       raise EOFError, "the response breaks off" unless IS_STRICT || whole?(response)
       return response if expected?(request, response)
 
-      raise Error.new(format_error(response), status: response.code.to_i, retry_after: response["Retry-After"].to_i)
+      raise Error.new(format_error(response), status: response.code.to_i, retry_after: parse_retry_after(response["Retry-After"]))
     rescue SystemCallError, SocketError, IOError, Timeout::Error, OpenSSL::SSL::SSLError,
-           Net::ProtocolError, Net::HTTPBadResponse => error
+           Net::ProtocolError, Net::HTTPBadResponse, Net::HTTPHeaderSyntaxError, Zlib::Error => error
       raise Error, "no response from #{@uri.host}: #{error.message}"
     end
 
@@ -163,11 +165,23 @@ module Bytelog
 
     def format_error(response)
       return "#{response.code} #{response.content_type} #{FOREIGN}" if response.is_a?(Net::HTTPSuccess)
-      return "#{response.code} #{response.message}" unless response.content_type == "application/problem+json"
 
-      problem = JSON.parse(response.body)
-      details = problem["errors"]&.map { |field| field.values.join(" ") } || [problem["detail"]]
-      "#{response.code} #{problem["error"]}: #{details.join("; ")}"
+      # A gateway may have written it: every member is optional (RFC 9457 section 3.1).
+      problem = parse_object(response.body)
+      fields = Array(problem["errors"]).grep(Hash)
+      details = fields.map { |field| field.values.join(" ") }
+      details << problem["detail"] if details.empty? && problem["detail"]
+      title = problem["error"] || problem["title"] || response.message
+      ["#{response.code} #{title}", *(details.join("; ") if details.any?)].join(": ")
+    end
+
+    # The seconds of a Retry-After, a number or a date (RFC 9110 section 10.2.3).
+    def parse_retry_after(value)
+      return value.to_i if value.to_s.match?(/\A\d+\z/)
+
+      [Time.httpdate(value.to_s) - Time.now, 0].max
+    rescue ArgumentError
+      0
     end
 
     def parse_object(content)

@@ -103,17 +103,22 @@ _bytelog_send() { # QUERY CONFIG BODY
       *:2??:*) body="$media_type is not a response of bytelog; check the URL, and proxies and login pages before it" ;;
     esac
     case $status in
-      000 | 409 | 429 | 502 | 503 | 504) code=3 ;;
+      # Busy, or a proxy that cannot reach the server; 520 to 524 are Cloudflare's.
+      000 | 409 | 429 | 502 | 503 | 504 | 52[0-4]) code=3 ;;
       *) code=1 ;;
     esac
-    seconds=$(_bytelog_header '[Rr]etry-[Aa]fter: ' '[!0-9]')
-    if [ $code -eq 1 ] || [ $attempt -ge "${BYTELOG_RETRIES:-5}" ] || [ "${seconds:-0}" -gt 60 ]; then
+    seconds=$(_bytelog_retry_after)
+    if [ $code -eq 1 ] || [ $attempt -ge "${BYTELOG_RETRIES:-5}" ] || [ "$seconds" -gt 60 ]; then
+      case $status:$media_type in
+        000:* | 2* | *:application/json* | *:application/problem+json*) ;;
+        *) body=${headers%%"$_bytelog_return"*} body=${body#*"$status "} ;;
+      esac
       printf 'bytelog: %s\n' "$status $body" >&2
       return $code
     fi
     # The random part spreads the retries of many clients.
     random=$(od -An -N2 -tu2 /dev/urandom)
-    sleep $((${seconds:-0} + random % ((1 << attempt) + 1)))
+    sleep $((seconds + random % ((1 << attempt) + 1)))
     attempt=$((attempt + 1))
   done
 }
@@ -154,6 +159,36 @@ _bytelog_header() { # NAME END: prints the value of a header up to END
   value=${headers#*"$_bytelog_newline"$1}
   printf '%s' "${value%%$2*}"
 }
+
+# Prints the seconds of a Retry-After, a number or a date (RFC 9110 section 10.2.3).
+_bytelog_retry_after() {
+  value=$(_bytelog_header '[Rr]etry-[Aa]fter: ' "$_bytelog_return")
+  case $value in
+    ???,\ [0-9][0-9]\ [A-Z]??\ [0-9][0-9][0-9][0-9]\ [0-9][0-9]:[0-9][0-9]:[0-9][0-9]\ GMT)
+      value=$(($(_bytelog_epoch "$value") - $(date +%s)))
+      ;;
+    *[!0-9]* | '') value=0 ;;
+    ????*) value=999 ;; # longer than anybody waits
+  esac
+  # A leading 0 would make an octal number.
+  value=${value#"${value%%[!0]*}"}
+  case $value in
+    -* | '') value=0 ;;
+  esac
+  printf '%s' "$value"
+}
+
+_bytelog_epoch() ( # DATE: prints an HTTP date such as `Sun, 06 Nov 1994 08:49:37 GMT` in Unix time
+  IFS=' :'
+  set -- $1
+  months=JanFebMarAprMayJunJulAugSepOctNovDec
+  before=${months%"$3"*}
+  # Years that begin in March end with the leap day.
+  month=$((${#before} / 3 + 1)) year=$4
+  [ $month -gt 2 ] || { month=$((month + 12)) year=$((year - 1)); }
+  days=$((365 * year + year / 4 - year / 100 + year / 400 + (153 * (month - 3) + 2) / 5 + ${2#0} - 719469))
+  echo $((((days * 24 + ${5#0}) * 60 + ${6#0}) * 60 + ${7#0}))
+)
 
 _bytelog_quote() { # TEXT: quotes it for curl's configuration
   printf '"%s"' "$(printf '%s\n' "$1" | sed -e 's/[\\"]/\\&/g' -e '$!s/$/\\n/' | tr -d '\n')"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
@@ -80,6 +82,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(length))
         self.end_headers()
         self.wfile.write(content)
+
+    def send_header(self, keyword: str, value: str) -> None:
+        """Send a header; the value `in 3 s` becomes a date."""
+        if wait := re.fullmatch(r"in (\d+) s", value):
+            value = formatdate(time.time() + int(wait[1]), usegmt=True)
+        super().send_header(keyword, value)
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from flask import Flask
 from support.api import EVENTS
+from support.faulty_proxy import proxy
 from support.history import make_history
 from support.programs import require
-from support.server import Server
+from support.server import Server, wait_for
 
 from bytelog.clients import bytelog
 from bytelog.clients.bytelog import BytelogError, BytelogHandler, Client
@@ -87,6 +88,26 @@ def test_pythons_queue_is_bounded_and_what_it_loses_is_counted() -> None:
     assert client.dropped == 20
 
 
+def test_a_gateways_error_does_not_end_pythons_thread(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bytelog, "RETRY_SECONDS", 0.1)
+    broken = {"status": 403, "Content-Type": "application/problem+json", "body": "{"}
+    portal = {"status": 200, "Content-Type": "text/html", "body": "<h1>Sign in</h1>"}
+    with proxy(server, [broken, portal]) as unruly:
+        client = Client(unruly.url, server.key, background=True)
+        client.record(1, "click", "1")
+        wait_for(lambda: events(server))
+    assert client.dropped == 0
+
+
+def test_whatever_python_fails_to_send_is_counted() -> None:
+    client = Client("http://[", "key", background=True)
+    client.record(1, "click", "1")
+    client.close()
+    assert client.dropped == 1
+
+
 def test_python_sends_the_last_events_when_a_program_ends_or_forks(server: Server) -> None:
     script = """
 import os
@@ -146,6 +167,17 @@ console.log(client.dropped);
 """
     assert run(server, ["node", "--input-type=module", "-e"], script) == "1\n"
     assert sorted(event["id"] for event in events(server)) == [0, 1, 2, 4, 5, 6, 7, 8]
+
+
+def test_javascript_counts_an_event_that_is_no_json(server: Server) -> None:
+    script = """
+import { Client } from "./bytelog.mjs";
+
+const client = new Client({ background: true });
+client.record({ id: 1n, name: "click", trace_id: "1" });
+console.log(client.dropped);
+"""
+    assert run(server, ["node", "--input-type=module", "-e"], script) == "1\n"
 
 
 def test_javascript_keeps_what_is_queued_and_bounds_it_while_the_server_is_away(
