@@ -31,7 +31,10 @@ export interface Options {
   retries?: number;
   /**
    * Queue events and send them in batches: after a short delay, at the end of the Node process, and
-   * when the page is left. `process.exit()` does not wait for them: call `flush()` first.
+   * when the page is left. `process.exit()` and an uncaught exception do not wait for them: a
+   * warning names the number of events dropped. Call `flush()` before `process.exit()`. SIGTERM
+   * without a handler drops them silently; write
+   * `process.once("SIGTERM", () => client.flush().finally(() => process.exit(143)));`.
    */
   background?: boolean;
 }

@@ -164,6 +164,8 @@ class Queue {
   #lines = [];
   #batches = [];
   #size = 0;
+  #count = 0; // of events that are queued or being sent
+  #hasEnded = false;
   #sending = Promise.resolve();
   #timer;
 
@@ -174,6 +176,7 @@ class Queue {
     globalThis.document?.addEventListener("visibilitychange", onVisibilityChange);
     globalThis.window?.addEventListener("pagehide", () => this.#sendOnLeave());
     globalThis.process?.once?.("beforeExit", () => this.#flushInBackground());
+    globalThis.process?.once?.("exit", () => this.#end());
   }
 
   put(event) {
@@ -184,7 +187,9 @@ class Queue {
       return;
     }
     this.#size += countBytes(line);
+    this.#count++;
     this.#lines.push(line);
+    if (this.#hasEnded) this.#end();
     if (isHidden()) this.#sendOnLeave();
     else this.#timer ??= setTimeout(() => this.#flushInBackground(), BATCH_DELAY_MILLISECONDS);
   }
@@ -262,7 +267,17 @@ class Queue {
     this.#batches.unshift(createBatch(lines.slice(0, middle)), createBatch(lines.slice(middle)));
   }
 
+  // Nothing can be sent after process.exit() or an uncaught exception: say what is lost.
+  #end() {
+    this.#hasEnded = true;
+    if (!this.#count) return;
+    console.warn(`bytelog: ${this.#count} events dropped: the process ended before they were sent`);
+    this.dropped += this.#count;
+    this.#count = 0;
+  }
+
   #release(lines) {
+    this.#count -= lines.length;
     for (const line of lines) this.#size -= countBytes(line);
   }
 }

@@ -21,6 +21,7 @@ import operator
 import os
 import random
 import re
+import sys
 import threading
 import time
 import traceback
@@ -80,7 +81,8 @@ class Client:
     server is unavailable, busy, or silent for `timeout` seconds, a request is retried up to
     `retries` times; an event is stored only once. With `background`, recording only queues events:
     a thread sends them in batches, the last ones at program exit; `dropped` counts those that were
-    not stored.
+    not stored. A signal without a handler and `os._exit` are no exits; for SIGTERM, write
+    `signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))`.
     """
 
     def __init__(
@@ -261,10 +263,9 @@ class _Queue:
     """A bounded queue of events, and the thread that sends them."""
 
     def __init__(self, send: Callable[[_Batch], None]) -> None:
-        self.dropped = 0
         self._send = send
         self._reset()
-        atexit.register(self.close)
+        atexit.register(self._end)
         if hasattr(os, "register_at_fork"):
             # The queued events stay with the parent process, which has the thread.
             os.register_at_fork(after_in_child=self._reset)
@@ -276,9 +277,12 @@ class _Queue:
                 return
             self._size += len(line)
             self._lines.append(line)
-            if not self._thread.ident:
-                self._thread.start()
+            if not self._thread.is_alive():
+                self._start_thread()
             self._changed.notify()
+        if self._has_ended:
+            # An exit hook that runs after this queue's: nothing else would send the event.
+            self.close()
 
     def flush(self) -> None:
         with self._sending:
@@ -296,13 +300,29 @@ class _Queue:
             if not isinstance(error, Exception):
                 raise
 
+    def _end(self) -> None:
+        self._has_ended = True
+        self.close()
+
+    def _start_thread(self) -> None:
+        multiprocessing = sys.modules.get("multiprocessing")
+        if multiprocessing and multiprocessing.parent_process():
+            # A child of multiprocessing may end with os._exit, which skips atexit.
+            multiprocessing.util.Finalize(None, self._end, exitpriority=0)
+        self._thread = threading.Thread(target=self._run, name="bytelog", daemon=True)
+        # At exit, Python 3.12 refuses new threads: then the exit hook sends the events.
+        with contextlib.suppress(RuntimeError):
+            self._thread.start()
+
     def _reset(self) -> None:
+        self.dropped = 0
+        self._has_ended = False
         self._lines: list[bytes] = []
         self._batches: list[_Batch] = []
         self._size = 0
         self._changed = threading.Condition()
         self._sending = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="bytelog", daemon=True)
+        self._thread = threading.Thread()
 
     def _run(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from support.api import EVENTS
+from support.docs_page import plain
 from support.faulty_proxy import proxy
 from support.history import make_history
 from support.programs import require
@@ -23,6 +24,9 @@ from bytelog.clients.bytelog import BytelogError, BytelogHandler, Client
 from bytelog.clients.downloads import MEDIA_TYPES
 
 FOLDER = Path(bytelog.__file__).parent
+NODE = ["node", "--input-type=module", "-e"]
+PYTHON_SIGTERM = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))"
+NODE_SIGTERM = 'process.once("SIGTERM", () => client.flush().finally(() => process.exit(143)));'
 
 
 @pytest.fixture
@@ -36,17 +40,22 @@ def events(server: Server) -> list[dict[str, Any]]:
 
 
 def run(server: Server, command: list[str], script: str) -> str:
+    done = end(server, command, script)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def end(server: Server, command: list[str], script: str) -> subprocess.CompletedProcess[str]:
+    """Run a program until it ends, in whatever way."""
     require(command[0])
     environment = os.environ | {
         "BYTELOG_URL": server.url,
         "BYTELOG_API_KEY": server.key,
         "PYTHONPATH": str(FOLDER),
     }
-    done = subprocess.run(
+    return subprocess.run(
         [*command, script], env=environment, cwd=FOLDER, capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_python_sends_what_is_queued_in_order(server: Server, client: Client) -> None:
@@ -124,6 +133,51 @@ else:
     assert sorted(event["id"] for event in events(server)) == [1, 2]
 
 
+def test_python_sends_the_events_of_multiprocessings_children(server: Server) -> None:
+    script = """
+import multiprocessing
+from bytelog import Client
+
+client = Client(background=True)
+client.record(0, "click", "1")
+fork = multiprocessing.get_context("fork")
+children = [fork.Process(target=client.record, args=(id, "click", "1")) for id in (1, 2, 3)]
+for child in children:
+    child.start()
+for child in children:
+    child.join()
+"""
+    run(server, [sys.executable, "-c"], script)
+    assert sorted(event["id"] for event in events(server)) == [0, 1, 2, 3]
+
+
+def test_python_sends_what_exit_hooks_before_and_after_its_own_record(server: Server) -> None:
+    script = """
+import atexit
+from bytelog import Client
+
+atexit.register(lambda: client.record(2, "click", "1"))
+client = Client(background=True)
+atexit.register(client.record, 1, "click", "1")
+"""
+    run(server, [sys.executable, "-c"], script)
+    assert [event["id"] for event in events(server)] == [1, 2]
+
+
+def test_python_sends_what_is_queued_at_sigterm_with_the_documented_line(server: Server) -> None:
+    script = f"""
+import os, signal, sys
+from bytelog import Client
+
+{PYTHON_SIGTERM}
+client = Client(background=True)
+client.record(1, "click", "1")
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    assert end(server, [sys.executable, "-c"], script).returncode == 143
+    assert [event["id"] for event in events(server)] == [1]
+
+
 def test_python_logs_as_events(server: Server, client: Client) -> None:
     logger = logging.getLogger("shop.checkout")
     handler = BytelogHandler(client, level=logging.WARNING)
@@ -152,7 +206,7 @@ import { Client } from "./bytelog.mjs";
 const client = new Client({ background: true });
 for (let id = 0; id < 2500; id++) await client.record({ id, name: "click", trace_id: "1" });
 """
-    run(server, ["node", "--input-type=module", "-e"], script)
+    run(server, NODE, script)
     assert [event["id"] for event in events(server)] == list(range(2500))
 
 
@@ -165,8 +219,46 @@ for (let id = 0; id < 9; id++) client.record({ id, name: id === 3 ? "" : "x", tr
 await client.flush();
 console.log(client.dropped);
 """
-    assert run(server, ["node", "--input-type=module", "-e"], script) == "1\n"
+    assert run(server, NODE, script) == "1\n"
     assert sorted(event["id"] for event in events(server)) == [0, 1, 2, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("ending", ["throw new Error('oops')", "process.exit(1)"])
+def test_javascript_says_what_is_lost_when_node_ends_at_once(server: Server, ending: str) -> None:
+    script = f"""
+import {{ Client }} from "./bytelog.mjs";
+
+process.once("exit", () => client.record({{ id: 1, name: "click", trace_id: "1" }}));
+const client = new Client({{ background: true }});
+process.once("exit", () => client.record({{ id: 2, name: "click", trace_id: "1" }}));
+process.once("exit", () => console.log(client.dropped));
+client.record({{ id: 3, name: "click", trace_id: "1" }});
+{ending};
+"""
+    done = end(server, NODE, script)
+    assert (done.returncode, done.stdout) == (1, "3\n")
+    assert "2 events dropped: the process ended" in done.stderr
+
+
+def test_javascript_sends_what_is_queued_at_sigterm_with_the_documented_line(
+    server: Server,
+) -> None:
+    script = f"""
+import {{ Client }} from "./bytelog.mjs";
+
+const client = new Client({{ background: true }});
+{NODE_SIGTERM}
+client.record({{ id: 1, name: "click", trace_id: "1" }});
+process.kill(process.pid, "SIGTERM");
+"""
+    assert end(server, NODE, script).returncode == 143
+    assert [event["id"] for event in events(server)] == [1]
+
+
+def test_the_lines_for_sigterm_are_documented(app: Flask) -> None:
+    page = plain(app.test_client().get("/docs").text)
+    assert PYTHON_SIGTERM in page
+    assert NODE_SIGTERM in page
 
 
 def test_javascript_counts_an_event_that_is_no_json(server: Server) -> None:
@@ -177,7 +269,7 @@ const client = new Client({ background: true });
 client.record({ id: 1n, name: "click", trace_id: "1" });
 console.log(client.dropped);
 """
-    assert run(server, ["node", "--input-type=module", "-e"], script) == "1\n"
+    assert run(server, NODE, script) == "1\n"
 
 
 def test_javascript_keeps_what_is_queued_and_bounds_it_while_the_server_is_away(
@@ -192,7 +284,7 @@ for (let id = 0; id < 20; id++) client.record({ id, name: "click", trace_id: "1"
 const error = await client.flush().catch((error) => error);
 console.log(error.name, error.status, client.dropped);
 """
-    output = run(server, ["node", "--input-type=module", "-e"], script)
+    output = run(server, NODE, script)
     assert output == "BytelogError undefined 5\n"
 
 
