@@ -5,16 +5,17 @@
 #     sh bytelog.sh record 5 paypal_payment 03758690 '{"client_id": "17039485"}'
 #     sh bytelog.sh trace 03758690
 #
-# In a script, write `. ./bytelog.sh` and call the functions below. They return 0 on success, 1 if
-# the server refuses, 2 for wrong usage, and 3 if the server is unavailable or busy. Before they
-# return 3, they retry BYTELOG_RETRIES (5) times and wait BYTELOG_TIMEOUT (10) seconds for each
-# response; an event is stored only once. Errors are written to standard error.
+# In a script, or at the prompt of sh, bash or zsh, write `. ./bytelog.sh` and call the functions
+# below. They return 0 on success, 1 if the server refuses, 2 for wrong usage, and 3 if the server
+# is unavailable or busy. Before they return 3, they retry BYTELOG_RETRIES (5) times and wait
+# BYTELOG_TIMEOUT (10) seconds for each response; an event is stored only once. Errors are written
+# to standard error.
 
 # bytelog_record ID NAME TRACE_ID [DATA] [DATE]
 #   Records an event. DATA is a JSON object; DATE defaults to the current time.
 bytelog_record() (
   [ $# -ge 3 ] || _bytelog_usage
-  export LC_ALL=C
+  _bytelog_start
   event="{\"id\": $1, \"name\": $(_bytelog_encode "$2"), \"trace_id\": $(_bytelog_encode "$3")"
   [ -z "${4:-}" ] || event="$event, \"data\": $4"
   [ -z "${5:-}" ] || event="$event, \"date\": $(_bytelog_encode "$5")"
@@ -25,7 +26,7 @@ bytelog_record() (
 #   Records the events on standard input, one JSON object per line, in batches of up to 1000; each
 #   batch is stored as a whole or not at all.
 bytelog_record_many() (
-  export LC_ALL=C
+  _bytelog_start
   batch='' count=0
   while IFS= read -r line || [ -n "$line" ]; do
     if [ "$count" -eq 1000 ] || [ $((${#batch} + ${#line})) -gt 1048576 ]; then
@@ -43,7 +44,7 @@ bytelog_record_many() (
 #   per line. The parameters are those of the API: name=click, order=newest,
 #   data.client_id=17039485.
 bytelog_events() (
-  export LC_ALL=C
+  _bytelog_start
   query='' first=start
   for argument; do
     case $argument in
@@ -73,6 +74,12 @@ _bytelog_newline='
 '
 _bytelog_return=$(printf '\r')
 
+_bytelog_start() {
+  export LC_ALL=C
+  # Words and patterns mean in zsh what they mean in sh; the caller's subshell ends this.
+  [ -z "${ZSH_VERSION:-}" ] || emulate sh
+}
+
 _bytelog_usage() {
   cat >&2 <<USAGE
 usage: bytelog.sh record ID NAME TRACE_ID [DATA] [DATE]
@@ -98,22 +105,22 @@ _bytelog_send() { # QUERY CONFIG BODY
   attempt=0
   while :; do
     _bytelog_try "$@"
-    case $#:$status:$media_type in
+    case $#:$http_status:$media_type in
       3:201:* | 2:200:application/x-ndjson*) return 0 ;;
       *:2??:*) body="$media_type is not a response of bytelog; check the URL, and proxies and login pages before it" ;;
     esac
-    case $status in
+    case $http_status in
       # Busy, or a proxy that cannot reach the server; 520 to 524 are Cloudflare's.
       000 | 409 | 429 | 502 | 503 | 504 | 52[0-4]) code=3 ;;
       *) code=1 ;;
     esac
     seconds=$(_bytelog_retry_after)
     if [ $code -eq 1 ] || [ $attempt -ge "${BYTELOG_RETRIES:-5}" ] || [ "$seconds" -gt 60 ]; then
-      case $status:$media_type in
+      case $http_status:$media_type in
         000:* | 2* | *:application/json* | *:application/problem+json*) ;;
-        *) body=${headers%%"$_bytelog_return"*} body=${body#*"$status "} ;;
+        *) body=${headers%%"$_bytelog_return"*} body=${body#*"$http_status "} ;;
       esac
-      printf 'bytelog: %s\n' "$status $body" >&2
+      printf 'bytelog: %s\n' "$http_status $body" >&2
       return $code
     fi
     # The random part spreads the retries of many clients.
@@ -142,9 +149,9 @@ _bytelog_try() { # QUERY CONFIG BODY
     $2
 CONFIG
   ) || response="no response from $BYTELOG_URL${_bytelog_newline}000 "
-  status=${response##*"$_bytelog_newline"}
-  response=${response%"$_bytelog_newline$status"}
-  media_type=${status#* } status=${status%% *}
+  http_status=${response##*"$_bytelog_newline"}
+  response=${response%"$_bytelog_newline$http_status"}
+  media_type=${http_status#* } http_status=${http_status%% *}
   line_end=$_bytelog_return$_bytelog_newline
   headers=${response%%"$line_end$line_end"*}
   body=${response#"$headers$line_end$line_end"}
@@ -206,8 +213,10 @@ _bytelog_encode() { # TEXT: encodes it as a JSON string
   printf '"%s"' "$text"
 }
 
-case ${0##*/} in
-  bytelog.sh | bytelog)
+# In zsh, $0 is the name of the file even if it is sourced.
+case ${ZSH_EVAL_CONTEXT:-}:${0##*/} in
+  *:file:*) ;;
+  *:bytelog.sh | *:bytelog)
     case ${1:-} in
       record | events | trace) command=$1 ;;
       record-many) command=record_many ;;

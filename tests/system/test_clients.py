@@ -30,6 +30,7 @@ RUNTIMES = {
     "javascript": ["node", str(FOLDER / "run.mjs")],
     "ruby": ["ruby", str(FOLDER / "run.rb")],
     "shell": ["sh", str(FOLDER / "run.sh")],
+    "zsh": ["zsh", str(FOLDER / "run.sh")],
 }
 TEMPORARY = {409, 429, 502, 503, 504, 520, 521, 522, 523, 524}
 RETRIED = {*TEMPORARY, "lost", "cut", "silent"}
