@@ -59,9 +59,9 @@ export class Client {
     retries = 5,
     background = false,
   } = {}) {
-    this.#url = `${url.replace(/\/+$/, "")}/api/v1/events`;
+    this.#url = `${url.trim().replace(/\/+$/, "")}/api/v1/events`;
     this.#headers = {
-      Authorization: `Bearer ${key}`,
+      Authorization: formatAuthorization(key),
       Accept: "application/json, application/problem+json",
     };
     this.#timeout = timeout;
@@ -309,6 +309,14 @@ function createBatch(lines) {
 
 function countBytes(text) {
   return encoder.encode(text).length;
+}
+
+function formatAuthorization(key) {
+  if (/[\x00-\x1f\x7f]/.test(key.trim())) {
+    throw new TypeError("The API key contains a line end or another control character.");
+  }
+  // fetch encodes headers in Latin-1, the server decodes keys from UTF-8.
+  return `Bearer ${String.fromCharCode(...encoder.encode(key.trim()))}`;
 }
 
 function formatError(response, content) {

@@ -94,9 +94,9 @@ class Client:
         retries: int = 5,
         background: bool = False,
     ) -> None:
-        self._url = (url or os.environ["BYTELOG_URL"]).rstrip("/") + "/api/v1/events"
+        self._url = (url or os.environ["BYTELOG_URL"]).strip().rstrip("/") + "/api/v1/events"
         self._headers = {
-            "Authorization": f"Bearer {key or os.environ['BYTELOG_API_KEY']}",
+            "Authorization": _format_authorization(key or os.environ["BYTELOG_API_KEY"]),
             "Accept": "application/json, application/problem+json",
         }
         self._timeout = timeout
@@ -401,6 +401,14 @@ def _split_into_batches(lines: Iterable[bytes]) -> Iterator[_Batch]:
 def _encode_event(event: Mapping[str, Any]) -> bytes:
     format_date = operator.methodcaller("isoformat")
     return json.dumps(event, ensure_ascii=False, allow_nan=False, default=format_date).encode()
+
+
+def _format_authorization(key: str) -> str:
+    key = key.strip()
+    if re.search(r"[\x00-\x1f\x7f]", key):
+        raise ValueError("The API key contains a line end or another control character.")
+    # http.client encodes headers in Latin-1, the server decodes keys from UTF-8.
+    return "Bearer " + key.encode().decode("latin-1")
 
 
 def _format_error(response: http.client.HTTPResponse, content: bytes) -> str:

@@ -47,7 +47,10 @@ module Bytelog
     # server is unavailable, busy, or silent for +timeout+ seconds, a request is retried up to
     # +retries+ times; an event is stored only once.
     def initialize(url: ENV.fetch("BYTELOG_URL"), key: ENV.fetch("BYTELOG_API_KEY"), timeout: 10, retries: 5)
-      @uri = URI("#{url.chomp("/")}/api/v1/events")
+      key = key.strip
+      raise ArgumentError, "The API key contains a line end or another control character." if key.match?(/[[:cntrl:]]/)
+
+      @uri = URI("#{url.strip.chomp("/")}/api/v1/events")
       @headers = { "Authorization" => "Bearer #{key}", "Accept" => "application/json, application/problem+json" }
       # Without compression, the length of a body tells whether it is whole.
       @headers["Accept-Encoding"] = "identity" unless IS_STRICT

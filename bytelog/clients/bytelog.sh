@@ -102,6 +102,14 @@ _bytelog_post() { # MEDIA_TYPE BODY
 # Sets `body`, and `next` to the query of the next page.
 _bytelog_send() { # QUERY CONFIG BODY
   [ -n "${BYTELOG_URL:-}" ] && [ -n "${BYTELOG_API_KEY:-}" ] || _bytelog_usage
+  # A key from a file or a secret may end with a line end.
+  key=$(_bytelog_trim "$BYTELOG_API_KEY") url=$(_bytelog_trim "$BYTELOG_URL")
+  case $key in
+    *[[:cntrl:]]*)
+      echo 'bytelog: The API key contains a line end or another control character.' >&2
+      return 2
+      ;;
+  esac
   attempt=0
   while :; do
     _bytelog_try "$@"
@@ -134,8 +142,8 @@ _bytelog_try() { # QUERY CONFIG BODY
   # Pass the key in a file: ps shows arguments to every user of the machine.
   response=$(
     printf '%s' "${3:-}" | curl -q --config /dev/fd/3 3<<CONFIG
-    url = $(_bytelog_quote "${BYTELOG_URL%/}/api/v1/events$1")
-    header = $(_bytelog_quote "Authorization: Bearer $BYTELOG_API_KEY")
+    url = $(_bytelog_quote "${url%/}/api/v1/events$1")
+    header = $(_bytelog_quote "Authorization: Bearer $key")
     header = "Accept: application/x-ndjson, application/problem+json"
     header = "Expect:"
     globoff
@@ -196,6 +204,11 @@ _bytelog_epoch() ( # DATE: prints an HTTP date such as `Sun, 06 Nov 1994 08:49:3
   days=$((365 * year + year / 4 - year / 100 + year / 400 + (153 * (month - 3) + 2) / 5 + ${2#0} - 719469))
   echo $((((days * 24 + ${5#0}) * 60 + ${6#0}) * 60 + ${7#0}))
 )
+
+_bytelog_trim() { # TEXT: prints it without the whitespace around it
+  text=${1#"${1%%[![:space:]]*}"}
+  printf '%s' "${text%"${text##*[![:space:]]}"}"
+}
 
 _bytelog_quote() { # TEXT: quotes it for curl's configuration
   printf '"%s"' "$(printf '%s\n' "$1" | sed -e 's/[\\"]/\\&/g' -e '$!s/$/\\n/' | tr -d '\n')"

@@ -81,7 +81,10 @@ def outcomes(world: World, command: list[str], case: str, url: str | None) -> It
     """Yield what comes of each step, and restart the server where a step wants it."""
     require(command[0], *(["curl"] if command[0] == "sh" else []))
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([*command, case], env=environment(world, url), **pipes) as runner:
+    settings = environment(world, url)
+    for name, value in CASES[case].get("environment", {}).items():
+        settings[name] = value.format(**settings)
+    with subprocess.Popen([*command, case], env=settings, **pipes) as runner:
         for step in CASES[case]["steps"]:
             if step["call"] == "restart":
                 world.server.stop(signal.SIGKILL)
@@ -139,3 +142,22 @@ def test_a_client_does_what_the_table_says(world: World, case: str, language: st
             check(step, outcome)
         if unruly:
             check_requests(unruly, answers)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "-c", "import bytelog; bytelog.Client()"],
+        ["node", "-e", "import('./bytelog.mjs').then((bytelog) => new bytelog.Client())"],
+        ["ruby", "-r", "./bytelog", "-e", "Bytelog::Client.new"],
+        ["sh", "bytelog.sh", "trace", "1"],
+    ],
+    ids=["python", "javascript", "ruby", "shell"],
+)
+def test_a_key_with_a_line_end_inside_is_refused(world: World, command: list[str]) -> None:
+    settings = environment(world) | {"BYTELOG_API_KEY": "key\nX-Header: injected"}
+    done = subprocess.run(
+        command, cwd=world.clients, env=settings, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
+    assert "The API key contains a line end" in done.stderr
