@@ -16,9 +16,11 @@ const BATCH_DELAY_MILLISECONDS = 500; // how long the background waits for more 
 const RETRY_MILLISECONDS = 10_000; // how long the background waits after it failed to send
 const MAX_RETRY_AFTER_SECONDS = 60; // for a longer Retry-After, throw the error instead of waiting
 
-// When a page is left, a browser keeps 64 KiB of its requests alive: room for the batch that is
-// being sent, and for the last one.
-const KEEPALIVE_BYTES = 30_000;
+// When a page is left, a browser keeps requests alive whose bodies are 64 KiB in all (Fetch
+// standard, HTTP-network-or-cache fetch). Queued batches are smaller, to leave room for the last one.
+const KEEPALIVE_BYTES = 64 * 1024;
+const QUEUED_BATCH_BYTES = 30_000;
+let keptAliveBytes = 0; // of all clients of the page
 
 // Busy, or a proxy that cannot reach the server; 520 to 524 are Cloudflare's.
 const TEMPORARY_STATUSES = [409, 429, 502, 503, 504, 520, 521, 522, 523, 524];
@@ -115,12 +117,11 @@ export class Client {
   }
 
   async #post({ lines, key }, keepalive = false) {
-    const body = lines.length === 1 ? lines[0] : `[${lines.join()}]`;
     await this.#send(this.#url, {
       method: "POST",
       headers: { ...this.#headers, "Content-Type": "application/json", "Idempotency-Key": key },
-      body,
-      keepalive: keepalive && countBytes(body) <= KEEPALIVE_BYTES,
+      body: formatBody(lines),
+      keepalive,
     });
   }
 
@@ -138,14 +139,19 @@ export class Client {
 
   async #try(address, request) {
     let response, content;
+    const size = request.keepalive ? countBytes(request.body) : 0;
+    const keepalive = size > 0 && keptAliveBytes + size <= KEEPALIVE_BYTES;
+    if (keepalive) keptAliveBytes += size;
     try {
       const signal = AbortSignal.timeout(this.#timeout);
       // A redirected POST becomes a GET, and its 200 would look like success.
-      response = await fetch(address, { ...request, signal, redirect: "manual" });
+      response = await fetch(address, { ...request, keepalive, signal, redirect: "manual" });
       content = await response.text();
     } catch (cause) {
       const reason = cause.cause?.message || cause.message;
       throw new BytelogError(`no response from ${this.#url}: ${reason}`, { cause });
+    } finally {
+      if (keepalive) keptAliveBytes -= size;
     }
     const isExpected =
       request.method === "POST"
@@ -191,7 +197,7 @@ class Queue {
     this.#lines.push(line);
     if (this.#hasEnded) this.#end();
     if (isHidden()) this.#sendOnLeave();
-    else this.#timer ??= setTimeout(() => this.#flushInBackground(), BATCH_DELAY_MILLISECONDS);
+    else this.#flushLater(BATCH_DELAY_MILLISECONDS);
   }
 
   // Callers do not wait for a queued event: an exception would end a Node process.
@@ -221,22 +227,48 @@ class Queue {
       await this.flush();
     } catch (error) {
       console.warn(`bytelog: events remain queued: ${error.message}`);
-      this.#timer ??= setTimeout(() => this.#flushInBackground(), RETRY_MILLISECONDS);
+      this.#flushLater(RETRY_MILLISECONDS);
       this.#timer.unref?.(); // does not keep Node running
     }
   }
 
-  // Start sending one batch without waiting, because the page may be gone in a moment. If it is
-  // not, send the rest afterward.
+  #flushLater(milliseconds) {
+    this.#timer ??= setTimeout(() => this.#flushInBackground(), milliseconds);
+  }
+
+  // Start sending all that the browser keeps alive, without waiting, because the page may be gone
+  // in a moment. If it is not, send the rest afterward.
   #sendOnLeave() {
-    const batch = this.#takeBatch();
-    const sendRest = () => this.#flushInBackground();
-    if (batch) this.#deliver(batch).then(sendRest, sendRest);
+    const deliveries = [];
+    for (const batch of this.#batches.splice(0)) {
+      const fits = keptAliveBytes + countBytes(formatBody(batch.lines)) <= KEEPALIVE_BYTES;
+      if (fits) deliveries.push(this.#deliver(batch));
+      else this.#batches.push(batch);
+    }
+    const last = this.#takeLines(KEEPALIVE_BYTES - keptAliveBytes);
+    if (last.length) deliveries.push(this.#deliver(createBatch(last)));
+    if (deliveries.length) Promise.allSettled(deliveries).then(() => this.#flushInBackground());
+    else this.#flushLater(BATCH_DELAY_MILLISECONDS);
+  }
+
+  // Takes the queued events that fit into a number of bytes; one that does not blocks no others.
+  #takeLines(bytes) {
+    let room = bytes - 1; // a comma or a bracket after each, and a bracket before the first
+    const taken = [];
+    const left = [];
+    for (const line of this.#lines) {
+      const size = countBytes(line) + 1;
+      const fits = size <= room && taken.length < BATCH_EVENTS;
+      (fits ? taken : left).push(line);
+      if (fits) room -= size;
+    }
+    this.#lines = left;
+    return taken;
   }
 
   #takeBatch() {
     if (!this.#batches.length) {
-      this.#batches = [...splitIntoBatches(this.#lines.splice(0), KEEPALIVE_BYTES)];
+      this.#batches = [...splitIntoBatches(this.#lines.splice(0), QUEUED_BATCH_BYTES)];
     }
     return this.#batches.shift();
   }
@@ -305,6 +337,10 @@ function createBatch(lines) {
   // crypto.randomUUID is missing on pages without HTTPS.
   const random = crypto.getRandomValues(new Uint8Array(16));
   return { lines, key: Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("") };
+}
+
+function formatBody(lines) {
+  return lines.length === 1 ? lines[0] : `[${lines.join()}]`;
 }
 
 function countBytes(text) {
