@@ -40,12 +40,15 @@ PAGE_EVENTS = 1000
 MAX_QUEUE_BYTES = 16 * 1024 * 1024  # events beyond this are dropped
 BATCH_DELAY_SECONDS = 0.5  # how long the background waits for more events of a batch
 RETRY_SECONDS = 10.0  # how long the background waits after it failed to send
+MAX_TEXT_CHARACTERS = 255  # of a name and a trace id
+MAX_LOG_DEPTH = 32  # deeper values in the data of a log message become text
 MAX_RETRY_AFTER_SECONDS = 60.0  # for a longer Retry-After, raise the error instead of waiting
 
 # Busy, or a proxy that cannot reach the server; 520 to 524 are Cloudflare's.
 TEMPORARY_STATUSES = {409, 429, 502, 503, 504, 520, 521, 522, 523, 524}
 
 _log = logging.getLogger("bytelog")
+_RECORD_ATTRIBUTES = {*vars(logging.makeLogRecord({})), "asctime", "message", "taskName"}
 _FOREIGN = "is not a response of bytelog; check the URL, and proxies and login pages before it"
 
 
@@ -220,9 +223,10 @@ class Client:
 class BytelogHandler(logging.Handler):
     """A logging handler that records log messages as events; use it with a background client.
 
-    An event has the name of the logger, and the number of the level as its id.
-    `extra={"trace_id": …, "data": …}` sets its trace id and adds data; the default is the trace id
-    of this handler.
+    An event has the name of the logger, and the number of the level as its id. What
+    `extra={"trace_id": …, "client_id": …}`, structlog or loguru add to the message becomes data;
+    `trace_id` among it is the event's, by default that of this handler. Values that JSON cannot
+    express become text.
     """
 
     def __init__(
@@ -237,15 +241,60 @@ class BytelogHandler(logging.Handler):
         if record.name == _log.name:
             return
         try:
-            data = {"level": record.levelname, "message": record.getMessage()}
+            data = {"level": record.levelname, **_collect_message(record)}
             if record.exc_info:
                 data["exception"] = "".join(traceback.format_exception(*record.exc_info))
-            trace_id = getattr(record, "trace_id", self._trace_id)
+            trace_id = data.pop("trace_id", None)
+            trace_id = self._trace_id if trace_id in (None, "") else trace_id
+            name, trace_id = _shorten(record.name), _shorten(trace_id)
             date = dt.datetime.fromtimestamp(record.created, dt.timezone.utc)
-            data.update(getattr(record, "data", {}))
-            self._client.record(record.levelno, record.name, trace_id, data, date)
+            self._client.record(record.levelno, name, trace_id, _make_storable(data), date)
         except Exception:
             self.handleError(record)
+
+
+def _collect_message(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the message and all that was added to it."""
+    added = {name: value for name, value in vars(record).items() if name not in _RECORD_ATTRIBUTES}
+    if isinstance(record.msg, Mapping) and "event" in record.msg:
+        # structlog's wrap_for_formatter passes everything in the message.
+        content = {"message": record.msg["event"], **record.msg}
+        del content["event"]
+        for name in ("_logger", "_name"):
+            added.pop(name, None)
+    else:
+        content = {"message": record.getMessage()}
+    # loguru passes what was bound to its logger in `extra`.
+    for name in ("extra", "data"):
+        if isinstance(added.get(name), Mapping):
+            added.update(added.pop(name))
+    return {**content, **added}
+
+
+def _make_storable(value: object, depth: int = 0) -> Any:
+    """Return a value as I-JSON (RFC 7493); what I-JSON cannot express becomes text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)) and abs(value) <= sys.float_info.max:
+        return value
+    if depth < MAX_LOG_DEPTH:
+        if isinstance(value, Mapping):
+            return {_to_text(key): _make_storable(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [_make_storable(item, depth + 1) for item in value]
+    return _to_text(value)
+
+
+def _to_text(value: object) -> str:
+    try:
+        text = value.isoformat() if isinstance(value, dt.date) else str(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _shorten(value: object) -> str:
+    return _to_text(value).replace("\0", "\\0")[:MAX_TEXT_CHARACTERS]
 
 
 class _Batch(NamedTuple):

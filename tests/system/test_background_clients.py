@@ -7,8 +7,11 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -197,6 +200,52 @@ def test_python_logs_as_events(server: Server, client: Client) -> None:
     assert (paid["id"], paid["name"], paid["trace_id"]) == (30, "shop.checkout", "03758690")
     assert paid["data"] == data
     assert "ValueError: no card" in failed["data"]["exception"]
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise ValueError
+
+
+def test_python_keeps_all_that_is_added_to_a_log_message(server: Server, client: Client) -> None:
+    handler = BytelogHandler(client)
+    bound = {"trace_id": UUID(int=1), "client_id": 5}
+    record = {"name": "shop", "levelno": 30, "levelname": "WARNING", "msg": "paid"}
+    attributes: list[dict[str, object]] = [{"trace_id": "1", "client_id": 5}]
+    attributes += [{"extra": bound}, {"data": bound}, {"msg": {"event": "paid", **bound}}]
+    for added in attributes:
+        handler.handle(logging.makeLogRecord(record | added))
+    client.flush()
+    stored = events(server)
+    assert {event["trace_id"] for event in stored} == {"1", str(UUID(int=1))}
+    for event in stored:
+        assert event["data"] == {"level": "WARNING", "message": "paid", "client_id": 5}
+
+
+def test_python_loses_no_log_message_for_what_json_cannot_express(
+    server: Server, client: Client
+) -> None:
+    loop: list[object] = []
+    loop.append(loop)
+    values = {
+        "\ud800": ["\udfff", {Decimal("1.10")}, (UUID(int=0),)],
+        "numbers": [float("nan"), float("-inf"), 2**1024, 2**64, 0.5],
+        "date": date(2021, 8, 15),
+        "loop": loop,
+        "unprintable": Unprintable(),
+        "keys": {None: 1, ("a",): 2},
+    }
+    record = {"name": "\0" * 300, "msg": "paid %s", "args": ("\ud800",), "trace_id": "\ud800" * 99}
+    handler = BytelogHandler(client)
+    handler.handle(logging.makeLogRecord({**record, "levelno": 30, "values": values}))
+    client.flush()
+    (event,) = events(server)
+    data = event["data"]["values"]
+    assert event["data"]["message"] == "paid \\ud800"
+    assert data["\\ud800"] == ["\\udfff", ["1.10"], [str(UUID(int=0))]]
+    assert data["numbers"] == ["nan", "-inf", str(2**1024), 2**64, 0.5]
+    assert (data["date"], data["unprintable"]) == ("2021-08-15", "<Unprintable>")
+    assert data["keys"] == {"None": 1, "('a',)": 2}
 
 
 def test_javascript_sends_the_last_events_when_node_ends(server: Server) -> None:
