@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
@@ -21,7 +21,20 @@ from .storage import database, writer
 from .storage.backend import StorageError
 from .web import docs, explorer
 
-__all__ = ["Access", "Bytelog", "StorageError", "create_app", "init_app"]
+if TYPE_CHECKING:
+    from .clients.bytelog_client import BytelogError, BytelogHandler, Client, Event
+
+__all__ = [
+    "Access",
+    "Bytelog",
+    "BytelogError",
+    "BytelogHandler",
+    "Client",
+    "Event",
+    "StorageError",
+    "create_app",
+    "init_app",
+]
 
 
 def create_app(
@@ -77,3 +90,12 @@ def init_app(
     service = create_app({**host_settings, **(config or {})}, instance_path, authenticate)
     direct.init_app(app, service)
     return service
+
+
+def __getattr__(name: str) -> Any:
+    """Return a name of the Python client, which a server does not load."""
+    if name in ("BytelogError", "BytelogHandler", "Client", "Event"):
+        from .clients import bytelog_client
+
+        return getattr(bytelog_client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

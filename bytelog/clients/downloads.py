@@ -8,12 +8,17 @@ from flask import Blueprint, Flask, abort, request
 from werkzeug.wrappers import Response
 
 MEDIA_TYPES = {
+    "bytelog_client.py": "text/x-python",
     "bytelog.py": "text/x-python",
     "bytelog.mjs": "text/javascript",
     "bytelog.d.mts": "text/typescript",
     "bytelog.rb": "text/x-ruby",
     "bytelog.sh": "text/x-shellscript",
 }
+
+# Beside a program, a file bytelog.py hides the installed package of this name; the address stays
+# for those who use it.
+FILES = {"bytelog.py": "bytelog_client.py"}
 
 blueprint = Blueprint("clients", __name__)
 
@@ -28,7 +33,7 @@ def send_client(name: str) -> Response:
     """Send a client; 304 if the caller has it already, 404 for an unknown name."""
     if name not in MEDIA_TYPES:
         abort(404)
-    content = Path(__file__).with_name(name).read_bytes()
+    content = Path(__file__).with_name(FILES.get(name, name)).read_bytes()
     response = Response(content, mimetype=MEDIA_TYPES[name])
     response.cache_control.no_cache = True
     response.add_etag()

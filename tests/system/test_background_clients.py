@@ -22,11 +22,11 @@ from support.history import make_history
 from support.programs import require
 from support.server import Server, wait_for
 
-from bytelog.clients import bytelog
-from bytelog.clients.bytelog import BytelogError, BytelogHandler, Client
-from bytelog.clients.downloads import MEDIA_TYPES
+from bytelog import BytelogError, BytelogHandler, Client
+from bytelog.clients import bytelog_client
+from bytelog.clients.downloads import FILES, MEDIA_TYPES
 
-FOLDER = Path(bytelog.__file__).parent
+FOLDER = Path(bytelog_client.__file__).parent
 NODE = ["node", "--input-type=module", "-e"]
 PYTHON_SIGTERM = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))"
 NODE_SIGTERM = 'process.once("SIGTERM", () => client.flush().finally(() => process.exit(143)));'
@@ -103,7 +103,7 @@ def test_pythons_queue_is_bounded_and_what_it_loses_is_counted() -> None:
 def test_a_gateways_error_does_not_end_pythons_thread(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bytelog, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(bytelog_client, "RETRY_SECONDS", 0.1)
     broken = {"status": 403, "Content-Type": "application/problem+json", "body": "{"}
     portal = {"status": 200, "Content-Type": "text/html", "body": "<h1>Sign in</h1>"}
     with proxy(server, [broken, portal]) as unruly:
@@ -123,7 +123,7 @@ def test_whatever_python_fails_to_send_is_counted() -> None:
 def test_python_sends_the_last_events_when_a_program_ends_or_forks(server: Server) -> None:
     script = """
 import os
-from bytelog import Client
+from bytelog_client import Client
 
 client = Client(background=True)
 client.record(1, "click", "1")
@@ -139,7 +139,7 @@ else:
 def test_python_sends_the_events_of_multiprocessings_children(server: Server) -> None:
     script = """
 import multiprocessing
-from bytelog import Client
+from bytelog_client import Client
 
 client = Client(background=True)
 client.record(0, "click", "1")
@@ -157,7 +157,7 @@ for child in children:
 def test_python_sends_what_exit_hooks_before_and_after_its_own_record(server: Server) -> None:
     script = """
 import atexit
-from bytelog import Client
+from bytelog_client import Client
 
 atexit.register(lambda: client.record(2, "click", "1"))
 client = Client(background=True)
@@ -170,7 +170,7 @@ atexit.register(client.record, 1, "click", "1")
 def test_python_sends_what_is_queued_at_sigterm_with_the_documented_line(server: Server) -> None:
     script = f"""
 import os, signal, sys
-from bytelog import Client
+from bytelog_client import Client
 
 {PYTHON_SIGTERM}
 client = Client(background=True)
@@ -367,7 +367,7 @@ def test_a_client_is_fetched_without_a_key_and_only_when_it_changed(
 ) -> None:
     browser = app.test_client()
     answer = browser.get(f"/clients/{name}")
-    assert answer.data == (FOLDER / name).read_bytes()
+    assert answer.data == (FOLDER / FILES.get(name, name)).read_bytes()
     assert answer.mimetype == media_type
     again = browser.get(f"/clients/{name}", headers={"If-None-Match": answer.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
@@ -376,3 +376,20 @@ def test_a_client_is_fetched_without_a_key_and_only_when_it_changed(
 def test_nothing_else_is_fetched(app: Flask) -> None:
     for name in ("__init__.py", "..%2Fconfig.py", "bytelog.php"):
         assert app.test_client().get(f"/clients/{name}").status_code == 404
+
+
+def test_the_downloaded_client_and_the_installed_package_do_not_hide_each_other(
+    app: Flask, tmp_path: Path
+) -> None:
+    client = app.test_client().get("/clients/bytelog_client.py")
+    (tmp_path / "bytelog_client.py").write_bytes(client.data)
+    (tmp_path / "program.py").write_text("""
+import sys
+from bytelog import create_app
+assert "bytelog.clients.bytelog_client" not in sys.modules
+import bytelog, bytelog_client
+for name in bytelog_client.__all__:
+    assert getattr(bytelog, name).__name__ == getattr(bytelog_client, name).__name__
+assert not hasattr(bytelog, "Clients")
+""")
+    subprocess.run([sys.executable, "program.py"], cwd=tmp_path, check=True)

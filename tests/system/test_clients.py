@@ -147,7 +147,7 @@ def test_a_client_does_what_the_table_says(world: World, case: str, language: st
 @pytest.mark.parametrize(
     "command",
     [
-        [sys.executable, "-c", "import bytelog; bytelog.Client()"],
+        [sys.executable, "-c", "import bytelog_client; bytelog_client.Client()"],
         ["node", "-e", "import('./bytelog.mjs').then((bytelog) => new bytelog.Client())"],
         ["ruby", "-r", "./bytelog", "-e", "Bytelog::Client.new"],
         ["sh", "bytelog.sh", "trace", "1"],

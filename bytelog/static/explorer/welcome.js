@@ -18,9 +18,9 @@ node --input-type=module - <<'END'
 import { Client } from "./bytelog.mjs";
 await new Client().record({ id: 1, name: "sign_up", trace_id: "03775690", data: { plan: "free" } });
 END`,
-  Python: `curl -sO ${url}/clients/bytelog.py; export BYTELOG_URL=${url}
+  Python: `curl -sO ${url}/clients/bytelog_client.py; export BYTELOG_URL=${url}
 python3 - <<'END'
-from bytelog import Client
+from bytelog_client import Client
 Client().record(1, "sign_up", "03775690", {"plan": "free"})
 END`,
   Ruby: `curl -sO ${url}/clients/bytelog.rb; export BYTELOG_URL=${url}

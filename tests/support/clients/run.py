@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, os.environ["CLIENTS"])
-bytelog: Any = importlib.import_module("bytelog")  # the file, not the package of this name
+bytelog: Any = importlib.import_module("bytelog_client")
 
 case = json.loads(Path(os.environ["CASES"]).read_text())[sys.argv[1]]
 client = bytelog.Client(**case.get("options", {}))

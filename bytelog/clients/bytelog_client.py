@@ -1,6 +1,6 @@
 """bytelog's client for Python 3.9 and newer, in a single file without dependencies.
 
-from bytelog import Client
+from bytelog_client import Client  # or, where bytelog is installed: from bytelog import Client
 
 client = Client("http://127.0.0.1:8000", "YOUR_API_KEY")
 client.record(5, "paypal_payment", "03758690", {"client_id": "17039485"})
