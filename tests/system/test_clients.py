@@ -79,7 +79,7 @@ def environment(world: World, url: str | None = None) -> dict[str, str]:
 
 def outcomes(world: World, command: list[str], case: str, url: str | None) -> Iterator[Any]:
     """Yield what comes of each step, and restart the server where a step wants it."""
-    require(command[0], *(["curl"] if command[0] == "sh" else []))
+    require(command[0], *(["curl"] if command[0] in ("sh", "zsh") else []))
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     settings = environment(world, url)
     for name, value in CASES[case].get("environment", {}).items():
@@ -155,6 +155,7 @@ def test_a_client_does_what_the_table_says(world: World, case: str, language: st
     ids=["python", "javascript", "ruby", "shell"],
 )
 def test_a_key_with_a_line_end_inside_is_refused(world: World, command: list[str]) -> None:
+    require(command[0])
     settings = environment(world) | {"BYTELOG_API_KEY": "key\nX-Header: injected"}
     done = subprocess.run(
         command, cwd=world.clients, env=settings, capture_output=True, text=True, timeout=60
