@@ -25,6 +25,7 @@ PACKAGES = {
     "strace": "strace",
     "strip": "binutils",
     "systemd-analyze": "systemd",
+    "zsh": "zsh",
 }
 # Programs of administrators, which are not on everybody's path, and those of PostgreSQL.
 FOLDERS = ["/usr/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
