@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from support.api import CLICK, EVENTS
 from support.commands import Bytelog
 from support.explorer_page import fill, now, open_event, post, rows, sign_in
@@ -52,6 +52,50 @@ def test_the_key_stays_in_the_tab_and_signing_out_forgets_it(
     assert shop.evaluate("sessionStorage.length") == 0
     shop.reload()
     expect(shop.get_by_label("API key")).to_be_visible()
+
+
+def test_signing_out_leaves_nothing_for_the_next_reader(page: Page, server: Server) -> None:
+    create = ("keys", "create", "bob", "--project", "bob")
+    key = Bytelog(server.folder / "data").run(*create).decode().strip()
+    secret = {"name": "secret", "trace_id": "secret", "data": {"secret": 1}}
+    post(server, {**CLICK, **secret, "date": now().isoformat()})
+    sign_in(page)
+    open_event(page).get_by_role("button", name="1", exact=True).nth(1).click()
+    page.get_by_role("link", name="Paths").click()
+    expect(page.locator("#paths tbody tr")).to_have_count(1)
+    page.go_back()
+    open_event(page).get_by_role("button", name="Show trace").click()
+    expect(page.locator(".step")).to_have_count(1)
+    page.get_by_role("button", name="Sign out").click()
+    assert_no_secret(page)
+    page.go_back()
+    assert_no_secret(page)
+    sign_in(page, key=key)
+    expect(page.get_by_role("heading", name="No events yet")).to_be_visible()
+    page.get_by_label("Filter events").fill("data.")
+    assert_no_secret(page, is_signed_in=True)
+
+
+def assert_no_secret(page: Page, *, is_signed_in: bool = False) -> None:
+    expect(page.get_by_label("API key")).to_be_visible(visible=not is_signed_in)
+    kept = "JSON.stringify([sessionStorage, localStorage, history.state, document.cookie])"
+    for text in (page.url, page.title(), page.content(), page.evaluate(kept)):
+        assert "secret" not in text
+
+
+def test_a_response_that_arrives_after_signing_out_is_not_shown(page: Page, server: Server) -> None:
+    post(server, {**CLICK, "name": "secret", "date": now().isoformat()})
+    sign_in(page)
+    expect(rows(page)).to_have_count(1)
+    held: list[Route] = []
+    page.route(f"**{EVENTS}/summary?*", lambda route: held.append(route))
+    page.get_by_label("Time window").select_option("7d")
+    page.wait_for_function("document.querySelector('#window').value === '7d'")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("API key")).to_be_focused()
+    held[0].continue_()
+    page.wait_for_load_state("networkidle")
+    assert_no_secret(page)
 
 
 def test_a_key_that_ends_while_the_page_is_open_leads_back_to_the_same_view(

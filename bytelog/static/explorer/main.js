@@ -8,7 +8,7 @@ import * as paths from "./paths.js";
 import * as share from "./share.js";
 import { zone } from "./time.js";
 import * as trace from "./trace.js";
-import { buildAddress, go, onChange, view } from "./view.js";
+import { buildAddress, forgetViews, go, onChange, unfixed, view } from "./view.js";
 import * as windowFields from "./window.js";
 
 const views = { events, trace, paths };
@@ -16,6 +16,7 @@ const views = { events, trace, paths };
 let showing = new AbortController();
 
 async function show() {
+  if (!key.get()) return; // signed out: the page is about to be loaded again
   showing.abort();
   showing = new AbortController();
   const { signal } = showing;
@@ -38,7 +39,7 @@ async function show() {
 
 function fail(error) {
   if (error.name === "AbortError") return;
-  if (error.status === 401 || error.status === 403) return signOut(explain(error));
+  if (error.status === 401 || error.status === 403) return leave(explain(error));
   if (!(error instanceof ApiError)) throw error;
   notify(error.message, 0);
   byId("notice").append(" ", element("button", { onclick: () => (notify(""), show()) }, "Try again"));
@@ -49,14 +50,30 @@ const explain = ({ status }) =>
 
 // Signing in and out
 
-function signOut(text = "") {
+// Signing out loads the page again, so that nothing that was read with the key is left: neither in
+// the document nor in a module, nor in a response that is still to come.
+function forgetKey() {
   showing.abort();
   key.forget();
   byId("app").hidden = true;
-  byId("sign-in").hidden = false;
-  byId("sign-in").querySelector(".failure").textContent = text;
-  byId("key").value = "";
-  byId("key").focus();
+}
+
+function signOut() {
+  forgetKey();
+  forgetViews(() => location.reload());
+}
+
+// Signs out because the key no longer works; the address stays, for the reader's next key.
+function leave(text) {
+  forgetKey();
+  history.replaceState({ ...history.state, failure: text }, "");
+  location.reload();
+}
+
+function showFailure() {
+  const { failure, ...state } = history.state ?? {};
+  byId("sign-in").querySelector(".failure").textContent = failure ?? "";
+  if (failure) history.replaceState(state, "");
 }
 
 async function signIn(event) {
@@ -75,7 +92,10 @@ async function signIn(event) {
   enter();
 }
 
+let shownKey;
+
 function enter() {
+  shownKey = key.get();
   byId("key").value = "";
   byId("sign-in").hidden = true;
   byId("app").hidden = false;
@@ -83,17 +103,17 @@ function enter() {
 }
 
 byId("sign-in").firstElementChild.addEventListener("submit", signIn);
-byId("sign-out").addEventListener("click", () => signOut());
+byId("sign-out").addEventListener("click", signOut);
 byId("zone").addEventListener("click", () => {
   zone.toggle();
   show();
 });
 byId("live").addEventListener("click", () => events.setLive(!events.isLive()));
 document.querySelector("header").addEventListener("click", (event) => {
-  const link = event.target.closest("a[data-view]");
+  const link = event.target.closest("a[data-view], .brand");
   if (!link || event.ctrlKey || event.metaKey) return;
   event.preventDefault();
-  go({ tab: link.dataset.view });
+  go(link.dataset.view ? { tab: link.dataset.view } : { tab: "events", ...unfixed, last: "24h", filters: new Map() });
 });
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
@@ -104,4 +124,11 @@ filters.listen();
 windowFields.listen();
 share.listen(fail);
 onChange(show);
+// A browser may restore the page from memory, with what an earlier key could read.
+addEventListener("pageshow", (event) => {
+  if (!event.persisted || shownKey === (key.get() ?? undefined)) return;
+  byId("app").remove();
+  location.reload();
+});
+showFailure();
 if (key.get()) enter();

@@ -47,8 +47,25 @@ export function onChange(listener) {
 
 export function go(changes, { replace = false, quiet = false } = {}) {
   view = { ...view, ...changes };
-  history[replace ? "replaceState" : "pushState"](null, "", buildAddress(view));
+  const state = { position: getPosition() + (replace ? 0 : 1) };
+  history[replace ? "replaceState" : "pushState"](state, "", buildAddress(view));
   if (!quiet) for (const listener of listeners) listener();
+}
+
+// Returns how many entries of the tab's history show earlier views of this page.
+const getPosition = () => history.state?.position ?? 0;
+
+// Removes all views from the history of the tab, because their addresses contain filters and trace
+// ids; then calls `onDone`.
+export function forgetViews(onDone) {
+  const forget = () => {
+    history.replaceState(null, "", location.pathname);
+    history.pushState(null, "", location.pathname); // drops the entries after this one
+    onDone();
+  };
+  if (!getPosition()) return forget();
+  addEventListener("popstate", forget, { once: true });
+  history.go(-getPosition());
 }
 
 export function filterBy(name, value) {
