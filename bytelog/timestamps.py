@@ -19,6 +19,9 @@ _ISO_8601 = re.compile(
 )
 
 
+_HOUR = timedelta(hours=1)
+
+
 def _build_pattern() -> str:
     leap_years = "(?:[1-9][0-9](?:0[48]|[2468][048]|[13579][26])|(?:[2468][048]|[13579][26])00)"
     ordinal = "(?:00[1-9]|0[1-9][0-9]|[12][0-9]{2}|3[0-5][0-9]|36[0-5])"
@@ -50,8 +53,9 @@ def parse(text: str) -> datetime:
 
     Accepts a calendar, week or ordinal date, alone (its midnight) or with a time, separated by `T`
     or a space, in the basic or the extended format. Without a zone it is UTC. 24:00 is the next
-    midnight, and a leap second counts as the second after it. Raises ValueError for anything
-    else and for times outside the years 1 to 9999. (ISO 8601-1, RFC 3339 section 5.6)
+    midnight, and a leap second, the last of an hour in UTC, counts as the second after it. Raises
+    ValueError for anything else and for times outside the years 1 to 9999. (ISO 8601-1, RFC 3339
+    sections 5.6 and 5.7)
     """
     form = text.upper() if isinstance(text, str) else ""
     match = _ISO_8601.fullmatch(form)
@@ -77,7 +81,8 @@ def _convert(form: str, match: re.Match[str]) -> datetime:
         moment = datetime.fromisoformat(form)
     except ValueError:  # Python also rejects ordinal dates, 24:00 and leap seconds
         midnight = datetime.combine(_parse_day(match["day"]), datetime.min.time(), UTC)
-        return midnight + _parse_time(match) - _parse_offset(match)
+        offset = _parse_offset(match)
+        return midnight + _parse_time(match, offset) - offset
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -91,14 +96,14 @@ def _parse_day(text: str) -> date:
     return day
 
 
-def _parse_time(match: re.Match[str]) -> timedelta:
+def _parse_time(match: re.Match[str], offset: timedelta) -> timedelta:
     hour, minute, second = (int(match[part] or 0) for part in ("hour", "minute", "second"))
     unit = 1000 if match["second"] else 60_000 if match["minute"] else 3_600_000
     milliseconds = int((match["part"] or "0")[:9].ljust(9, "0")) * unit // 10**9
     if hour == 24 and (minute or second or milliseconds):
         raise ValueError("no time may follow 24:00")
-    if second == 60 and minute != 59:
-        raise ValueError("a leap second must be the last of an hour")
+    if second == 60 and (timedelta(minutes=minute) - offset) % _HOUR != timedelta(minutes=59):
+        raise ValueError("a leap second must be the last of an hour in UTC")
     return timedelta(hours=hour, minutes=minute, seconds=second, milliseconds=milliseconds)
 
 
