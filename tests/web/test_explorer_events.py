@@ -177,3 +177,19 @@ def test_exact_numbers_are_shown_as_they_were_written(page: Page, server: Server
         expect(detail.locator(".json")).to_contain_text(text)
     detail.get_by_role("button", name="1.10").click()
     expect(page.locator("#count")).to_have_text("1 event")
+
+
+def test_names_that_are_numbers_keep_their_order(page: Page, server: Server) -> None:
+    data = '{"b":{"9":1,"8":2},"10":3,"\\u0039":4,"1":5,"\\u0000":6}'
+    for name in ("503", "503", "404"):
+        event = f'{{"id": 1, "name": "{name}", "trace_id": "t", "data": {data}}}'
+        assert server.request(EVENTS, event.encode()).status == 201
+    sign_in(page)
+    expect(page.locator("#names button bdi")).to_have_text(["503", "404"])
+    expect(rows(page).first.locator(".preview")).to_have_text("b={9, 8}  10=3  9=4  1=5  \0=6")
+    shown = open_event(page).locator(".json").inner_text()
+    assert re.findall(r'"(\w+|\\u0000)": [{\d]', shown) == [
+        *("id", "data", "b", "9", "8", "10", "9", "1", "\\u0000"),
+    ]
+    page.locator("#event").get_by_role("button", name="5", exact=True).click()
+    expect(page.locator("#chips")).to_contain_text("data.1=5")

@@ -1,6 +1,7 @@
 // Requests to the public API, with the API key of this tab.
 
-import { parse } from "./json.js";
+import { entriesOf, parse, parseCounts } from "./json.js";
+import { tab } from "./storage.js";
 
 const KEY = "bytelog.key";
 const API = "api/v1/events"; // relative: the page may be served below a prefix
@@ -14,9 +15,9 @@ export class ApiError extends Error {
 }
 
 export const key = {
-  get: () => sessionStorage.getItem(KEY),
-  set: (text) => sessionStorage.setItem(KEY, text),
-  forget: () => sessionStorage.removeItem(KEY),
+  get: () => tab.getItem(KEY),
+  set: (text) => tab.setItem(KEY, text),
+  forget: () => tab.removeItem(KEY),
 };
 
 export function buildUrl(path, query) {
@@ -43,8 +44,18 @@ export async function listEvents(path, query, options) {
   return { events, cursor: link && new URLSearchParams(link[1]).get("cursor") };
 }
 
-export async function fetchCounts(path, query, options) {
-  return (await request(path, query, options)).json();
+// Returns a summary in which `names` are pairs of a name and a count, the most frequent first.
+export async function fetchSummary(query, options) {
+  const { count, names, buckets } = parseCounts(await (await request("/summary", query, options)).text());
+  return {
+    count,
+    names: entriesOf(names),
+    buckets: buckets.map((bucket) => ({ date: bucket.date, names: entriesOf(bucket.names) })),
+  };
+}
+
+export async function fetchPaths(query, options) {
+  return (await request("/paths", query, options)).json();
 }
 
 async function readError(response) {

@@ -1,8 +1,9 @@
 // Divides a window into bars, and counts the events of each bar.
 
-import { DAY, HOUR, MINUTE } from "./time.js";
+import { DAY, HOUR, MINUTE, startOfDay, zone } from "./time.js";
 
 const MAX_BARS = 120;
+const PARTS = 4;
 
 // The unit in which the API counts, and the length of a bar. Months and years vary in length; their
 // lengths here only serve to choose a step.
@@ -15,23 +16,44 @@ const STEPS = [
   ["year", 365 * DAY],
 ];
 
-export const chooseStep = (length) => STEPS.find(([, step]) => length / step <= MAX_BARS) ?? STEPS.at(-1);
+// Returns the ways to divide a window, the best first. `unit` is what the API counts by, `starts`
+// are those of the bars; without them, each bucket of the API is a bar.
+export function planBars(start, end) {
+  const [unit, step] = STEPS.find(([, length]) => (end - start) / length <= MAX_BARS) ?? STEPS.at(-1);
+  if (step > DAY) return [{ unit, step, isUTC: true }];
+  const even = { unit, step, starts: listMultiples(step, start, end) };
+  if (step <= HOUR || zone.isUTC()) return [even];
+  // The API counts by hours of UTC, which are also the reader's unless the zone has half hours.
+  const hasWholeHours = [start, end].every((moment) => zone.offsetAt(moment) % HOUR === 0);
+  if (unit === "hour" && !hasWholeHours) return [even];
+  const days = { unit: hasWholeHours ? "hour" : "minute", step, starts: divideDays(step, start, end) };
+  // One response holds a limited number of counts: ask in parts, or show the days of UTC.
+  return unit === "hour" ? [days] : [days, { ...days, parts: PARTS }, { ...even, isUTC: true }];
+}
+
+function listMultiples(step, start, end) {
+  const first = Math.floor(start / step) * step;
+  return Array.from({ length: Math.floor((end - first) / step) + 1 }, (_, index) => first + index * step);
+}
+
+// Divides the days of the reader, which are an hour shorter or longer when the clock changes.
+function divideDays(step, start, end) {
+  const starts = [];
+  for (let day = startOfDay(start); day <= end; day = startOfDay(day, 1)) {
+    for (let hour = 0; hour < 24; hour += step / HOUR) starts.push(startOfDay(day, 0, hour));
+  }
+  return starts.filter((bar, index) => bar <= end && (starts[index + 1] ?? Infinity) > start);
+}
 
 // Returns the start of each bar, and for each name its counts by bar; `null` stands for the others.
-export function countBars({ buckets }, names, [unit, step], start, end) {
-  const isEven = unit === "minute" || unit === "hour" || unit === "day";
-  const startOf = (moment) => (isEven ? Math.floor(moment / step) * step : moment);
-  const starts = isEven
-    ? Array.from({ length: Math.floor((end - startOf(start)) / step) + 1 }, (_, n) => startOf(start) + n * step)
-    : buckets.map(({ date }) => Date.parse(date));
-  const indexes = new Map(starts.map((moment, index) => [moment, index]));
+export function countBars({ buckets }, names, plan) {
+  const starts = plan.starts ?? buckets.map(({ date }) => Date.parse(date));
   const counts = new Map([...names, null].map((name) => [name, starts.map(() => 0)]));
+  let index = 0;
   for (const bucket of buckets) {
-    const index = indexes.get(startOf(Date.parse(bucket.date)));
-    if (index === undefined) continue;
-    for (const [name, count] of Object.entries(bucket.names)) {
-      counts.get(counts.has(name) ? name : null)[index] += count;
-    }
+    const moment = Date.parse(bucket.date);
+    while (starts[index + 1] <= moment) index++;
+    for (const [name, count] of bucket.names) counts.get(counts.has(name) ? name : null)[index] += count;
   }
   return { starts, counts };
 }

@@ -2,7 +2,7 @@
 
 import { dot } from "./colors.js";
 import { copy, element, setStyle } from "./elements.js";
-import { filterTextOf, formatJson, isContainer, sourceOf } from "./json.js";
+import { entriesOf, filterTextOf, formatJson, isContainer, sourceOf } from "./json.js";
 import { formatFull } from "./time.js";
 import { filterBy } from "./view.js";
 
@@ -50,7 +50,7 @@ function renderLines(value, path, counter, name, comma = "") {
   if (!isContainer(value)) return [renderLine(path.length, ...label, renderValue(value, path), comma)];
   const isList = Array.isArray(value);
   const [open, close] = isList ? "[]" : "{}";
-  const members = Object.entries(value);
+  const members = entriesOf(value);
   if (!members.length) return [renderLine(path.length, ...label, open + close + comma)];
   const lines = [];
   for (const [index, [key, member]] of members.entries()) {

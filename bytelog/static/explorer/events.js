@@ -1,15 +1,17 @@
 // The events of the window: histogram, counts, list, and the open event.
 
-import { fetchCounts, listEvents } from "./api.js";
+import { fetchSummary, listEvents } from "./api.js";
+import { planBars } from "./buckets.js";
 import { assignColors, hasColor } from "./colors.js";
 import { byId, element } from "./elements.js";
 import * as detail from "./event.js";
 import * as filters from "./filters.js";
 import * as histogram from "./histogram.js";
+import { formatJson } from "./json.js";
 import { EventList } from "./list.js";
 import { findEnd, follow, Rate } from "./live.js";
 import * as names from "./names.js";
-import { SECOND, formatMinute, formatNumber } from "./time.js";
+import { SECOND, formatMinute, formatNumber, iso } from "./time.js";
 import { buildQuery, dayAround, getWindow, go, unfixed, view } from "./view.js";
 import * as welcome from "./welcome.js";
 
@@ -72,19 +74,47 @@ async function recount(window) {
   const extent = await findExtent(window);
   if (!extent) return clearCounts();
   const { start, end } = extent;
-  const summary = await fetchCounts("/summary", [...query, ["bucket", histogram.unitFor(start, end)]], { signal });
-  assignColors(Object.keys(summary.names));
+  const { summary, plan } = await countBy(planBars(start, end), end);
+  assignColors(summary.names.map(([name]) => name));
   filters.setCounts(summary.names);
   names.show(summary.names);
   byId("count").textContent = `${formatNumber(summary.count)} ${summary.count === 1 ? "event" : "events"}`;
   byId("range").textContent = `${formatMinute(start)} – ${formatMinute(end)}`;
-  histogram.draw(summary, start, end, (from, until) => go({ start: from, end: until }));
+  histogram.draw(summary, plan, start, end, (from, until) => go({ start: from, end: until }));
   list.redraw();
+}
+
+// Counts by the first plan whose counts fit into responses.
+async function countBy([plan, ...others], end) {
+  const countPart = (part) => fetchSummary([...part, ["bucket", plan.unit]], { signal });
+  try {
+    const parts = plan.parts ? divideQuery(plan, end) : [query];
+    return { plan, summary: joinSummaries(await Promise.all(parts.map(countPart))) };
+  } catch (error) {
+    if (error.status !== 400 || !others.length) throw error;
+    return countBy(others, end);
+  }
+}
+
+function divideQuery({ parts, starts }, end) {
+  const filters = query.filter(([name]) => name !== "start" && name !== "end");
+  const bounds = Array.from({ length: parts }, (_, part) => starts[Math.floor((part * starts.length) / parts)]);
+  return bounds.map((start, part) => [...filters, ["start", iso(start)], ["end", iso(bounds[part + 1] ?? end)]]);
+}
+
+function joinSummaries(summaries) {
+  const counts = new Map();
+  for (const [name, count] of summaries.flatMap(({ names }) => names)) counts.set(name, (counts.get(name) ?? 0) + count);
+  return {
+    count: summaries.reduce((sum, { count }) => sum + count, 0),
+    names: [...counts].sort(([, a], [, b]) => b - a),
+    buckets: summaries.flatMap(({ buckets }) => buckets),
+  };
 }
 
 function clearCounts() {
   histogram.clear();
-  names.show({});
+  names.show([]);
   byId("count").textContent = "0 events";
   byId("range").textContent = "";
 }
@@ -158,10 +188,10 @@ export function setLive(isWanted) {
 
 function startFollowing(endCursor, listed) {
   // An event that arrived between the two requests is in both responses.
-  const known = new Set(listed.map((event) => JSON.stringify(event)));
+  const known = new Set(listed.map((event) => formatJson(event)));
   follow(view.filters, endCursor, signal, {
     onEvents(events) {
-      const unknown = events.filter((event) => !known.delete(JSON.stringify(event)));
+      const unknown = events.filter((event) => !known.delete(formatJson(event)));
       rate.add(unknown.length);
       pending = [...unknown.reverse(), ...pending].slice(0, MAX_LIVE_EVENTS);
       showPending();

@@ -1,7 +1,7 @@
 // The filter field and its suggestions.
 
 import { byId, element } from "./elements.js";
-import { isContainer } from "./json.js";
+import { entriesOf, isContainer } from "./json.js";
 import { formatNumber } from "./time.js";
 import { filterBy, removeFilter, view } from "./view.js";
 
@@ -10,7 +10,7 @@ const MAX_FIELDS = 200;
 const FILTER = /^\s*(name|trace_id|id|data\.[^=]+?)\s*=\s*(.+?)\s*$/s;
 const PLACEHOLDER = "Filter by a name, a trace id, or data.field=value";
 
-let counts = {}; // events by name
+let counts = []; // names and their events
 let fields = []; // members of `data`, as the API names them
 let suggestions = [];
 let selected = -1;
@@ -26,7 +26,7 @@ export function setCounts(names) {
 export function collectFields(events) {
   const known = new Set(fields);
   for (const { data } of events.slice(0, 50)) {
-    for (const [name, value] of Object.entries(data).slice(0, 20)) {
+    for (const [name, value] of entriesOf(data).slice(0, 20)) {
       if (!isContainer(value) && !/[."\0]/.test(name) && name) known.add(`data.${name}`);
     }
   }
@@ -67,7 +67,7 @@ function remove(name) {
 
 function suggest() {
   const text = input.value.trim();
-  suggestions = text ? findSuggestions(text) : suggestNames(Object.entries(counts));
+  suggestions = text ? findSuggestions(text) : suggestNames(counts);
   select(text && suggestions.length ? 0 : -1);
 }
 
@@ -78,7 +78,7 @@ function findSuggestions(text) {
   const filter = FILTER.exec(text);
   if (filter) return [{ field: filter[1], value: filter[2], note: "filter" }];
   const prefix = text.toLowerCase();
-  const names = Object.entries(counts).filter(([name]) => name.toLowerCase().includes(prefix));
+  const names = counts.filter(([name]) => name.toLowerCase().includes(prefix));
   const matches = ["name", "trace_id", "id", ...fields].filter((field) => field.startsWith(prefix));
   return [
     ...suggestNames(names),

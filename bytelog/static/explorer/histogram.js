@@ -1,25 +1,22 @@
 // The histogram: bars of counts, stacked by name. Dragging over it selects a window.
 
-import { chooseStep, countBars } from "./buckets.js";
+import { countBars } from "./buckets.js";
 import { dot, hasColor, readColor, readVariable } from "./colors.js";
 import { byId, element, setStyle } from "./elements.js";
-import { DAY, MINUTE, formatClock, formatDay, formatMinute, formatNumber, zone } from "./time.js";
+import { DAY, MINUTE, formatClock, formatDay, formatMinute, formatNumber, iso, zone } from "./time.js";
 
 const HEIGHT = 142; // pixels
 
 let chart;
 let drawn; // the arguments of the last drawing
 
-export const unitFor = (start, end) => chooseStep(end - start)[0];
-
-export function draw(summary, start, end, onSelect) {
-  drawn = [summary, start, end, onSelect];
-  const step = chooseStep(end - start);
-  const names = Object.keys(summary.names).filter(hasColor);
-  const bars = countBars(summary, names, step, start, end);
+export function draw(summary, plan, start, end, onSelect) {
+  drawn = [summary, plan, start, end, onSelect];
+  const names = summary.names.map(([name]) => name).filter(hasColor);
+  const bars = countBars(summary, names, plan);
   const series = stackSeries(bars, names);
   clear();
-  chart = new uPlot(buildOptions(bars, series, step, onSelect), listData(bars, series), byId("histogram"));
+  chart = new uPlot(buildOptions(bars, series, plan, onSelect), listData(bars, series), byId("histogram"));
   const text = `Histogram of ${formatNumber(summary.count)} events from ${formatMinute(start)} to ${formatMinute(end)}`;
   byId("histogram").setAttribute("role", "img");
   byId("histogram").setAttribute("aria-label", text);
@@ -49,7 +46,8 @@ function listData({ starts }, series) {
   return [starts.map((moment) => moment / 1000), ...series.map(({ values }) => values)];
 }
 
-function buildOptions(bars, series, [, step], onSelect) {
+function buildOptions(bars, series, plan, onSelect) {
+  const { step } = plan;
   const width = byId("histogram").clientWidth;
   const grid = { stroke: readVariable("--line"), width: 1 };
   const axis = { stroke: readVariable("--muted"), font: `11px ${readVariable("--sans")}`, ticks: { show: false } };
@@ -75,7 +73,7 @@ function buildOptions(bars, series, [, step], onSelect) {
       })),
     ],
     cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
-    hooks: { setSelect: [(plot) => selectWindow(plot, step, onSelect)], setCursor: [(plot) => showCounts(plot, bars, step)] },
+    hooks: { setSelect: [(plot) => selectWindow(plot, step, onSelect)], setCursor: [(plot) => showCounts(plot, bars, plan)] },
   };
 }
 
@@ -97,7 +95,11 @@ function selectWindow(plot, step, onSelect) {
   onSelect(Math.floor(start / unit) * unit, Math.ceil(end / unit) * unit);
 }
 
-function showCounts(plot, bars, step) {
+// Days and longer bars of UTC do not begin at the reader's midnight.
+const formatStart = (moment, { isUTC }) =>
+  isUTC && !zone.isUTC() ? `${iso(moment).slice(0, 10)} UTC` : formatMinute(moment);
+
+function showCounts(plot, bars, plan) {
   plot.root.querySelector(".counts")?.remove();
   const { left, idx } = plot.cursor;
   const index = left >= 0 && bars.starts.findLastIndex((moment) => moment / 1000 <= plot.posToVal(left, "x"));
@@ -107,7 +109,7 @@ function showCounts(plot, bars, step) {
   const box = element(
     "div",
     { class: "counts" },
-    element("b", {}, `${formatMinute(bars.starts[index])} · ${formatNumber(total)}`),
+    element("b", {}, `${formatStart(bars.starts[index], plan)} · ${formatNumber(total)}`),
     ...rows.slice(0, 8).map(([name, count]) =>
       element(
         "span",

@@ -6,6 +6,7 @@ import * as events from "./events.js";
 import * as filters from "./filters.js";
 import * as paths from "./paths.js";
 import * as share from "./share.js";
+import { isBlocked } from "./storage.js";
 import { zone } from "./time.js";
 import * as trace from "./trace.js";
 import { buildAddress, forgetViews, go, onChange, unfixed, view } from "./view.js";
@@ -31,6 +32,7 @@ async function show() {
     else link.removeAttribute("aria-current");
   }
   byId("filters").hidden = view.tab === "trace";
+  if (view.invalid.length) notify(`The address has no valid ${view.invalid.join(" and ")}: use a date such as 2021-07-04.`, 10);
   byId("live").setAttribute("aria-checked", String(events.isLive()));
   if (!events.isLive()) byId("live").lastChild.textContent = "Live";
   const onFailure = (error) => signal.aborted || fail(error);
@@ -131,4 +133,5 @@ addEventListener("pageshow", (event) => {
   location.reload();
 });
 showFailure();
+byId("blocked").hidden = !isBlocked;
 if (key.get()) enter();

@@ -7,8 +7,7 @@ import { filterBy, removeFilter, view } from "./view.js";
 
 const MAX_NAMES = 100;
 
-export function show(counts) {
-  const entries = Object.entries(counts);
+export function show(entries) {
   const highest = entries[0]?.[1];
   const more = entries.length - MAX_NAMES;
   byId("names").replaceChildren(

@@ -1,6 +1,6 @@
 // How traces flow from one name to the next: as a diagram, and as tables.
 
-import { fetchCounts } from "./api.js";
+import { fetchPaths } from "./api.js";
 import { assignColors, colorOf, dot } from "./colors.js";
 import { byId, element, shape } from "./elements.js";
 import { layOut } from "./flow.js";
@@ -21,7 +21,7 @@ let selected; // a name
 
 export async function show(signal) {
   box.replaceChildren(element("p", { class: "loading" }, "Counting transitions…"));
-  const flow = await fetchCounts("/paths", buildQuery(), { signal });
+  const flow = await fetchPaths(buildQuery(), { signal });
   assignColors(flow.names.map(({ name }) => name));
   if (!flow.count) return box.replaceChildren(emptyNotice());
   selected = undefined;

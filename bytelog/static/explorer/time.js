@@ -1,5 +1,8 @@
 // Formats points in time and durations, in UTC or in the time zone of the reader.
 
+import { parseDate } from "./dates.js";
+import { browser } from "./storage.js";
+
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
@@ -17,32 +20,52 @@ export const WINDOWS = [
 ];
 
 const ZONE = "bytelog.zone";
+const CHANGE = 12 * HOUR; // around a change of the clock by an hour, and far from the next one
 
 export const zone = {
-  isUTC: () => localStorage.getItem(ZONE) === "utc",
-  toggle: () => localStorage.setItem(ZONE, zone.isUTC() ? "local" : "utc"),
+  isUTC: () => browser.getItem(ZONE) === "utc",
+  toggle: () => browser.setItem(ZONE, zone.isUTC() ? "local" : "utc"),
   name: () => (zone.isUTC() ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone),
+  offsetAt: (moment) => (zone.isUTC() ? 0 : -new Date(moment).getTimezoneOffset() * MINUTE),
 };
 
 export const iso = (moment) => new Date(moment).toISOString();
 
-// Returns a date whose fields in UTC are those to be shown.
-function shift(moment) {
+// Returns the start of the reader's day that contains a moment, or the given hour of that day, or of
+// one that is some days later.
+export function startOfDay(moment, days = 0, hour = 0) {
   const date = new Date(moment);
-  return zone.isUTC() ? date : new Date(date - date.getTimezoneOffset() * MINUTE);
+  if (zone.isUTC()) return Math.floor(moment / DAY + days) * DAY + hour * HOUR;
+  return new Date(date.getFullYear(), date.getMonth(), date.getDate() + days, hour).getTime();
 }
+
+// Returns a date whose fields in UTC are those to be shown.
+const shift = (moment) => new Date(new Date(moment).getTime() + zone.offsetAt(moment));
 
 const format = (moment) => shift(moment).toISOString();
 
-export const formatDay = (moment) => format(moment).slice(0, 10);
-export const formatClock = (moment) => format(moment).slice(11, 19);
-export const formatExactTime = (moment) => format(moment).slice(11, 23);
-export const formatFull = (moment) => `${formatDay(moment)} ${formatExactTime(moment)}`;
-export const formatMinute = (moment) => `${formatDay(moment)} ${formatClock(moment).slice(0, 5)}`;
-export const formatInput = (moment) => format(moment).slice(0, 19);
+// Returns the offset from UTC if the clock shows this time twice, before and after it is set back.
+function formatOffset(moment) {
+  const [time, offset] = [new Date(moment).getTime(), zone.offsetAt(moment)];
+  const others = [-CHANGE, CHANGE].map((distance) => zone.offsetAt(time + distance));
+  const isRepeated = others.some((other) => other !== offset && zone.offsetAt(time + offset - other) === other);
+  if (!isRepeated) return "";
+  const size = Math.abs(offset);
+  return `${offset < 0 ? "-" : "+"}${new Date(size).toISOString().slice(11, 16)}`;
+}
 
-export function parseInput(text) {
-  return new Date(zone.isUTC() ? `${text}Z` : text).getTime();
+export const formatDay = (moment) => format(moment).slice(0, 10);
+export const formatClock = (moment) => format(moment).slice(11, 19) + formatOffset(moment);
+export const formatExactTime = (moment) => format(moment).slice(11, 23) + formatOffset(moment);
+export const formatFull = (moment) => `${formatDay(moment)} ${formatExactTime(moment)}`;
+export const formatMinute = (moment) => format(moment).slice(0, 16).replace("T", " ") + formatOffset(moment);
+export const formatInput = (moment) => formatFull(moment).replace(/(:00)?\.000/, "");
+
+// Returns the moment that a reader writes in any form of the API; without a zone it is that of the page.
+export const parseInput = (text) => parseDate(text.trim(), fromLocal);
+
+function fromLocal(moment) {
+  return zone.isUTC() ? moment : new Date(new Date(moment).toISOString().slice(0, -1)).getTime();
 }
 
 export function formatDuration(milliseconds) {

@@ -1,6 +1,7 @@
 // The state of the page. All of it is in the address, under the names of the API.
 
-import { DAY, WINDOWS, iso } from "./time.js";
+import { parseDate } from "./dates.js";
+import { WINDOWS, iso, startOfDay } from "./time.js";
 
 const FIELDS = /^(name|trace_id|id|data\..+)$/s;
 const listeners = [];
@@ -9,8 +10,7 @@ export let view = read();
 
 function read() {
   const query = new URLSearchParams(location.search);
-  const start = Date.parse(query.get("start") ?? "");
-  const end = Date.parse(query.get("end") ?? "");
+  const [start, end] = ["start", "end"].map((name) => parseDate(query.get(name) ?? ""));
   const isPreset = WINDOWS.some(([name]) => name === query.get("last"));
   return {
     tab: query.has("trace") ? "trace" : query.get("view") === "paths" ? "paths" : "events",
@@ -19,6 +19,7 @@ function read() {
     start: Number.isNaN(start) ? undefined : start,
     end: Number.isNaN(end) ? undefined : end,
     last: isPreset ? query.get("last") : "24h",
+    invalid: ["start", "end"].filter((name) => query.get(name) && Number.isNaN(parseDate(query.get(name)))),
     filters: new Map([...query].filter(([name, value]) => FIELDS.test(name) && value)),
   };
 }
@@ -46,7 +47,7 @@ export function onChange(listener) {
 }
 
 export function go(changes, { replace = false, quiet = false } = {}) {
-  view = { ...view, ...changes };
+  view = { ...view, invalid: [], ...changes };
   const state = { position: getPosition() + (replace ? 0 : 1) };
   history[replace ? "replaceState" : "pushState"](state, "", buildAddress(view));
   if (!quiet) for (const listener of listeners) listener();
@@ -93,8 +94,7 @@ export function buildQuery({ start, end } = getWindow()) {
 }
 
 export function dayAround(moment) {
-  const start = Math.floor(moment / DAY) * DAY;
-  return { start, end: start + DAY };
+  return { start: startOfDay(moment), end: startOfDay(moment, 1) };
 }
 
 addEventListener("popstate", () => {

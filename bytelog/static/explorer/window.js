@@ -27,13 +27,21 @@ export function listen() {
   dates.addEventListener("submit", (event) => {
     event.preventDefault();
     const { start, end } = dates.elements;
-    go({ start: parseInput(start.value), end: end.value ? parseInput(end.value) : undefined });
+    const moments = [start, end].filter(({ value }) => value).map((input) => parseInput(input.value));
+    if ([start, end].every(checkInput)) go({ start: moments[0], end: moments[1] });
   });
+  dates.addEventListener("input", (event) => event.target.setCustomValidity(""));
   dates.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     event.stopPropagation();
     show();
   });
+}
+
+function checkInput(input) {
+  const isValid = !input.value || !Number.isNaN(parseInput(input.value));
+  input.setCustomValidity(isValid ? "" : "Write the date like 2021-07-04, or 2021-07-04T13:34:56Z.");
+  return input.reportValidity();
 }
 
 function showDates() {

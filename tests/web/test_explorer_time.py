@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from support.api import CLICK
+from support.browser import watch
+from support.dates import REFUSED, UNDERSTOOD
+from support.explorer_page import open_event, post, rows, sign_in
+from support.server import Server
+
+
+@pytest.fixture
+def page_in(
+    browser: Browser, server: Server, complaints: list[str]
+) -> Iterator[Callable[[str], Page]]:
+    """Open pages of readers in a time zone."""
+    contexts = []
+
+    def open_page(zone: str) -> Page:
+        contexts.append(browser.new_context(base_url=server.url, timezone_id=zone))
+        page = contexts[-1].new_page()
+        watch(page, server, complaints)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def test_an_address_takes_every_date_of_the_api_and_means_the_same(
+    page_in: Callable[[str], Page],
+) -> None:
+    page = page_in("Asia/Tokyo")
+    page.goto("/")
+    parse = """async (texts) => {
+        const { parseDate } = await import("/static/explorer/dates.js");
+        return texts.map((text) => new Date(parseDate(text)).toJSON());
+    }"""
+    written, meant = map(list, zip(*UNDERSTOOD, strict=True))
+    assert page.evaluate(parse, written) == meant
+    assert page.evaluate(parse, REFUSED) == [None] * len(REFUSED)
+
+
+def test_an_address_without_a_zone_is_utc_and_a_form_without_one_is_the_readers(
+    page_in: Callable[[str], Page], server: Server
+) -> None:
+    post(server, CLICK)  # at 23:41:41.507 UTC, which is 08:41:41.507 on the next day in Tokyo
+    page = page_in("Asia/Tokyo")
+    sign_in(page, "/?start=2021-08-15T23:41&end=2021W327T23:42")
+    expect(rows(page)).to_have_count(1)
+    for start, end, count in [
+        ("2021-08-16 08:41", "20210816T0842", 1),
+        ("2021-227T23:41:41.507Z", "", 1),
+        ("2021-08-15T23:41", "2021-08-16T00:00+09:00", 0),
+    ]:
+        page.get_by_label("Time window").select_option("dates")
+        page.get_by_label("From", exact=True).fill(start)
+        page.get_by_label("Until").fill(end)
+        page.get_by_role("button", name="Show", exact=True).click()
+        expect(page.locator("#list")).not_to_have_attribute("aria-busy", "true")
+        expect(rows(page)).to_have_count(count)
+    page.get_by_label("Time window").select_option("dates")
+    page.get_by_label("From", exact=True).fill("yesterday")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator("#dates :invalid")).to_have_attribute("name", "start")
+    page.goto("/?start=yesterday")
+    expect(page.get_by_role("status").first).to_contain_text("no valid start")
+
+
+@pytest.mark.parametrize(
+    ("zone", "dates", "bar"),
+    [
+        ("America/Los_Angeles", ["2024-01-09T09:00Z", "2024-01-10T06:30Z"], 40),
+        ("Asia/Kolkata", ["2024-01-08T18:35Z", "2024-01-09T18:25Z"], 39),
+    ],
+)
+def test_a_bar_of_a_day_is_the_readers_day(
+    page_in: Callable[[str], Page], server: Server, zone: str, dates: list[str], bar: int
+) -> None:
+    post(server, *({**CLICK, "date": date} for date in dates))
+    page = page_in(zone)
+    sign_in(page, "/?start=2023-12-01&end=2024-02-29")
+    expect(page.locator("#count")).to_have_text("2 events")
+    box = page.locator("#histogram .u-over").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * (bar + 0.5) / 91, box["y"] + 40)
+    expect(page.locator(".counts b")).to_have_text("2024-01-09 00:00 · 2")
+
+
+def test_the_hour_that_comes_twice_shows_its_offset(
+    page_in: Callable[[str], Page], server: Server
+) -> None:
+    hours = ["2024-10-26T23:30Z", "2024-10-27T00:30Z", "2024-10-27T01:30Z", "2024-10-27T02:30Z"]
+    post(server, *({**CLICK, "date": date} for date in hours))
+    page = page_in("Europe/Berlin")
+    sign_in(page, "/?start=2024-10-26&end=2024-10-28")
+    times = ["03:30:00.000", "02:30:00.000+01:00", "02:30:00.000+02:00", "01:30:00.000"]
+    expect(page.locator("#list time")).to_have_text(
+        [re.compile(re.escape(it) + "$") for it in times]
+    )
+    open_event(page, 1)
+    expect(page.locator("#event > time")).to_have_text("2024-10-27 02:30:00.000+01:00")
