@@ -9,14 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from support.api import CLICK, EVENTS
 from support.explorer_page import now, post, rows, sign_in
-from support.server import Server
+from support.server import Server, wait_for
 
 from bytelog import timestamps
 
 LIVE_MILLISECONDS = 2000
+MAX_LIVE_EVENTS = 5000  # what bytelog/static/explorer/events.js keeps
 
 
 def test_a_trace_shows_its_steps_its_pauses_and_its_neighbours(page: Page, server: Server) -> None:
@@ -113,6 +114,33 @@ def test_live_pauses_while_somebody_reads_further_down(shop: Page, shop_server: 
     expect(shop.get_by_role("switch")).to_contain_text("paused")
     fresh.click()
     expect(rows(shop).filter(has_text="late cake")).to_be_visible()
+
+
+def test_a_page_that_arrives_after_the_list_has_dropped_events_is_not_appended(
+    page: Page, server: Server
+) -> None:
+    moments = [now() + timedelta(milliseconds=number) for number in range(-300, MAX_LIVE_EVENTS)]
+    dates = [moment.isoformat() for moment in moments]
+    post(server, *({**CLICK, "date": date} for date in dates[:300]))
+    sign_in(page)
+    page.get_by_role("switch", name="Live").click()
+    expect(page.get_by_role("switch")).to_contain_text("/min")
+    held: list[Route] = []
+    page.route("**/events?*order=newest*cursor=*", lambda route: held.append(route))
+    page.locator("#list").evaluate("list => list.scrollTop = list.scrollHeight")
+    wait_for(lambda: page.evaluate("1") and held)
+    page.locator("#list").evaluate("list => list.scrollTop = 0")
+    post(server, *({**CLICK, "date": date} for date in dates[300:]))
+    height = (
+        f"{MAX_LIVE_EVENTS * page.locator('.row').first.evaluate('row => row.clientHeight + 1')}px"
+    )
+    canvas = page.locator("#list > div")
+    expect(canvas).to_have_css("height", height, timeout=60_000)
+    with page.expect_response("**/events?*order=newest*cursor=*") as response:
+        held[0].continue_()
+    response.value.finished()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    expect(canvas).to_have_css("height", height)
 
 
 def test_live_goes_on_after_the_server_has_restarted(

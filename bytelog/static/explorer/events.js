@@ -133,9 +133,12 @@ async function findExtent({ start, end }) {
 async function loadMore() {
   if (isLoading || !cursor) return;
   isLoading = true;
+  const start = cursor;
   try {
-    const page = await listNewest(PAGE, ["cursor", cursor]);
-    [cursor, isLoading] = [page.cursor, false];
+    const page = await listNewest(PAGE, ["cursor", start]);
+    isLoading = false;
+    if (cursor !== start) return; // the list has dropped the events before this page
+    cursor = page.cursor;
     list.append(page.events);
   } catch (error) {
     isLoading = false;
