@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import sys
@@ -9,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, cast
+from zoneinfo import ZoneInfo
 
 import click
 from flask import Flask
@@ -18,12 +20,14 @@ from ..auth import projects
 from ..config import MAX_TEXT_LENGTH
 from ..events import store
 from ..maintenance import import_lines
-from ..maintenance.imports import Import, ImportInProgress, InvalidLine, open_replacement
+from ..maintenance.imports import DAMAGE, Import, ImportInProgress, InvalidLine, replacement
 from ..queries.formats import CSV, LINES
 from ..queries.selection import Selection
 from .options import Date, check_name, progress, with_service
 
 FORMATS = {"ndjson": LINES, "csv": CSV}
+
+_GZIP = b"\x1f\x8b"  # how a gzip file begins (RFC 1952 section 2.3.1)
 
 
 def check_text(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -36,6 +40,21 @@ def check_text(context: click.Context, parameter: click.Parameter, value: str | 
         message = f"use 1 to {MAX_TEXT_LENGTH} characters, in UTF-8."
         raise click.BadParameter(message, context, parameter)
     return value
+
+
+def check_time_zone(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> ZoneInfo | None:
+    """Return the time zone with an IANA name, or fail with the rule."""
+    try:
+        return None if value is None else ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise click.BadParameter(
+            f"{value!r} is not a known time zone: use an IANA name such as Europe/Berlin. If this "
+            "system has no time zones, install the package tzdata.",
+            context,
+            parameter,
+        ) from error
 
 
 @click.command("export")
@@ -97,20 +116,50 @@ def export_events(_: Flask, /, file: str, project: str, format_name: str, **filt
     show_default=True,
     help="System that wrote FILE.",
 )
+@click.option(
+    "--time-zone",
+    callback=check_time_zone,
+    help="Time zone of a Mixpanel project, such as Europe/Berlin. [default: UTC]",
+)
+@click.option(
+    "--skip-invalid",
+    "set_aside",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Append invalid lines to this FILE, with number and reason, and continue.",
+)
 @with_service
-def import_events(service: Flask, file: str, project: str, source: str) -> None:
+def import_events(
+    service: Flask,
+    file: str,
+    project: str,
+    source: str,
+    time_zone: ZoneInfo | None,
+    set_aside: Path | None,
+) -> None:
     """Store the events in FILE: JSON lines, or CSV as `bytelog export` writes it.
 
     Without FILE, or with `-`, they come from standard input. After an interruption the same command
-    continues where it stopped. If FILE has grown, it imports the new events.
+    continues where it stopped. If FILE has grown, it imports the new events. FILE may be compressed
+    with gzip.
     """
+    if time_zone and source != "mixpanel":
+        raise click.UsageError("--time-zone is only for --from mixpanel: other dates name theirs.")
+    if set_aside and set_aside.exists() and file != "-" and set_aside.samefile(file):
+        raise click.UsageError("--skip-invalid must name another file than the one to import.")
     try:
         with _open_source(file, service.instance_path) as lines:
-            load = _load(lines, project, source)
+            load = Import(lines, project, source, time_zone=time_zone, set_aside=set_aside)
+            _run(load, lines)
     except InvalidLine as error:
         raise click.ClickException(
             f"{error}\nThe lines before it are stored. Fix the line and run the same command "
-            "again: it continues there."
+            "again: it continues there. To continue without invalid lines, use --skip-invalid FILE."
+        ) from error
+    except DAMAGE as error:
+        raise click.ClickException(
+            f"the gzip file is damaged or incomplete: {error}.\nThe lines before the damage are "
+            "stored. Run the same command with a complete file: it continues there."
         ) from error
     except ImportInProgress as error:
         raise click.ClickException(
@@ -120,17 +169,17 @@ def import_events(service: Flask, file: str, project: str, source: str) -> None:
         raise click.ClickException(
             "interrupted. Run the same command again: it continues where it stopped."
         ) from interrupt
-    skipped = load.skipped_bytes
-    note = f"; the first {skipped} bytes were imported before" if skipped else ""
-    click.echo(f"Imported {load.events} events into {project}{note}.")
+    skipped = f"; the first {load.known} bytes were imported before" if load.known else ""
+    click.echo(f"Imported {load.events} events into {project}{skipped}.")
+    if load.invalid:
+        click.echo(f"Set {load.invalid} invalid lines aside in {set_aside}.", err=True)
 
 
-def _load(lines: IO[bytes], project: str, source: str) -> Import:
-    load = Import(lines, project, source)
+def _run(load: Import, lines: IO[bytes]) -> None:
     with progress(os.fstat(lines.fileno()).st_size, "Importing") as bar:
         for position in load.batches():
-            bar.update(position - bar.pos)
-    return load
+            compressed = lines.fileobj if isinstance(lines, gzip.GzipFile) else None
+            bar.update((compressed.tell() if compressed else position) - bar.pos)
 
 
 @contextmanager
@@ -151,9 +200,16 @@ def _open_source(file: str, folder: str) -> Iterator[IO[bytes]]:
     """Open the file, or a copy of it in `folder` if it can be read only once."""
     with click.open_file(file, "rb") as source:
         if file != "-" and source.seekable():
-            yield source
+            yield _decompress(source)
             return
         with TemporaryFile(dir=folder) as copy:
             shutil.copyfileobj(source, copy)
             copy.seek(0)
-            yield copy
+            yield _decompress(copy)
+
+
+def _decompress(file: IO[bytes]) -> IO[bytes]:
+    """Return the content of a gzip file, and any other file as it is."""
+    is_gzip = file.read(len(_GZIP)) == _GZIP
+    file.seek(0)
+    return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if is_gzip else file

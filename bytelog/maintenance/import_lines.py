@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
-from typing import IO, Any
+from datetime import tzinfo
+from typing import IO, TYPE_CHECKING, Any
 
 from marshmallow import ValidationError
 
@@ -16,7 +18,10 @@ from ..storage.models import FIELDS
 from .import_sources import SOURCES
 
 MAX_LINE_BYTES = 2 * MAX_BODY_BYTES
-"""Maximum size of an imported line: CSV doubles the quotes of an event."""
+"""Bytes of an imported line: CSV doubles the quotes of an event."""
+
+TRACE_ID_DIGITS = 32
+"""Hexadecimal digits of a generated trace id: as many as W3C Trace Context has."""
 
 OWN = "bytelog"
 FORMATS = (OWN, *SOURCES)
@@ -26,58 +31,97 @@ _HEADER = ",".join(FIELDS).encode()
 _APOSTROPHE = re.compile(f"^'(?=[{re.escape(FORMULA_STARTS)}])")
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 
+if TYPE_CHECKING:
+    from hashlib import _Hash as HASH
+
 csv.field_size_limit(MAX_LINE_BYTES)
 
 
 class Lines:
-    """The lines of a file as text; `number` is the number of the last line that was read."""
+    """An iterator over the lines of a file as text; it continues after an invalid line.
 
-    def __init__(self, file: IO[bytes], number: int) -> None:
+    `number` is that of the last line, and `bytes` its end in the file. `digest` covers the file up
+    to there, and `record` holds the lines since `begin_record`.
+    """
+
+    def __init__(self, file: IO[bytes], number: int, position: int, digest: HASH) -> None:
         self.number = number
+        self.bytes = position
+        self.digest = digest
+        self.record = bytearray()
         self._file = file
-        self._buffer = bytearray()
 
     def __iter__(self) -> Iterator[str]:
-        """Yield each line; raises InvalidJSON and ValidationError."""
-        while line := self._file.readline(MAX_LINE_BYTES + 1):
-            self.number += 1
-            if len(line) > MAX_LINE_BYTES:
-                raise ValidationError(f"Longer than {MAX_LINE_BYTES} bytes.")
-            self._buffer += line
-            yield decode_text(line)
+        """Return the iterator itself."""
+        return self
 
-    def take(self) -> bytes:
-        """Return the bytes of the lines that were read since the last call."""
-        content = bytes(self._buffer)
-        self._buffer.clear()
-        return content
+    def __next__(self) -> str:
+        """Return the next line; raises InvalidJSON and ValidationError."""
+        line = self._read_part()
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self.record += line
+        if len(line) > MAX_LINE_BYTES:
+            while not line.endswith(b"\n") and (line := self._read_part()):
+                pass
+            raise ValidationError(f"Longer than {MAX_LINE_BYTES} bytes.")
+        return decode_text(line.removeprefix(BOM_UTF8) if self.number == 1 else line)
 
-    def is_csv(self) -> bool:
-        """Return whether the file begins like bytelog's CSV."""
-        position = self._file.tell()
-        self._file.seek(0)
-        beginning = self._file.read(len(_HEADER))
-        self._file.seek(position)
-        return beginning == _HEADER
+    def begin_record(self) -> None:
+        """Forget the lines of the record before."""
+        self.record.clear()
+
+    def _read_part(self) -> bytes:
+        part = self._file.readline(MAX_LINE_BYTES + 1)
+        self.digest.update(part)
+        self.bytes += len(part)
+        return part
 
 
-def read(lines: Lines, source: str) -> Iterator[dict[str, Any]]:
-    """Yield the members of each event, for `load_event`.
+def is_csv(file: IO[bytes]) -> bool:
+    """Return whether a file starts as an export in CSV does; reads its first bytes."""
+    return file.read(len(BOM_UTF8 + _HEADER)).removeprefix(BOM_UTF8).startswith(_HEADER)
 
-    Raises InvalidJSON, ValidationError and csv.Error.
+
+def read_csv(lines: Lines) -> Iterator[dict[str, Any]]:
+    """Read the members of the events of an export in CSV, for `load_event`.
+
+    Raises InvalidJSON, ValidationError and csv.Error, and continues after each.
     """
-    if source == OWN and lines.is_csv():
-        return _read_csv(lines)
-    texts = (text for line in lines if (text := line.strip(" \t\r\n")))
+    return map(_parse_cells, filter(_is_event, csv.reader(lines, strict=True)))
+
+
+def read_json(
+    lines: Lines, source: str, time_zone: tzinfo | None = None
+) -> Iterator[dict[str, Any]]:
+    """Read the members of the events of JSON lines, for `load_event`.
+
+    Raises InvalidJSON and ValidationError, and continues after each.
+    """
+    # A generator would end with its first exception; `map` and `filter` do not.
+    texts = filter(None, map(_strip, lines))
     if source == OWN:
         return map(decode_object, texts)
-    return (SOURCES[source].parse(text, lines.number) for text in texts)
+
+    def parse(text: str) -> dict[str, Any]:
+        trace_id = _create_trace_id(lines)
+        return SOURCES[source].parse(text, lines.number, trace_id, time_zone)
+
+    return map(parse, texts)
 
 
-def _read_csv(lines: Lines) -> Iterator[dict[str, Any]]:
-    for cells in csv.reader(lines, strict=True):
-        if cells and cells != list(FIELDS):
-            yield _parse_cells(cells)
+def _strip(line: str) -> str:
+    return line.strip(" \t\r\n")
+
+
+def _create_trace_id(lines: Lines) -> str:
+    """Return a trace id of the last line alone, which is the same whenever the file is imported."""
+    return lines.digest.hexdigest()[:TRACE_ID_DIGITS]
+
+
+def _is_event(cells: list[str]) -> bool:
+    return bool(cells) and cells != list(FIELDS)
 
 
 def _parse_cells(cells: list[str]) -> dict[str, Any]:

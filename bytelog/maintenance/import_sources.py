@@ -10,12 +10,13 @@ date         timestamp,          timestamp                properties.time       
              originalTimestamp,
              sentAt, receivedAt
 
-A field is read from the first of its members that is a number or a string that is not empty. The
-`id` is 63 bits of the SHA-256 of the member, so that it is the same in every import. Without such a
-member, the `id` is the line's number, the trace id is the `id`, the date is the current time, and
-the name of a CLEF event is "Information"; events of the other systems must have a name. A numeric
-date is in seconds since 1970, or in milliseconds from 10^11 on. Names and trace ids are cut to
-MAX_TEXT_LENGTH characters.
+The first of them counts that is a number or a text that is not empty. An `id` is 63 bits of the
+SHA-256 of what is there, so that it is the same in every import, and the line's number where there
+is nothing. A trace id is then the event's `id` or, without one, the digest of the file up to the
+line, which no other line has. A date is then the present moment, except in CLEF, where each event
+has one. The name of a CLEF event is then "Information"; others must have one. A date that is a
+number counts seconds since 1970, or milliseconds from 10^11 on; Mixpanel counts from 1970 in the
+time zone of the project. Names and trace ids are cut after MAX_TEXT_LENGTH characters.
 
 `data` contains the line as it was written, without the members that a field repeats exactly:
 members that were cut, converted, hashed or not used remain. (RudderStack uses Segment's
@@ -24,11 +25,14 @@ specification; CLEF is written by Serilog and exported by Seq.)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from hashlib import sha256
 from typing import Any, NamedTuple
+
+from marshmallow import ValidationError
 
 from .. import timestamps
 from ..config import MAX_TEXT_LENGTH
@@ -52,23 +56,31 @@ class Source:
     trace_id: tuple[str, ...]
     date: tuple[str, ...]
     defaults: Mapping[str, str] = field(default_factory=dict)
+    has_dates: bool = False  # in every line
 
-    def parse(self, line: str, number: int) -> dict[str, Any]:
-        """Return the members of the event in a line, for `load_event`; raises InvalidJSON."""
+    def parse(
+        self, line: str, number: int, own_trace_id: str, time_zone: tzinfo | None = None
+    ) -> dict[str, Any]:
+        """Return the members of the event in a line, for `load_event`.
+
+        `own_trace_id` is for a line that has neither a trace id nor an id, and `time_zone` that of
+        dates that are numbers. Raises InvalidJSON and ValidationError.
+        """
         members = split_members(compact_object(line).text)
-        identity = _find_first(members, self.id)
-        event_id = _hash(str(identity.value)) if identity else number
-        event = {"id": event_id, "trace_id": str(event_id), **self.defaults}
-        for name, write in (
-            ("name", _format_text),
-            ("trace_id", _format_text),
-            ("date", _format_date),
-        ):
-            source = _find_first(members, getattr(self, name))
-            if source:
-                event[name] = write(source.value)
-            if source and source.member is not None and source.value == event[name]:
-                del members[source.member]
+        key = _find_first(members, self.id)
+        event_id = _hash(str(key.value)) if key else number
+        event = {"id": event_id, "trace_id": str(event_id) if key else own_trace_id}
+        event |= self.defaults
+        for name in ("name", "trace_id", "date"):
+            found = _find_first(members, getattr(self, name))
+            if found and name == "date":
+                event[name] = _format_date(found.value, time_zone or UTC)
+            elif found:
+                event[name] = _format_text(found.value)
+            elif name == "date" and self.has_dates:
+                raise ValidationError("Missing data for required field.", self.date[0])
+            if found and found.member is not None and found.value == event[name]:
+                del members[found.member]
         data = ",".join(f"{member.name}:{member.text}" for member in members.values())
         return {**event, "data": ObjectText(f"{{{data}}}")}
 
@@ -98,6 +110,7 @@ SOURCES = {
         trace_id=("@tr", "TraceId", "CorrelationId", "RequestId"),
         date=("@t",),
         defaults={"name": "Information"},
+        has_dates=True,
     ),
 }
 """The supported systems, by their name in `bytelog import --from`."""
@@ -122,12 +135,14 @@ def _format_text(value: str | float) -> str:
     return str(value)[:MAX_TEXT_LENGTH]
 
 
-def _format_date(value: str | float) -> str:
-    """Return a date in bytelog's format; what is not a date is returned as text."""
+def _format_date(value: str | float, time_zone: tzinfo) -> str:
+    """Return a date as it comes back from bytelog; what is none, as it is."""
     try:
         if isinstance(value, str):
-            return timestamps.format_utc(timestamps.parse(value))
+            # Data warehouses write "2024-05-01 08:00:00 UTC".
+            return timestamps.format_utc(timestamps.parse(re.sub(r"(?<=\d) UTC$", "Z", value)))
         unit = "milliseconds" if value >= _LOWEST_MILLISECONDS else "seconds"
-        return timestamps.format_utc(_EPOCH + timedelta(**{unit: value}))
+        moment = _START + timedelta(**{unit: value})
+        return timestamps.format_utc(moment.replace(tzinfo=time_zone))
     except (ValueError, OverflowError):
         return str(value)

@@ -10,13 +10,17 @@ imported from its beginning.
 from __future__ import annotations
 
 import csv
+import json
 import os
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import tzinfo
+from gzip import BadGzipFile
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO
+from typing import IO, Any
 
 from marshmallow import ValidationError
 from sqlalchemy import Connection, func, insert, select, update
@@ -26,7 +30,6 @@ from ..auth import projects
 from ..config import MAX_BODY_BYTES
 from ..events import schemas, store
 from ..events.i_json import InvalidJSON
-from ..events.schemas import EventFields
 from ..storage import writer
 from ..storage.backend import Row
 from ..storage.database import backend_of, db, fetch
@@ -40,6 +43,10 @@ IMPORT_EVENTS = 1000
 
 IMPORT_BYTES = MAX_BODY_BYTES
 """Bytes of lines after which an import stores the events that it has read."""
+
+
+DAMAGE = (BadGzipFile, EOFError, zlib.error)
+"""What reading a damaged gzip file raises."""
 
 
 class InvalidLine(Exception):
@@ -68,19 +75,32 @@ def open_replacement(path: Path) -> Iterator[IO[bytes]]:
 class Import:
     """An import of a file into a project.
 
-    `bytes` of the file are stored: `skipped_bytes` by earlier imports, the rest by this one, which
-    has stored so many `events`.
+    This import stores `events`, after the `known` bytes that were stored before; now it is `bytes`.
+    With `set_aside`, it appends each invalid line to that file and goes on; they are `invalid`.
+    `time_zone` is that of dates that are numbers.
     """
 
-    def __init__(self, file: IO[bytes], project: str, source: str) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        project: str,
+        source: str,
+        *,
+        time_zone: tzinfo | None = None,
+        set_aside: Path | None = None,
+    ) -> None:
         self._file = file
         self._source = source
-        self._digest = sha256(f"{source}\n".encode())
+        self._time_zone = time_zone
+        self._set_aside = set_aside
+        read_as = f"{source} {time_zone}" if time_zone else source
+        self._digest = sha256(f"{read_as}\n".encode())
         self._checkpoint_id: int | None = None
         self._rows: list[Row] = []
-        self._text = bytearray()
-        self._checkpoint_sum = 0
-        self.bytes = self.events = self.skipped_bytes = 0
+        self._invalid_lines: list[str] = []
+        self._read_bytes = 0
+        self._stored_by_all = 0
+        self.bytes = self.events = self.known = self.invalid = 0
         with current_writer().transaction() as connection:
             backend_of(connection.engine).prepare_bulk_insert(connection)
             self._project_id = projects.ensure(connection, project)
@@ -88,17 +108,26 @@ class Import:
     def batches(self) -> Iterator[int]:
         """Store the file's new events; yields the number of stored bytes after each batch.
 
-        Raises InvalidLine after storing the lines before it, ImportInProgress and StorageError.
+        Raises InvalidLine and DAMAGE once the lines before are stored, ImportInProgress and
+        StorageError.
         """
-        lines = Lines(self._file, self._skip_stored())
+        is_csv = self._source == import_lines.OWN and import_lines.is_csv(self._file)
+        self._file.seek(0)
+        number = self._skip_known()
+        lines = Lines(self._file, number, self.bytes, self._digest.copy())
+        members = (
+            import_lines.read_csv(lines)
+            if is_csv
+            else import_lines.read_json(lines, self._source, self._time_zone)
+        )
         try:
-            for event in self._events(lines):
-                self._rows.append(store.to_row(self._project_id, event))
-                self._text += lines.take()
-                if len(self._rows) == IMPORT_EVENTS or len(self._text) >= IMPORT_BYTES:
+            while self._read_event(lines, members):
+                self._digest, self._read_bytes = lines.digest.copy(), lines.bytes
+                count = len(self._rows) + len(self._invalid_lines)
+                if count == IMPORT_EVENTS or lines.bytes - self.bytes >= IMPORT_BYTES:
                     self._store()
                     yield self.bytes
-        except InvalidLine:
+        except (InvalidLine, *DAMAGE):
             self._store()
             raise
         self._store()
@@ -112,39 +141,50 @@ class Import:
             .where(ImportCheckpoint.project_id == self._project_id)
             .order_by(ImportCheckpoint.bytes),
         )
-        self._checkpoint_sum = sum(checkpoint.bytes for checkpoint in checkpoints)
-        digest, lines, skipped_lines = self._digest.copy(), 0, 0
-        for checkpoint in checkpoints:
-            for chunk in _read_chunks(self._file, checkpoint.bytes - self._file.tell()):
-                digest.update(chunk)
-                lines += chunk.count(b"\n")
-            if digest.hexdigest() == checkpoint.digest:
-                self.skipped_bytes, skipped_lines = checkpoint.bytes, lines
-                self._digest = digest.copy()
-        self.bytes = self._file.seek(self.skipped_bytes)
-        return skipped_lines
+        self._stored_by_all = sum(row.bytes for row in found)
+        digest, lines, number = self._digest.copy(), 0, 0
+        for row in found:
+            for text in _read_chunks(self._file, row.bytes - self._file.tell()):
+                digest.update(text)
+                lines += text.count(b"\n")
+            if digest.hexdigest() == row.digest:
+                self.known, self._digest, number = row.bytes, digest.copy(), lines
+        self.bytes = self._read_bytes = self._file.seek(self.known)
+        return number
 
-    def _events(self, lines: Lines) -> Iterator[EventFields]:
+    def _read_event(self, lines: Lines, members: Iterator[dict[str, Any]]) -> bool:
+        """Read one event, or an invalid line that is set aside; return False at the end."""
+        lines.begin_record()
         try:
-            for members in import_lines.read(lines, self._source):
-                event = schemas.load_event(members)
-                if len(event["data"].encode()) > MAX_BODY_BYTES:
-                    raise ValidationError(f"Must have at most {MAX_BODY_BYTES} bytes.", "data")
-                yield event
+            event = schemas.load_event(next(members))
+            if len(event["data"].encode()) > MAX_BODY_BYTES:
+                raise ValidationError(f"Must have {MAX_BODY_BYTES} bytes at most.", "data")
+            self._rows.append(store.to_row(self._project_id, event))
+        except StopIteration:
+            return False
         except (ValidationError, InvalidJSON, csv.Error) as error:
-            raise InvalidLine(f"line {lines.number}: {_describe_error(error)}") from error
+            reason = _describe_error(error)
+            if self._set_aside is None:
+                raise InvalidLine(f"line {lines.number}: {reason}") from error
+            text = lines.record.decode(errors="backslashreplace")
+            line = {"line": lines.number, "error": reason, "text": text.rstrip("\r\n")}
+            self._invalid_lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+        return True
 
     def _store(self) -> None:
-        if not self._rows:
+        if self._read_bytes == self.bytes:
             return
-        self._digest.update(self._text)
-        self.bytes += len(self._text)
+        if self._set_aside is not None and self._invalid_lines:
+            _append(self._set_aside, "".join(self._invalid_lines))
+        self.bytes = self._read_bytes
         with current_writer().transaction() as connection:
             self._check_no_other_import(connection)
-            writer.insert(connection, self._rows)
+            if self._rows:
+                writer.insert(connection, self._rows)
             self._save_checkpoint(connection)
         self.events += len(self._rows)
-        self._rows, self._text = [], bytearray()
+        self.invalid += len(self._invalid_lines)
+        self._rows, self._invalid_lines = [], []
 
     def _check_no_other_import(self, connection: Connection) -> None:
         if self._sum_checkpoints(connection) != self._checkpoint_sum:
@@ -178,10 +218,19 @@ def _temporary_file(folder: Path) -> Iterator[IO[bytes]]:
             raise
 
 
+def _append(path: Path, text: str) -> None:
+    """Write at the end of a file, on the disk; raises OSError."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _read_chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
-    while size > 0 and (chunk := file.read(min(size, IMPORT_BYTES))):
-        size -= len(chunk)
-        yield chunk
+    with suppress(*DAMAGE):  # what is before the damage may be known
+        while size > 0 and (text := file.read(min(size, IMPORT_BYTES))):
+            size -= len(text)
+            yield text
 
 
 def _describe_error(error: Exception) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ CLEF = [
     ),
     (
         '{"@t":"2016-06-07T03:44:57.000Z","@mt":""}',
-        ("Information", "7", "2016-06-07T03:44:57.000Z"),
+        ("Information", "own", "2016-06-07T03:44:57.000Z"),
         ["@t"],
     ),
 ]
@@ -114,7 +115,7 @@ SAMPLES: dict[str, list[Any]] = {
 def test_a_line_of_another_system_becomes_an_event_and_nothing_of_it_is_lost(
     source: str, line: str, expected: tuple[str, str | None, str], said: list[str]
 ) -> None:
-    event = load_event(SOURCES[source].parse(line, 7))
+    event = load_event(SOURCES[source].parse(line, 7, "own"))
     name, trace_id, date = expected
     assert event["name"] == name
     assert event["trace_id"] == (trace_id or str(event["id"]))
@@ -139,20 +140,20 @@ def test_an_id_is_the_same_in_every_import_and_else_the_lines_number() -> None:
     segment, clef = SOURCES["segment"], SOURCES["clef"]
     digest = sha256(b"m-1").digest()
     identified = '{"type":"track","event":"e","userId":"u","messageId":"m-1"}'
-    assert segment.parse(identified, 5)["id"] == int.from_bytes(digest[:8]) >> 1
-    assert segment.parse(identified, 6)["id"] == segment.parse(identified, 5)["id"] < 2**63
-    assert clef.parse('{"@t":"2021-08-15","@mt":"m"}', 5)["id"] == 5
+    assert segment.parse(identified, 5, "")["id"] == int.from_bytes(digest[:8]) >> 1
+    assert segment.parse(identified, 6, "")["id"] == segment.parse(identified, 5, "")["id"] < 2**63
+    assert clef.parse('{"@t":"2021-08-15","@mt":"m"}', 5, "")["id"] == 5
 
 
 def test_numbers_stay_as_they_were_written() -> None:
     line = f'{{"event": "e", "properties": {{"n": [1.10, 1E5, {"9" * 5000}, -0]}}}}'
-    event = SOURCES["mixpanel"].parse(line, 1)
+    event = SOURCES["mixpanel"].parse(line, 1, "")
     assert event["data"].text == f'{{"properties":{{"n":[1.10,1E5,{"9" * 5000},-0]}}}}'
 
 
 def test_a_name_that_is_too_long_is_cut_and_kept_whole_in_data() -> None:
     line = json.dumps({"@t": "2021-08-15", "@mt": "m" * 300, "@tr": "t" * 255})
-    event = SOURCES["clef"].parse(line, 1)
+    event = SOURCES["clef"].parse(line, 1, "")
     assert event["name"] == "m" * 255
     assert event["trace_id"] == "t" * 255
     assert json.loads(event["data"].text) == {"@t": "2021-08-15", "@mt": "m" * 300}
@@ -168,6 +169,7 @@ def test_a_name_that_is_too_long_is_cut_and_kept_whole_in_data() -> None:
         ("clef", '{"@t": "yesterday"}', "date.*Must be a date"),
         ("clef", '{"@t": "2021-08-15", "a": 1, "a": 2}', "a name appears twice in one object"),
         ("clef", '["@t"]', "not an object"),
+        ("clef", '{"event": "e", "@t": null}', "Missing data"),
         ("clef", "2021-08-15 INFO started", "text follows the object"),
     ],
 )
@@ -175,7 +177,7 @@ def test_a_line_that_is_not_of_the_system_is_refused(
     source: str, line: str, complaint: str
 ) -> None:
     with pytest.raises((InvalidJSON, ValidationError), match=complaint):
-        load_event(SOURCES[source].parse(line, 1))
+        load_event(SOURCES[source].parse(line, 1, ""))
 
 
 def test_the_command_names_the_line_that_is_wrong(tmp_path: Path) -> None:
@@ -190,6 +192,48 @@ def test_another_system_can_be_named_after_the_wrong_one(tmp_path: Path) -> None
     bytelog.run("import", "--from", "posthog", text=line)
     assert b"Imported 1 events" in bytelog.run("import", "--from", "mixpanel", text=line)
     assert b"Imported 0 events" in bytelog.run("import", "--from", "mixpanel", text=line)
+
+
+def test_a_line_without_a_trace_id_shares_its_trace_with_no_other(tmp_path: Path) -> None:
+    bytelog = Bytelog(tmp_path)
+    line = b'{"@t":"2024-05-01T08:00:00Z","@mt":"Starting"}\n'
+    for number in (1, 2, 3):
+        bytelog.run("import", "--from", "clef", text=b'{"@t":"2024-05-0%d"}\n' % number + 2 * line)
+    bytelog.run("import", "--from", "segment", text=b'{"event":"a","userId":"2"}\n{"event":"b"}\n')
+    bytelog.run("import", "--from", "mixpanel", text=2 * b'{"event":"a","properties":{}}\n')
+    events = [json.loads(event) for event in bytelog.run("export").splitlines()]
+    assert len(events) == len({event["trace_id"] for event in events}) == 13
+
+
+def test_a_trace_id_is_the_same_in_every_import_of_a_file(tmp_path: Path) -> None:
+    bytelog = Bytelog(tmp_path)
+    lines = [b'{"@t":"2024-05-01T08:00:00Z"}\n', b'{"@t":"2024-05-01T08:00:01Z"}\n']
+    bytelog.run("import", "--from", "clef", text=b"".join(lines))
+    bytelog.run("import", "--from", "clef", "--project", "grown", text=lines[0])
+    bytelog.run("import", "--from", "clef", "--project", "grown", text=b"".join(lines))
+    assert bytelog.run("export") == bytelog.run("export", "--project", "grown")
+
+
+def test_a_date_that_ends_in_utc_is_one() -> None:
+    for date in ("2024-05-01 08:00:00 UTC", "2024-05-01 08:00:00.000000 UTC"):
+        line = json.dumps({"event": "e", "timestamp": date})
+        event = SOURCES["segment"].parse(line, 1, "own")
+        assert event["date"] == "2024-05-01T08:00:00.000Z"
+
+
+def test_mixpanel_counts_in_the_time_zone_of_the_project(tmp_path: Path) -> None:
+    bytelog = Bytelog(tmp_path)
+    times = [int(datetime(2024, month, 1, 8, tzinfo=UTC).timestamp()) for month in (1, 7)]
+    lines = [json.dumps({"event": "e", "properties": {"time": time}}) for time in times]
+    zone = ("--time-zone", "Europe/Berlin")
+    bytelog.run("import", "--from", "mixpanel", *zone, text="\n".join(lines).encode())
+    exported = map(json.loads, bytelog.run("export").splitlines())
+    assert [event["date"] for event in exported] == [
+        *("2024-01-01T07:00:00.000Z", "2024-07-01T06:00:00.000Z")
+    ]
+    unknown = ("--from", "mixpanel", "--time-zone", "Europe/Bern")
+    assert "not a known time zone" in bytelog.refuse("import", *unknown, status=2)
+    assert "only for" in bytelog.refuse("import", *zone, status=2)
 
 
 MEMBERS = """@t @mt @m @l @tr type event userId messageId timestamp sentAt uuid distinct_id
@@ -212,7 +256,8 @@ VALUES = st.recursive(
 def test_whatever_a_line_holds_is_in_its_event(
     line: dict[str, Any], source: str, indent: int | None
 ) -> None:
-    event = SOURCES[source].parse(json.dumps(line, indent=indent), 1)
+    line |= {"@t": "2021-08-15"} if source == "clef" else {}
+    event = SOURCES[source].parse(json.dumps(line, indent=indent), 1, "own")
     data = json.loads(event["data"].text)
     for name, value in line.items():
         if name in data:
