@@ -9,13 +9,14 @@ from urllib.parse import unquote_to_bytes, urlencode
 
 from flask import Blueprint, Flask, current_app, request
 from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_options_header
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response
 
 from ..auth.bearer import requires
 from ..config import MAX_GROUPS, READER_THREADS
 from ..events import store
-from ..queries.formats import FORMATS, JSON, Format
+from ..queries.formats import CSV, CSV_WITH_MARK, FORMATS, JSON, Format
 from ..queries.listing import Listing
 from ..queries.paths import Paths
 from ..queries.selection import Cursor, Selection, TooManyGroups
@@ -120,7 +121,7 @@ def _read_query() -> dict[str, list[str]]:
 
 
 def _respond(selection: Selection) -> Response:
-    format_ = FORMATS[_read_accepted_types().best_match(FORMATS, JSON.media_type)]
+    format_ = _choose_format()
     with slots_of(current_app).slot(selection.project_id) as slot:
         _take_slot(slot, selection, format_)
         listing = _open_listing(slot, selection, format_)
@@ -165,6 +166,15 @@ def _build_body(slot: ReaderSlot, format_: Format, listing: Listing) -> bytes | 
 def _read_limits() -> ReadLimits:
     is_gone = request.environ.get("waitress.client_disconnected", bool)
     return ReadLimits(current_app.config["BYTELOG_READ_SECONDS"], is_gone)
+
+
+def _choose_format() -> Format:
+    format_ = FORMATS[_read_accepted_types().best_match(FORMATS, JSON.media_type)]
+    accepted = [parse_options_header(media_type) for media_type, _ in request.accept_mimetypes]
+    has_mark = any(
+        name.lower() == CSV.media_type and options.get("bom") == "1" for name, options in accepted
+    )
+    return CSV_WITH_MARK if format_ is CSV and has_mark else format_
 
 
 def _read_accepted_types() -> MIMEAccept:

@@ -21,7 +21,7 @@ from ..config import MAX_TEXT_LENGTH
 from ..events import store
 from ..maintenance import import_lines
 from ..maintenance.imports import DAMAGE, Import, ImportInProgress, InvalidLine, replacement
-from ..queries.formats import CSV, LINES
+from ..queries.formats import CSV, CSV_WITH_MARK, LINES
 from ..queries.selection import Selection
 from .options import Date, check_name, progress, with_service
 
@@ -78,14 +78,19 @@ def check_time_zone(
     show_default=True,
     help="Format to write.",
 )
+@click.option("--bom", "has_mark", is_flag=True, help="Start CSV with a byte order mark for Excel.")
 @with_service
-def export_events(_: Flask, /, file: str, project: str, format_name: str, **filters: Any) -> None:
+def export_events(
+    _: Flask, /, file: str, project: str, format_name: str, has_mark: bool, **filters: Any
+) -> None:
     """Write events to FILE, ordered by date.
 
     Without FILE, or with `-`, they go to standard output. An existing FILE is replaced once all
     events are written. If that fails, it is left unchanged.
     """
-    format_ = FORMATS[format_name]
+    if has_mark and format_name != "csv":
+        raise click.UsageError("--bom is only for --format csv.")
+    format_ = CSV_WITH_MARK if has_mark else FORMATS[format_name]
     try:
         listing = store.select(Selection(projects.find(project), **filters), format_)
         with _open_target(file) as target, progress(listing.count, "Exporting") as bar:

@@ -13,7 +13,7 @@ from marshmallow import ValidationError
 
 from ..config import MAX_BODY_BYTES
 from ..events.i_json import compact_object, decode_object, decode_text
-from ..queries.formats import FORMULA_STARTS
+from ..queries.formats import CELL_ENDS, FORMULA_STARTS
 from ..storage.models import FIELDS
 from .import_sources import SOURCES
 
@@ -28,7 +28,8 @@ FORMATS = (OWN, *SOURCES)
 """The systems whose exports can be imported; bytelog's own are JSON lines or CSV."""
 
 _HEADER = ",".join(FIELDS).encode()
-_APOSTROPHE = re.compile(f"^'(?=[{re.escape(FORMULA_STARTS)}])")
+_STARTS = re.escape(FORMULA_STARTS)
+_APOSTROPHE = re.compile(f"^'(?=[{_STARTS}])|(?<=[{CELL_ENDS}])'|(?<=;)'(?=[{_STARTS}\"])")
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ parse `data` again, takes half as long again.)
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
-from sqlalchemy import BigInteger, ColumnElement, String, cast, func, literal, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, String, cast, func, literal, or_, type_coerce
 from sqlalchemy import case as sql_case
 
 from ..storage.models import FIELDS, Event
@@ -22,6 +23,11 @@ from ..storage.types import UTCTimestamp
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠'"  # noqa: RUF001
 """A spreadsheet treats a cell that starts with one of these as a formula, unless an apostrophe
 precedes it. A leading apostrophe is doubled, so that an import can remove the added one."""
+
+CELL_ENDS = "\t\r\n"
+"""What ends a cell in a spreadsheet that separates cells by `;` or tabs: it takes the quotes of a
+cell that follows a comma for text. An apostrophe follows each of these, and each `;` that precedes
+the start of a formula or of a quoted cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +62,44 @@ def _write_halves(event: Columns) -> ColumnElement[str]:
 
 
 def _write_row(event: Columns) -> ColumnElement[str]:
-    cells = (_write_cell(event, name) for name in FIELDS)
+    # Most rows hold nothing that splits a cell: one test is cheaper than the replacements.
+    head = type_coerce(event["name"], String) + type_coerce(event["trace_id"], String)
+    row = head + type_coerce(event["data"], String)
+    may_split = or_(
+        Position(row, literal(";")) > 0, *(Position(head, literal(end)) > 0 for end in CELL_ENDS)
+    )
+    guarded, plain = (_join_cells(event, is_guarded) for is_guarded in (True, False))
+    return sql_case((may_split, guarded), else_=plain)
+
+
+def _join_cells(event: Columns, is_guarded: bool) -> ColumnElement[str]:
+    cells = (_write_cell(event, name, is_guarded) for name in FIELDS)
     return reduce(lambda row, cell: row + "," + cell, cells)
 
 
-def _write_cell(event: Columns, name: str) -> ColumnElement[str]:
+def _write_cell(event: Columns, name: str, is_guarded: bool) -> ColumnElement[str]:
     match Event.__table__.c[name].type:
         case BigInteger():
             return cast(event[name], String)
         case UTCTimestamp():
             return DateAsText(event[name])
-    return _quote(type_coerce(event[name], String))
+    return _quote(type_coerce(event[name], String), is_guarded)
 
 
-def _quote(column: ColumnElement[str]) -> ColumnElement[str]:
+def _quote(column: ColumnElement[str], is_guarded: bool) -> ColumnElement[str]:
     is_formula = Position(literal(FORMULA_STARTS), func.substr(column, 1, 1)) > 0
     text: ColumnElement[str] = func.replace(column, '"', '""', type_=String)
+    text = _guard_cells(text) if is_guarded else text
     return sql_case((is_formula, "\"'"), else_='"') + text + '"'
+
+
+def _guard_cells(text: ColumnElement[str]) -> ColumnElement[str]:
+    replacements = {end: f"{end}'" for end in CELL_ENDS}
+    # The apostrophe comes first: the others add some.
+    replacements |= {f";{start}": f";'{start}" for start in ("'", *FORMULA_STARTS, '"')}
+    for old, new in replacements.items():
+        text = func.replace(text, old, new, type_=String)
+    return text
 
 
 JSON = Format(
@@ -100,5 +127,8 @@ CSV = Format(
     postprocess=bytes,
     beginning=",".join(FIELDS).encode() + b"\r\n",
 )
+CSV_WITH_MARK = replace(CSV, beginning=BOM_UTF8 + CSV.beginning)
+"""CSV as Excel reads it: without the byte order mark it takes UTF-8 for the system's encoding."""
+
 FORMATS = {format_.media_type: format_ for format_ in (JSON, LINES, CSV)}
 """Every format by its media type, the default first."""

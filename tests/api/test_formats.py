@@ -3,12 +3,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
 from support.api import CLICK, EVENTS, Person
+from support.cells import HOSTILE_CELLS
 from support.listings import MANY, fill, memory, read_to_the_end, start_listing
 from support.server import Server
 from werkzeug.test import TestResponse
@@ -35,6 +37,9 @@ STRANGE = [
 ]
 
 
+GUARD = re.compile(r"(?:^|(?<=[;\t\r\n]))'")  # an apostrophe that keeps a cell from being a formula
+
+
 def get(person: Person, accept: str | None = None, path: str = "") -> TestResponse:
     headers = person.headers | ({} if accept is None else {"Accept": accept})
     return person.client.get(EVENTS + path, headers=headers, buffered=True)
@@ -43,7 +48,7 @@ def get(person: Person, accept: str | None = None, path: str = "") -> TestRespon
 def from_csv(text: str) -> list[dict[str, Any]]:
     found = []
     for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
-        shown = {name: it.removeprefix("'") for name, it in row.items()}
+        shown = {name: GUARD.sub("", it) for name, it in row.items()}
         found.append({**shown, "id": int(row["id"]), "data": json.loads(shown["data"])})
     return found
 
@@ -138,7 +143,33 @@ def test_no_cell_is_a_formula(alice: Person, start: str) -> None:
     ((_, name, trace_id, _, _),) = list(
         csv.reader(io.StringIO(get(alice, CSV).text, newline=""), strict=True)
     )[1:]
-    assert (name, trace_id) == (f"'{text}", f" {text}")
+    assert name.startswith(f"'{start}")
+    assert [GUARD.sub("", cell) for cell in (name, trace_id)] == [text, f" {text}"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_no_cell_is_a_formula_whatever_separates_cells(alice: Person, delimiter: str) -> None:
+    for text in HOSTILE_CELLS:
+        alice.post({**CLICK, "name": text, "trace_id": text, "data": {text: [text]}})
+    answer = get(alice, CSV).text
+    for row in csv.reader(io.StringIO(answer, newline=""), delimiter=delimiter):
+        assert [cell for cell in row if cell.startswith(tuple("=+-@＝＋－＠"))] == []
+    assert [event["name"] for event in from_csv(answer)] == HOSTILE_CELLS
+
+
+@pytest.mark.parametrize(
+    ("accept", "has_mark"),
+    [
+        ("text/csv; bom=1", True),
+        ("TEXT/CSV;charset=utf-8;bom=1;q=0.5, image/png", True),
+        ("text/csv; bom=0", False),
+        ("application/json, text/csv; bom=1; q=0.5", False),
+    ],
+)
+def test_csv_starts_with_a_byte_order_mark_on_request(
+    alice: Person, accept: str, has_mark: bool
+) -> None:
+    assert get(alice, accept).data.startswith(b"\xef\xbb\xbfid,name") == has_mark
 
 
 def test_names_that_differ_differ_in_csv(alice: Person) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from support.api import CLICK, Person
+from support.cells import HOSTILE_CELLS
 from support.commands import Bytelog, interrupt
 from support.listings import fill
 from support.server import wait_for
@@ -90,6 +92,46 @@ def test_the_largest_event_goes_out_and_comes_in_again(
         exported = here.run("export", "--project", "shop", "--format", form)
         there.run("import", "--project", form, text=exported)
         assert there.run("export", "--project", form, "--format", form) == exported
+
+
+def test_an_export_for_excel_starts_with_a_byte_order_mark_and_is_imported(
+    filled: Bytelog, tmp_path: Path
+) -> None:
+    exported = filled.run("export", "--format", "csv", "--bom")
+    assert exported == b"\xef\xbb\xbf" + filled.run("export", "--format", "csv")
+    other = Bytelog(tmp_path / "other")
+    other.run("import", text=exported)
+    assert other.run("export") == filled.run("export")
+    assert "only for" in filled.refuse("export", "--bom", status=2)
+
+
+@pytest.fixture(scope="module")
+def hostile_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export in CSV of hostile names and data."""
+    folder = tmp_path_factory.mktemp("hostile")
+    bytelog, file = Bytelog(folder / "data"), folder / "events.csv"
+    events = [
+        {**CLICK, "name": text, "trace_id": text, "data": {text: text}} for text in HOSTILE_CELLS
+    ]
+    bytelog.run("import", text="\n".join(map(json.dumps, events)).encode())
+    bytelog.run("export", "--format", "csv", file)
+    bytelog.run("import", "--project", "again", file)
+    assert bytelog.run("export", "--project", "again") == bytelog.run("export")
+    return file
+
+
+@pytest.mark.skipif(not shutil.which("soffice"), reason="needs LibreOffice Calc")
+@pytest.mark.parametrize("separator", [ord(","), ord(";"), ord("\t")])
+def test_libreoffice_finds_no_formula_whatever_separates_cells(
+    hostile_table: Path, tmp_path: Path, separator: int
+) -> None:
+    command = ["soffice", "--headless", f"-env:UserInstallation={(tmp_path / 'user').as_uri()}"]
+    command += ["--convert-to", "fods", f"--infilter=CSV:{separator},34,76,1"]
+    command += ["--outdir", str(tmp_path), str(hostile_table)]
+    subprocess.run(command, check=True, capture_output=True)
+    table = (tmp_path / "events.fods").read_text()
+    assert table.count("<table:table-cell") > len(HOSTILE_CELLS)
+    assert "table:formula" not in table
 
 
 @pytest.mark.parametrize(
