@@ -163,7 +163,9 @@ def set_up_logging() -> None:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
+        # Every address of the machine includes those of IPv4, which some systems leave out.
+        is_dual = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=family, dualstack_ipv6=is_dual)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(

@@ -163,6 +163,14 @@ def test_the_file_and_its_folder_are_their_owners_alone(server: Server) -> None:
     assert {oct(path.stat().st_mode)[-3:] for path in folder.iterdir()} == {"600"}
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+def test_all_addresses_include_those_of_ipv4(serve: Callable[..., Server]) -> None:
+    server = serve("--host", "::")
+    assert server.url.startswith("http://[::1]:")
+    server.url = server.url.replace("[::1]", "127.0.0.1")
+    assert server.request("/healthz").status == 200
+
+
 def test_a_taken_port_is_one_sentence(server: Server) -> None:
     port = server.url.rpartition(":")[2]
     assert f"port {port}: Address already in use" in refused(server.folder, "--port", port)
