@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from support.api import CLICK
 from support.browser import watch
 from support.dates import REFUSED, UNDERSTOOD
@@ -88,6 +88,38 @@ def test_a_bar_of_a_day_is_the_readers_day(
     assert box
     page.mouse.move(box["x"] + box["width"] * (bar + 0.5) / 91, box["y"] + 40)
     expect(page.locator(".counts b")).to_have_text("2024-01-09 00:00 · 2")
+
+
+@pytest.mark.parametrize(
+    ("refusals", "place", "shown"),
+    [(1, 40.5 / 91, "2024-01-09 00:00 · 2"), (5, 39.5 / 91, "2024-01-09 UTC · 1")],
+)
+def test_days_with_too_many_counts_are_counted_in_parts_or_in_utc(
+    page_in: Callable[[str], Page],
+    server: Server,
+    complaints: list[str],
+    refusals: int,
+    place: float,
+    shown: str,
+) -> None:
+    post(server, *({**CLICK, "date": date} for date in ("2024-01-09T09:00Z", "2024-01-10T06:30Z")))
+    page, refused = page_in("America/Los_Angeles"), list[Route]()
+
+    def refuse(route: Route) -> None:
+        if len(refused) == refusals:
+            return route.continue_()
+        refused.append(route)
+        return route.fulfill(status=400, json={"error": "validation error"})
+
+    page.route("**/summary?*bucket=hour", refuse)
+    sign_in(page, "/?start=2023-12-01&end=2024-02-29")
+    expect(page.locator("#count")).to_have_text("2 events")
+    box = page.locator("#histogram .u-over").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * place, box["y"] + 40)
+    expect(page.locator(".counts b")).to_have_text(shown)
+    assert all("400" in complaint for complaint in complaints)
+    complaints.clear()
 
 
 def test_the_hour_that_comes_twice_shows_its_offset(
