@@ -20,7 +20,7 @@ from ..auth import projects
 from ..config import MAX_TEXT_LENGTH
 from ..events import store
 from ..maintenance import import_lines
-from ..maintenance.imports import DAMAGE, Import, ImportInProgress, InvalidLine, replacement
+from ..maintenance.imports import DAMAGE, Import, ImportInProgress, InvalidLine, open_replacement
 from ..queries.formats import CSV, CSV_WITH_MARK, LINES
 from ..queries.selection import Selection
 from .options import Date, check_name, progress, with_service
@@ -174,7 +174,9 @@ def import_events(
         raise click.ClickException(
             "interrupted. Run the same command again: it continues where it stopped."
         ) from interrupt
-    skipped = f"; the first {load.known} bytes were imported before" if load.known else ""
+    skipped = (
+        f"; the first {load.skipped_bytes} bytes were imported before" if load.skipped_bytes else ""
+    )
     click.echo(f"Imported {load.events} events into {project}{skipped}.")
     if load.invalid:
         click.echo(f"Set {load.invalid} invalid lines aside in {set_aside}.", err=True)

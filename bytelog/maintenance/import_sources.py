@@ -142,7 +142,7 @@ def _format_date(value: str | float, time_zone: tzinfo) -> str:
             # Data warehouses write "2024-05-01 08:00:00 UTC".
             return timestamps.format_utc(timestamps.parse(re.sub(r"(?<=\d) UTC$", "Z", value)))
         unit = "milliseconds" if value >= _LOWEST_MILLISECONDS else "seconds"
-        moment = _START + timedelta(**{unit: value})
+        moment = _EPOCH + timedelta(**{unit: value})
         return timestamps.format_utc(moment.replace(tzinfo=time_zone))
     except (ValueError, OverflowError):
         return str(value)

@@ -75,9 +75,9 @@ def open_replacement(path: Path) -> Iterator[IO[bytes]]:
 class Import:
     """An import of a file into a project.
 
-    This import stores `events`, after the `known` bytes that were stored before; now it is `bytes`.
-    With `set_aside`, it appends each invalid line to that file and goes on; they are `invalid`.
-    `time_zone` is that of dates that are numbers.
+    `bytes` of the file are stored: `skipped_bytes` by earlier imports, the rest by this one, which
+    has stored so many `events`. With `set_aside`, it appends each invalid line to that file and
+    continues; `invalid` counts them. `time_zone` is the zone of dates that are numbers.
     """
 
     def __init__(
@@ -99,8 +99,8 @@ class Import:
         self._rows: list[Row] = []
         self._invalid_lines: list[str] = []
         self._read_bytes = 0
-        self._stored_by_all = 0
-        self.bytes = self.events = self.known = self.invalid = 0
+        self._checkpoint_sum = 0
+        self.bytes = self.events = self.skipped_bytes = self.invalid = 0
         with current_writer().transaction() as connection:
             backend_of(connection.engine).prepare_bulk_insert(connection)
             self._project_id = projects.ensure(connection, project)
@@ -113,7 +113,7 @@ class Import:
         """
         is_csv = self._source == import_lines.OWN and import_lines.is_csv(self._file)
         self._file.seek(0)
-        number = self._skip_known()
+        number = self._skip_stored()
         lines = Lines(self._file, number, self.bytes, self._digest.copy())
         members = (
             import_lines.read_csv(lines)
@@ -141,15 +141,15 @@ class Import:
             .where(ImportCheckpoint.project_id == self._project_id)
             .order_by(ImportCheckpoint.bytes),
         )
-        self._stored_by_all = sum(row.bytes for row in found)
+        self._checkpoint_sum = sum(row.bytes for row in checkpoints)
         digest, lines, number = self._digest.copy(), 0, 0
-        for row in found:
+        for row in checkpoints:
             for text in _read_chunks(self._file, row.bytes - self._file.tell()):
                 digest.update(text)
                 lines += text.count(b"\n")
             if digest.hexdigest() == row.digest:
-                self.known, self._digest, number = row.bytes, digest.copy(), lines
-        self.bytes = self._read_bytes = self._file.seek(self.known)
+                self.skipped_bytes, self._digest, number = row.bytes, digest.copy(), lines
+        self.bytes = self._read_bytes = self._file.seek(self.skipped_bytes)
         return number
 
     def _read_event(self, lines: Lines, members: Iterator[dict[str, Any]]) -> bool:
@@ -227,7 +227,7 @@ def _append(path: Path, text: str) -> None:
 
 
 def _read_chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
-    with suppress(*DAMAGE):  # what is before the damage may be known
+    with suppress(*DAMAGE):  # The part before the damage may be stored.
         while size > 0 and (text := file.read(min(size, IMPORT_BYTES))):
             size -= len(text)
             yield text
