@@ -106,9 +106,10 @@ class SetupError(Exception):
 
 
 def data_folder(config: Mapping[str, Any], instance_path: str | os.PathLike[str] | None) -> Path:
-    """Return the absolute data folder: the argument, the setting, or `./instance/`."""
+    """Return the real path of the data folder: the argument, the setting, or `./instance/`."""
     folder = instance_path or config.get("BYTELOG_DATA") or os.environ.get("BYTELOG_DATA")
-    return Path(folder or "instance").absolute()
+    # Without links: one that later points elsewhere must not move half of what is in use.
+    return Path(os.path.realpath(folder or "instance"))
 
 
 def init_app(app: Flask, config: Mapping[str, Any]) -> None:

@@ -34,9 +34,10 @@ def open_file(file: Path) -> Iterator[Connection]:
 
     The file is not changed, and no other file is created beside it unless it is in use.
     """
+    file = file.resolve()  # The side files are beside the file, not beside a link to it.
     is_in_use = any(Path(f"{file}{suffix}").exists() for suffix in SIDE_SUFFIXES)
     mode = "mode=ro" if is_in_use else "immutable=1"
-    uri = f"file:{quote(str(file.absolute()))}?{mode}"
+    uri = f"file:{quote(str(file))}?{mode}"
     engine = create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(uri, uri=True),

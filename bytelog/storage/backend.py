@@ -113,8 +113,11 @@ class Backend(ABC):
 
     @staticmethod
     @abstractmethod
-    def prepare(url: URL, folder: Path) -> None:
-        """Create what must exist before the first connection; raises UnusableDatabase."""
+    def prepare(url: URL, folder: Path) -> URL:
+        """Create what must exist before the first connection; return the URL to connect to.
+
+        Raises UnusableDatabase.
+        """
 
     @staticmethod
     @abstractmethod

@@ -33,10 +33,10 @@ _backends: WeakKeyDictionary[Engine, Backend] = WeakKeyDictionary()
 def init_app(app: Flask) -> None:
     """Connect the application to its database; raises UnusableDatabase."""
     folder = Path(app.instance_path)
-    url = _read_setting(app, "BYTELOG_DATABASE_URL") or make_url(
-        f"sqlite:///{folder / 'bytelog.db'}"
-    )
-    _backend_class(url).prepare(url, folder)
+    # A path is not pasted into the text of a URL: it may hold characters such as `?` and `%`.
+    default = URL.create("sqlite", database=str(folder / "bytelog.db"))
+    url = _read_setting(app, "BYTELOG_DATABASE_URL") or default
+    url = _backend_class(url).prepare(url, folder)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(url)
     app.config["SQLALCHEMY_BINDS"] = _replica(app, url)
@@ -70,7 +70,7 @@ def connect(url: str, setting: str) -> Engine:
     Raises UnusableDatabase, which names the setting if the URL is wrong.
     """
     parsed = _parse_url(url, setting)
-    _backend_class(parsed).prepare(parsed, Path())
+    parsed = _backend_class(parsed).prepare(parsed, Path())
     engine = create_engine(parsed, **_engine_options(parsed))
     backend_of(engine).configure({})
     return engine

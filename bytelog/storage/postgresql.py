@@ -87,14 +87,15 @@ class PostgreSQL(Backend):
         self._warnings: list[str] = []
 
     @staticmethod
-    def prepare(url: URL, folder: Path) -> None:
-        """Check that the driver is installed; raises UnusableDatabase."""
+    def prepare(url: URL, folder: Path) -> URL:
+        """Return the URL after checking that the driver is installed; raises UnusableDatabase."""
         try:
             import psycopg  # noqa: F401
         except ImportError as error:
             raise UnusableDatabase(
                 f"PostgreSQL needs a driver ({error}). Install it: pip install 'bytelog[postgres]'"
             ) from error
+        return url
 
     @staticmethod
     def engine_options(url: URL) -> dict[str, Any]:

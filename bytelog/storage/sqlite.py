@@ -57,18 +57,24 @@ class SQLite(Backend):
         self._file = DatabaseFile(None if is_in_memory(engine.url) else self.location())
 
     @staticmethod
-    def prepare(url: URL, folder: Path) -> None:
-        """Create the data folder and the file, accessible only to their owner."""
+    def prepare(url: URL, folder: Path) -> URL:
+        """Create the data folder and the file with access for their owner only.
+
+        Returns the URL with the real path of the file: the locks and the side files of a database
+        are found by its path, and must be the same for all who open it, through whatever link.
+        """
         if is_in_memory(url):
-            return
+            return url
+        file = Path(os.path.realpath(folder / str(url.database)))
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(folder / str(url.database), os.O_CREAT | os.O_RDWR, 0o600))
+            _create_file(file)
         except OSError as error:
             raise UnusableDatabase(
                 f"the database {error.filename} cannot be written: {error.strerror}. Give its "
                 "folder to the user that runs bytelog, or choose another with BYTELOG_DATA."
             ) from error
+        return url.set(database=str(file))
 
     @staticmethod
     def engine_options(url: URL) -> dict[str, Any]:
@@ -231,6 +237,18 @@ class SQLite(Backend):
     def close(self) -> None:
         """Close the lock file."""
         self._file.close()
+
+
+def _create_file(file: Path) -> None:
+    # Closing a file releases all locks that the process has on it, those of SQLite included. So a
+    # file is only opened here if SQLite cannot have it open (https://sqlite.org/howtocorrupt.html).
+    if not (file.is_file() and os.access(file, os.R_OK | os.W_OK)):
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    if file.stat().st_nlink > 1:
+        raise UnusableDatabase(
+            f"the database {file} has another name, a hard link, and is damaged when programs open "
+            "it by different names. Remove the other name, or copy the file."
+        )
 
 
 def _primary_code(error: BaseException) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -8,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.api import CLICK, EVENTS
 from support.commands import Bytelog, interrupt
 from support.history import day, make_history
 from support.load import posting
@@ -146,6 +148,16 @@ def test_a_database_is_checked_while_a_server_writes_to_it(
         by_name = counts(bytelog.run("check", bytelog.folder / "bytelog.db"))
     assert len(checked) == len(by_name) == DAYS + 2
     assert 0 < int(checked[DAYS][2]) < int(by_name[DAYS][2]) <= len(acknowledged)
+
+
+def test_a_link_to_a_live_database_is_checked_with_its_log(
+    bytelog: Bytelog, serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATA=str(tmp_path / "live"))
+    assert server.request(EVENTS, json.dumps(CLICK).encode()).status == 201
+    link = tmp_path / "link.db"
+    link.symlink_to("live/bytelog.db")
+    assert counts(bytelog.run("check", link)) == [["default", "2021-08-15", "1"]]
 
 
 def test_ctrl_c_ends_a_check(bytelog: Bytelog) -> None:

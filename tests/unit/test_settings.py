@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from bytelog import create_app
+from bytelog.config import SetupError
 from bytelog.storage import database as db
 
 
@@ -49,3 +50,35 @@ def test_the_database_can_be_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("BYTELOG_DATABASE_URL", "sqlite:///relative.db")
     folder = tmp_path / "data"
     assert database(create_app(instance_path=folder)) == str(folder / "relative.db")
+
+
+@pytest.mark.parametrize(
+    "name", ["team?1", "feature%2Flogin", "a#b", "x?mode=memory&uri=true", "a b@c:d"]
+)
+def test_the_database_is_in_its_data_folder_whatever_the_folder_is_called(
+    tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / name
+    assert database(create_app(instance_path=folder)) == str(folder / "bytelog.db")
+    assert (folder / "bytelog.db").stat().st_size > 0
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_links_to_the_data_folder_and_to_the_database_are_followed_once(tmp_path: Path) -> None:
+    (tmp_path / "folder").symlink_to("data")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "bytelog.db").symlink_to("../file.db")
+    assert database(create_app(instance_path=tmp_path / "folder")) == str(tmp_path / "file.db")
+    url = f"sqlite:///{tmp_path / 'folder' / 'bytelog.db'}"
+    app = create_app({"BYTELOG_DATABASE_URL": url}, tmp_path / "other")
+    assert database(app) == str(tmp_path / "file.db")
+    (tmp_path / "endless").symlink_to("endless")
+    with pytest.raises(SetupError, match="symbolic links"):
+        create_app({"BYTELOG_DATABASE_URL": f"sqlite:///{tmp_path / 'endless'}"}, tmp_path)
+
+
+def test_a_database_with_two_names_is_refused(tmp_path: Path) -> None:
+    create_app(instance_path=tmp_path)
+    (tmp_path / "other.db").hardlink_to(tmp_path / "bytelog.db")
+    with pytest.raises(SetupError, match="Remove the other name"):
+        create_app(instance_path=tmp_path)
