@@ -8,6 +8,7 @@ from flask import Blueprint, Flask
 from werkzeug.wrappers import Response
 
 from ..events import store
+from ..storage.backend import StorageError, StorageFull
 
 blueprint = Blueprint("health", __name__)
 
@@ -19,6 +20,9 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """Return 200 if the database responds; a StorageError becomes 503."""
-    store.ping()
+    """Return 200 if events can be read and stored; a StorageError becomes 503."""
+    try:
+        store.ping()
+    except StorageFull as error:  # 507 is for a request that needs the room.
+        raise StorageError(str(error)) from error
     return Response(json.dumps({"status": "ok"}), mimetype="application/json")

@@ -102,8 +102,9 @@ def is_empty() -> bool:
 
 
 def ping() -> None:
-    """Read from the database; raises StorageError if it does not respond."""
+    """Raise StorageError if events cannot be read or cannot be stored."""
     listing.last_key(Reader(db.engine))
+    current_writer().check()
 
 
 def _choose_engine(selection: Selection) -> Engine:

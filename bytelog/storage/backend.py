@@ -145,6 +145,17 @@ class Backend(ABC):
         """Lock out writes of other processes that transactions would allow; raises StorageError."""
 
     @abstractmethod
+    def check_writable(self) -> None:
+        """Raise StorageError if it is certain, without asking the database, that nobody can write.
+
+        For health checks: it must cost next to nothing.
+        """
+
+    @abstractmethod
+    def check_room(self) -> None:
+        """Raise StorageFull if the largest event would not fit on the disk."""
+
+    @abstractmethod
     def transaction(self, connection: Connection) -> AbstractContextManager[None]:
         """Run the block in a transaction that excludes other writers, within `write_lock`."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryFile
 
-from ..config import BUSY_SECONDS
+from ..config import BUSY_SECONDS, MAX_BODY_BYTES
 from .backend import StorageBusy, StorageError
 
 LOCK_POLL_SECONDS = 0.001
@@ -23,11 +25,38 @@ class DatabaseFile:
         self._identity = self._identify()
         self._lock: int | None = None
 
+    def check(self) -> None:
+        """Raise StorageError unless the path still names the file that was opened.
+
+        Connections stay with a file that has lost its name, where nobody finds what they write.
+        """
+        if self._identify() != self._identity:
+            raise StorageError(
+                f"{self._path} was moved, removed or replaced while in use. Put it back, or restart"
+                " bytelog."
+            )
+
+    def check_writable(self) -> None:
+        """Raise StorageError if the file has been replaced or its disk is read-only."""
+        self.check()
+        if self._path and os.statvfs(self._path).f_flag & os.ST_RDONLY:
+            raise StorageError(f"the disk of {self._path} is read-only. Make it writable.")
+
+    def is_disk_full(self) -> bool:
+        """Return whether the largest event would not fit on the disk or into the user's quota."""
+        if not self._path:
+            return False
+        try:
+            with TemporaryFile(dir=os.path.dirname(self._path)) as file:  # noqa: PTH120
+                os.posix_fallocate(file.fileno(), 0, MAX_BODY_BYTES)
+        except OSError as error:
+            return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return False
+
     @contextmanager
     def write_lock(self) -> Iterator[None]:
         """Keep other bytelog processes from writing; raises StorageBusy and StorageError."""
-        if self._identify() != self._identity:
-            raise StorageError(f"{self._path} was removed or replaced; restart bytelog.")
+        self.check()
         if not self._path:
             yield
             return

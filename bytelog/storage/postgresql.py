@@ -129,6 +129,12 @@ class PostgreSQL(Backend):
         self._partitions.maintain(connection, self.transaction)
         yield
 
+    def check_writable(self) -> None:
+        """Do nothing: only a transaction shows whether the server can write."""
+
+    def check_room(self) -> None:
+        """Do nothing: the server manages its disk."""
+
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:
         """Run the block in a transaction that excludes other writers; raises StorageError."""

@@ -84,8 +84,10 @@ class SQLite(Backend):
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Configure each connection when it is opened."""
+        # Before a connection is opened, too: SQLite would create a file that is missing.
+        event.listen(self.engine, "do_connect", lambda *_: self._check_use())
         configure_connections(self.engine, checkpoints=settings.get("BYTELOG_CHECKPOINTS") != "off")
-        event.listen(self.engine, "checkout", lambda *_: check_process(self.engine))
+        event.listen(self.engine, "checkout", lambda *_: self._check_use())
 
     def location(self) -> str:
         """Return the path of the file, or the URL of a database in memory."""
@@ -109,6 +111,15 @@ class SQLite(Backend):
         check_process(self.engine)
         with self._file.write_lock():
             yield
+
+    def check_writable(self) -> None:
+        """Raise StorageError if the file has been replaced or its disk is read-only."""
+        self._file.check_writable()
+
+    def check_room(self) -> None:
+        """Raise StorageFull if the largest event would not fit on the disk."""
+        if self._file.is_disk_full():
+            raise StorageFull("database or disk is full")
 
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:
@@ -237,6 +248,11 @@ class SQLite(Backend):
     def close(self) -> None:
         """Close the lock file."""
         self._file.close()
+
+    def _check_use(self) -> None:
+        # For readers too: a file that was restored in place of this one has other keys and events.
+        check_process(self.engine)
+        self._file.check()
 
 
 def _create_file(file: Path) -> None:

@@ -31,6 +31,7 @@ for the lock.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -38,11 +39,11 @@ from typing import cast
 
 from flask import Flask, current_app
 from greenlet import getcurrent, greenlet
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, update
 from sqlalchemy.exc import DBAPIError
 
 from ..config import MAX_BODY_BYTES
-from .backend import Row, StorageError
+from .backend import Row, StorageBusy, StorageError
 from .database import backend_of, db
 from .idempotency import (
     IdempotencyKeyReused,
@@ -50,9 +51,16 @@ from .idempotency import (
     IdempotencyToken,
     RequestInProgress,
 )
+from .models import DEFAULT_PROJECT_ID, Project
+
+PROBE_SECONDS = 1
+"""How often a health check may try whether a database that failed can be written again."""
 
 COMMIT_EVENTS = 500
 """Events from which on a group accepts no more requests: a longer commit would delay the others."""
+
+
+_touch = update(Project).where(Project.id == DEFAULT_PROJECT_ID).values(name=Project.name)
 
 
 class BatchedRequest(greenlet):
@@ -85,6 +93,8 @@ class Writer:
         self._committed = threading.Condition()
         self._commit_count = 0
         self._in_flight: dict[tuple[int, str], _PendingWrite] = {}
+        self._failure: StorageError | None = None
+        self._probe_due = 0.0
         self.is_stopping = False
         # Called after each commit with the number of events stored.
         self.on_commit: Callable[[int], object] = _ignore
@@ -117,6 +127,22 @@ class Writer:
                 lambda: self._commit_count != commit_count or self.is_stopping, seconds
             )
 
+    def check(self) -> None:
+        """Raise StorageError if events cannot be stored at the moment.
+
+        Costs nothing while commits succeed. After one has failed, this tries a commit of its own:
+        a load balancer that sends no more events to a failing server must see it recover.
+        """
+        self._backend.check_writable()
+        is_due = self._failure and time.monotonic() >= self._probe_due
+        if is_due and self._lock.acquire(blocking=False):
+            try:
+                self._probe()
+            finally:
+                self._lock.release()
+        if failure := self._failure:
+            raise type(failure)(*failure.args)
+
     def stop(self) -> None:
         """Wake all threads that wait for a commit."""
         with self._committed:
@@ -137,7 +163,8 @@ class Writer:
 
     def close(self) -> None:
         """Close the connection after the last commit; the writer cannot be used afterwards."""
-        with self._lock, suppress(DBAPIError):  # An unreachable server keeps nothing open.
+        # An unreachable server keeps nothing open, nor does a file that was replaced.
+        with self._lock, suppress(DBAPIError, StorageError):
             connection = self._connection or self._backend.open_writer()
             connection.detach()
             connection.close()
@@ -172,7 +199,7 @@ class Writer:
 
     def _commit_group(self) -> None:
         group = self._take_group()
-        error = self._try_commit(group)
+        error = self._attempt(lambda connection: self._commit(connection, group))
         for write in group:
             write.error = error or write.error
             write.is_done = True
@@ -187,16 +214,30 @@ class Writer:
             events += len(group[-1].rows)
         return group
 
-    def _try_commit(self, group: list[_PendingWrite]) -> StorageError | None:
+    def _attempt(self, write: Callable[[Connection], None]) -> StorageError | None:
         # Every error becomes a result: the group has left the queue, so no other code handles it.
+        failure = None
         try:
             with self._backend.errors(), self._open_connection() as connection:
-                self._commit(connection, group)
+                write(connection)
         except StorageError as error:
-            return error
+            failure = error
         except Exception as error:
-            return StorageError(str(error))
-        return None
+            failure = StorageError(str(error))
+        # A database that is busy works; a health check must not wait for it.
+        if not isinstance(failure, StorageBusy):
+            self._failure = failure
+        return failure
+
+    def _probe(self) -> None:
+        self._probe_due = time.monotonic() + PROBE_SECONDS
+        self._attempt(self._commit_nothing)
+
+    def _commit_nothing(self, connection: Connection) -> None:
+        # First, because a small commit may fit where no larger one does.
+        self._backend.check_room()
+        with self._backend.transaction(connection):
+            connection.execute(_touch)
 
     def _commit(self, connection: Connection, group: list[_PendingWrite]) -> None:
         if any(write.token for write in group):

@@ -125,7 +125,7 @@ def test_an_event_for_a_database_that_was_removed_is_not_acknowledged(server: Se
     shutil.rmtree(server.folder / "data")
     answer = server.request(EVENTS, BODY)
     assert (answer.status, answer.body) == (503, b'{"error": "service unavailable"}')
-    assert "was removed or replaced; restart bytelog" in server.log.read_text()
+    assert "was moved, removed or replaced" in server.log.read_text()
 
 
 def test_a_database_in_memory_stops_in_order_too(serve: Callable[..., Server]) -> None:

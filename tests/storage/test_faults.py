@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 from support.api import CLICK, EVENTS, Person
+from support.commands import Bytelog
 from support.disk import as_root
 from support.listings import read_to_the_end
-from support.server import Answer, Server, connect
+from support.server import Answer, Server, connect, wait_for
 
 from bytelog import create_app
 from bytelog.config import BUSY_SECONDS, READER_THREADS
@@ -70,8 +71,9 @@ def test_a_full_disk_refuses_events_until_there_is_room_and_reads_go_on(
     assert stored > 1
     assert [server.request(EVENTS, BIG).status for _ in range(3)] == [507] * 3
     assert count(server) == stored
-    assert server.request("/healthz").status == 200
+    assert server.request("/healthz").status == 503
     ballast.unlink()
+    wait_for(lambda: server.request("/healthz").status == 200)
     assert [server.request(EVENTS, BIG).status for _ in range(3)] == [201] * 3
     assert count(server) == stored + 3
     assert server.stop() == 0
@@ -121,9 +123,56 @@ def test_files_that_cannot_be_written_any_more_refuse_events_and_reads_go_on(
     for _ in range(3):
         assert server.request(EVENTS, BODY).status in {503, 507}
     assert count(server) == 1
+    assert server.request("/healthz").status == 503
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (unlimited, unlimited))
+    wait_for(lambda: server.request("/healthz").status == 200)
     assert server.request(EVENTS, BODY).status == 201
     assert count(server) == 2
+
+
+def test_a_disk_that_has_become_read_only_is_reported_before_anybody_posts(
+    disk: Path, server_on_disk: Server
+) -> None:
+    as_root("mount", "--bind", disk, disk)
+    try:
+        as_root("mount", "-o", "remount,ro,bind", disk)
+        assert server_on_disk.request("/healthz").status == 503
+    finally:
+        as_root("umount", "--lazy", disk)
+    assert server_on_disk.request("/healthz").status == 200
+
+
+def statuses(server: Server) -> set[int]:
+    return {
+        server.request(EVENTS, BODY).status,
+        server.request(EVENTS).status,
+        server.request(f"{EVENTS}/trace/03775690").status,
+        server.request(f"{EVENTS}/summary").status,
+        server.request("/healthz").status,
+    }
+
+
+def test_a_database_that_was_moved_is_not_used_until_it_is_back(server: Server) -> None:
+    assert server.request(EVENTS, BODY).status == 201
+    database = server.folder / "data" / "bytelog.db"
+    database.rename(database.with_name("moved.db"))
+    assert statuses(server) == {503}
+    assert f"{database} was moved, removed or replaced" in server.log.read_text()
+    database.with_name("moved.db").rename(database)
+    assert server.request("/healthz").status == 200
+    assert server.request(EVENTS, BODY).status == 201
+    assert count(server) == 2
+
+
+def test_a_database_that_was_replaced_is_not_read_beside_the_new_one(
+    server: Server, tmp_path: Path
+) -> None:
+    other = Bytelog(tmp_path / "other")
+    other.run("keys", "create", "alice")
+    (other.folder / "bytelog.db").replace(server.folder / "data" / "bytelog.db")
+    assert statuses(server) == {503}
+    assert "Put it back, or restart bytelog" in server.log.read_text()
+    assert server.stop() == 0
 
 
 def test_a_read_only_disk_is_one_sentence_and_the_events_are_there_afterwards(
