@@ -27,12 +27,13 @@ def migrate(_: Flask, url: str) -> None:
     if backend_of(db.engine).is_server:
         raise click.ClickException("the service uses PostgreSQL already.")
     target = connect(url, "--to")
+    name = backend_of(target).location()
     if not backend_of(target).is_server:
         raise click.ClickException("--to names no PostgreSQL database.")
     try:
         migration = _run(Migration(target))
     except StorageError as error:
-        raise click.ClickException(f"{target.url!r}: {error}") from error
+        raise click.ClickException(f"{name}: {error}") from error
     except KeyboardInterrupt as interrupt:
         raise click.ClickException(
             "interrupted. Run the same command again: it continues where it stopped."
@@ -41,7 +42,7 @@ def migrate(_: Flask, url: str) -> None:
         target.dispose()
     click.echo(
         f"Copied {migration.copied} events. "
-        f"All {migration.verified} are the same in {target.url!r}:\n"
+        f"All {migration.verified} are the same in {name}:\n"
         f"SHA-256 {migration.checksum.hexdigest()}\n\n"
         "To switch, stop the service, run this command once more to copy what has been recorded\n"
         "since, and start the service with that URL as BYTELOG_DATABASE_URL."

@@ -113,7 +113,10 @@ def _parse_url(text: str, setting: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:
-        raise UnusableDatabase(f"{setting} is not a URL: {error}") from error
+        # The error may contain a part of the password.
+        raise UnusableDatabase(
+            f"{setting} is not a URL. Encode special characters of its password, such as %40 for @."
+        ) from error
     is_known = url.get_backend_name() in BACKENDS and url.drivername in _backend_class(url).drivers
     if not is_known or "uri" in url.query:
         examples = (_backend_class(URL.create(name)).url_example for name in BACKENDS)

@@ -109,8 +109,10 @@ class PostgreSQL(Backend):
         event.listen(self.engine, "checkout", lambda *_: check_process(self.engine))
 
     def location(self) -> str:
-        """Return the URL, without its password."""
-        return self.engine.url.render_as_string()
+        """Return the URL without its passwords, which libpq also takes as parameters."""
+        url = self.engine.url
+        secrets = [name for name in url.query if "pass" in name or "secret" in name]
+        return url.difference_update_query(secrets).render_as_string()
 
     def file(self) -> Path:
         """Raise StorageError: the database is on its server."""

@@ -177,9 +177,10 @@ def test_progress_is_shown_on_a_terminal_only(bytelog: Bytelog, url: str) -> Non
     assert bytelog.finish("migrate", "--to", url)[1] == ""
 
 
-def test_no_password_is_shown(bytelog: Bytelog, url: str) -> None:
+@pytest.mark.parametrize("parameters", ["", "?password=secret&sslpassword=secret"])
+def test_no_password_is_shown(bytelog: Bytelog, url: str, parameters: str) -> None:
     make_history(bytelog.folder, 1)
-    secret = url.replace("postgres@", "postgres:secret@")
+    secret = url.replace("postgres@", "postgres:secret@") + parameters
     assert b"secret" not in bytelog.run("migrate", "--to", secret)
     assert "secret" not in bytelog.refuse("migrate", "--to", secret.replace("/target", "/missing"))
 

@@ -191,6 +191,7 @@ def test_a_database_in_place_of_which_a_folder_lies_is_one_sentence(tmp_path: Pa
     [
         ("garbage", "is not a URL"),
         ("postgresql://u:secret@h/d", "names postgresql"),
+        ("postgresql+psycopg://u:secret@h:secret/d", "is not a URL"),
         ("sqlite:////nowhere/at/all/x.db", "No such file"),
     ],
 )
