@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,18 @@ NUMBERS: dict[str, int | None] = {
     "BYTELOG_READ_SECONDS": 30,
 }
 """The settings that are whole numbers, and their defaults."""
+
+MAX_NUMBER = 2**31 - 1
+"""The largest number of a setting: what counts bytes and events need not be larger."""
+
+MAX_KEEP_DAYS = 365_000
+"""The largest BYTELOG_KEEP_DAYS: the calendar begins with the year 1."""
+
+_SECRETS = ("BYTELOG_API_KEY", "BYTELOG_METRICS_KEY")
+
+_WHITE_SPACE = " \t\r\n"
+
+_NOT_IN_HEADERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5
 
 MAX_BODY_BYTES = 1024 * 1024
 """Maximum size of an event's request body: an event is a fact with its details, not a file."""
@@ -107,20 +120,28 @@ class SetupError(Exception):
 
 def data_folder(config: Mapping[str, Any], instance_path: str | os.PathLike[str] | None) -> Path:
     """Return the real path of the data folder: the argument, the setting, or `./instance/`."""
-    folder = instance_path or config.get("BYTELOG_DATA") or os.environ.get("BYTELOG_DATA")
+    setting = config.get("BYTELOG_DATA") or os.environ.get("BYTELOG_DATA")
+    folder = instance_path or _trim(setting)
     # Without links: one that later points elsewhere must not move half of what is in use.
     return Path(os.path.realpath(folder or "instance"))
 
 
 def init_app(app: Flask, config: Mapping[str, Any]) -> None:
-    """Load the environment, then `config.py` in the data folder, then `config`; later ones win."""
+    """Load `config.py` in the data folder, then the environment, then `config`; later ones win.
+
+    Raises SetupError for a value that cannot be meant.
+    """
     app.config.from_mapping(dict.fromkeys(SETTINGS))
-    app.config.from_mapping({name: os.environ[name] for name in SETTINGS if os.environ.get(name)})
     _load_file(app, Path(app.instance_path) / "config.py")
+    app.config.from_mapping({name: os.environ[name] for name in SETTINGS if os.environ.get(name)})
     app.config.from_mapping(config)
+    for name in _SECRETS:
+        _check_secret(name, app.config[name])
+    for name in SETTINGS:
+        app.config[name] = _trim(app.config[name])
     for name, default in NUMBERS.items():
-        value = app.config[name] or default
-        app.config[name] = value and _parse_positive(name, value)
+        value = app.config[name]
+        app.config[name] = default if value is None else _parse_positive(name, value)
     for name in SETTINGS.keys() - NUMBERS.keys():
         if not isinstance(app.config[name], str | os.PathLike | None):
             raise SetupError(f"{name} must be text; put it in quotes.")
@@ -131,10 +152,30 @@ def init_app(app: Flask, config: Mapping[str, Any]) -> None:
     app.config["MAX_CONTENT_LENGTH"] = app.config["BYTELOG_BATCH_BYTES"]
 
 
+def _trim(value: Any) -> Any:
+    """Return a text without white space around it, as files with secrets have; None if empty."""
+    return (value.strip(_WHITE_SPACE) or None) if isinstance(value, str) else value
+
+
+def _check_secret(name: str, value: Any) -> None:
+    # A key that no header can contain would make a server that rejects everybody.
+    if not isinstance(value, str):
+        return
+    text = value.strip(_WHITE_SPACE)
+    if value and not text:
+        raise SetupError(f"{name} is only white space. Set a key, or unset {name}.")
+    if _NOT_IN_HEADERS.search(text):
+        raise SetupError(
+            f"{name} contains a line end or another control character, which no HTTP header can "
+            "contain. Use a key of one line."
+        )
+
+
 def _parse_positive(name: str, value: Any) -> int:
     text = str(value)
-    if not text.isdecimal() or int(text) < 1:
-        raise SetupError(f"{name} must be a whole number of at least 1, not {text!r}.")
+    most = MAX_KEEP_DAYS if name == "BYTELOG_KEEP_DAYS" else MAX_NUMBER
+    if not text.isdecimal() or len(text) > len(str(most)) or not 1 <= int(text) <= most:
+        raise SetupError(f"{name} must be a whole number from 1 to {most}, not {text[:40]!r}.")
     return int(text)
 
 

@@ -16,7 +16,7 @@ from flask import Blueprint, Flask, current_app, g, request
 from werkzeug.wrappers import Response
 
 from ..auth import keys
-from ..auth.bearer import Denied
+from ..auth.bearer import Denied, read_token
 from ..events import store
 from ..storage.backend import Backend, StorageError
 from ..storage.database import backend_of, db
@@ -118,9 +118,8 @@ def show_metrics() -> Response:
     """Send the metrics in the format that Prometheus requests."""
     from prometheus_client.exposition import choose_encoder
 
-    authorization, key = request.authorization, current_app.config["BYTELOG_METRICS_KEY"]
-    token = authorization and authorization.type == "bearer" and authorization.token
-    if not hmac.compare_digest(keys.digest(token or ""), keys.digest(key)):
+    key = current_app.config["BYTELOG_METRICS_KEY"]
+    if not hmac.compare_digest(keys.digest(read_token() or ""), keys.digest(key)):
         raise Denied(HTTPStatus.UNAUTHORIZED, "Send BYTELOG_METRICS_KEY as the bearer token.")
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     metrics = cast("Metrics", current_app.extensions["bytelog.metrics"])

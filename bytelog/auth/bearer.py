@@ -110,13 +110,18 @@ def requires(scope: str) -> Callable[[View[P]], Callable[P, Response]]:
     return decorate
 
 
-def _authorize(scope: str) -> Grant:
+def read_token() -> str | None:
+    """Return the bearer token of the request, or None if it has none."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     # WSGI passes header bytes as Latin-1 (PEP 3333).
     key = token.strip(" \t").encode("latin-1").decode("utf-8", "surrogateescape")
-    grant = current_app.extensions["bytelog.grant"](key if scheme.lower() == "bearer" else None)
+    return key if scheme.lower() == "bearer" else None
+
+
+def _authorize(scope: str) -> Grant:
+    grant = current_app.extensions["bytelog.grant"](read_token())
     if grant is None:
-        raise _create_unauthorized(scheme)
+        raise _create_unauthorized()
     rate_limit.count(grant.holder)
     if scope not in grant.scopes:
         detail = f"The API key lacks the scope `{scope}`."
@@ -124,8 +129,8 @@ def _authorize(scope: str) -> Grant:
     return cast("Grant", grant)
 
 
-def _create_unauthorized(scheme: str) -> Denied:
-    if not scheme:
+def _create_unauthorized() -> Denied:
+    if not request.headers.get("Authorization"):
         return Denied(
             HTTPStatus.UNAUTHORIZED, "Send the header `Authorization: Bearer YOUR_API_KEY`."
         )

@@ -56,6 +56,17 @@ def test_they_open_to_their_own_key_alone(app: Flask, alice: Person) -> None:
     assert alice.client.get(EVENTS, headers=header).status_code == 401
 
 
+@pytest.mark.parametrize("header", ["bearer   {} ", "BEARER {}"])
+@pytest.mark.parametrize("key", ["schlüssel ☃", "a=b c,d=e"])
+def test_their_key_is_read_as_api_keys_are(tmp_path: Path, header: str, key: str) -> None:
+    settings = {"BYTELOG_METRICS_KEY": key, "BYTELOG_API_KEY": key}
+    client = create_app(settings, tmp_path).test_client()
+    value = header.format(key).encode().decode("latin-1")
+    for path in ("/metrics", EVENTS):
+        answer = client.get(path, environ_overrides={"HTTP_AUTHORIZATION": value})
+        assert answer.status_code == 200
+
+
 def test_requests_are_counted_by_endpoint_method_and_status(server: Server) -> None:
     server.request(EVENTS, BODY)
     server.request(EVENTS, b"{}")

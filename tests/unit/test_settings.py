@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from support.api import EVENTS
 
 from bytelog import create_app
-from bytelog.config import SetupError
+from bytelog.config import NUMBERS, SetupError
 from bytelog.storage import database as db
 
 
@@ -15,13 +16,13 @@ def database(app: Flask) -> str:
         return db.backend_of(db.db.engine).location()
 
 
-def test_the_mapping_wins_over_the_file_and_the_file_over_the_environment(
+def test_the_mapping_wins_over_the_environment_and_the_environment_over_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("BYTELOG_API_KEY", "from the environment")
-    assert create_app(instance_path=tmp_path).config["BYTELOG_API_KEY"] == "from the environment"
     (tmp_path / "config.py").write_text("BYTELOG_API_KEY = 'from the file'")
     assert create_app(instance_path=tmp_path).config["BYTELOG_API_KEY"] == "from the file"
+    monkeypatch.setenv("BYTELOG_API_KEY", "from the environment")
+    assert create_app(instance_path=tmp_path).config["BYTELOG_API_KEY"] == "from the environment"
     settings = {"BYTELOG_API_KEY": "from the mapping"}
     assert create_app(settings, tmp_path).config["BYTELOG_API_KEY"] == "from the mapping"
 
@@ -82,3 +83,30 @@ def test_a_database_with_two_names_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.db").hardlink_to(tmp_path / "bytelog.db")
     with pytest.raises(SetupError, match="Remove the other name"):
         create_app(instance_path=tmp_path)
+
+
+@pytest.mark.parametrize("value", ["a key\n", " \ta key\r\n"])
+def test_white_space_around_a_setting_is_removed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str
+) -> None:
+    monkeypatch.setenv("BYTELOG_API_KEY", value)
+    monkeypatch.setenv("BYTELOG_KEEP_DAYS", " 90\n")
+    app = create_app({"BYTELOG_METRICS_KEY": value}, tmp_path)
+    assert app.config["BYTELOG_KEEP_DAYS"] == 90
+    headers = {"Authorization": "Bearer a key"}
+    for path in (EVENTS, "/metrics"):
+        assert app.test_client().get(path, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["BYTELOG_API_KEY", "BYTELOG_METRICS_KEY"])
+@pytest.mark.parametrize("value", ["\n", "  ", "two\nlines", "nul\0", "\x7f"])
+def test_a_key_that_no_header_can_contain_is_refused(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SetupError, match=name):
+        create_app({name: value}, tmp_path)
+
+
+@pytest.mark.parametrize("value", [0, "0", -1, True, 1.5, "many", "1" * 5000, 2**31, float("inf")])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_that_cannot_be_meant_is_refused(tmp_path: Path, name: str, value: object) -> None:
+    with pytest.raises(SetupError, match=f"{name} must be a whole number"):
+        create_app({name: value}, tmp_path)
