@@ -25,8 +25,8 @@ SETTINGS: dict[str, str] = {
     "BYTELOG_KEEP_DAYS": "days to keep events, by their date; forever by default",
     "BYTELOG_METRICS_KEY": "bearer token with which Prometheus reads `/metrics`; the endpoint is"
     " disabled by default",
-    "BYTELOG_RATE_LIMIT": "maximum request rate of each key, such as `100 per minute`; no limit"
-    " by default",
+    "BYTELOG_RATE_LIMIT": "maximum request rate of each key, such as `100 per minute`, or several"
+    " rates, such as `100 per minute; 5 per second`; no limit by default",
     "BYTELOG_READ_DATABASE_URL": "URL of a PostgreSQL replica to read events from;"
     " `BYTELOG_DATABASE_URL` by default",
     "BYTELOG_READ_SECONDS": "seconds that a search for events may take before 503; 30 by default",

@@ -15,7 +15,7 @@ from typing import cast
 from flask import Blueprint, Flask, current_app, g, request
 from werkzeug.wrappers import Response
 
-from ..auth import keys
+from ..auth import keys, rate_limit
 from ..auth.bearer import Denied, read_token
 from ..events import store
 from ..storage.backend import Backend, StorageError
@@ -120,6 +120,7 @@ def show_metrics() -> Response:
 
     key = current_app.config["BYTELOG_METRICS_KEY"]
     if not hmac.compare_digest(keys.digest(read_token() or ""), keys.digest(key)):
+        rate_limit.count_wrong_key(request.remote_addr or "")
         raise Denied(HTTPStatus.UNAUTHORIZED, "Send BYTELOG_METRICS_KEY as the bearer token.")
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     metrics = cast("Metrics", current_app.extensions["bytelog.metrics"])

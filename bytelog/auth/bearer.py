@@ -134,6 +134,7 @@ def _create_unauthorized() -> Denied:
         return Denied(
             HTTPStatus.UNAUTHORIZED, "Send the header `Authorization: Bearer YOUR_API_KEY`."
         )
+    rate_limit.count_wrong_key(request.remote_addr or "")
     detail = "The API key is malformed, unknown, expired or revoked."
     return Denied(HTTPStatus.UNAUTHORIZED, detail, error="invalid_token")
 

@@ -1,46 +1,92 @@
-"""The rate limit of each key: BYTELOG_RATE_LIMIT; there is none unless it is set."""
+"""The rate limits: of each key, if BYTELOG_RATE_LIMIT is set, and of wrong keys, always."""
 
 from __future__ import annotations
 
 import math
+import re
+import threading
 import time
-from typing import cast
+from collections import Counter
+from typing import TYPE_CHECKING, cast
 
 from flask import Flask, current_app
 from werkzeug.exceptions import TooManyRequests
 
 from ..config import SetupError
 
+if TYPE_CHECKING:
+    from limits import RateLimitItem
+
+WRONG_KEYS_PER_SECOND = 100
+"""Wrong keys of one address in a second that get 401: a person makes few mistakes, and a program
+with an old key must not fill the log."""
+
+_RATE = re.compile(
+    r"([1-9]\d{0,8}) *(?:/|per) *(?:([1-9]\d{0,8}) *)?(?:second|minute|hour|day|month|year)s?",
+    re.ASCII | re.IGNORECASE,
+)
+
 
 class RateLimit:
-    """A number of requests in a sliding window of time, for each holder; raises SetupError."""
+    """Numbers of requests in sliding windows of time, for each holder; raises SetupError."""
 
     def __init__(self, text: str) -> None:
-        from limits import parse
         from limits.storage import MemoryStorage
         from limits.strategies import SlidingWindowCounterRateLimiter
 
-        try:
-            self._limit = parse(text)
-        except ValueError as error:
-            raise SetupError(
-                f"BYTELOG_RATE_LIMIT is not a rate: {text!r}. Write it like `100 per minute`."
-            ) from error
+        self._limits = [_parse_rate(rate.strip()) for rate in re.split("[;,]", text)]
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def count(self, holder: object) -> None:
-        """Count a request of a key's holder; raises TooManyRequests over the limit."""
-        if self._limiter.hit(self._limit, str(holder)):
-            return
-        reset_time = self._limiter.get_window_stats(self._limit, str(holder)).reset_time
-        raise TooManyRequests(
-            f"The rate limit of the API key is {self._limit}; try again later.",
+        """Count a request of a key's holder; raises TooManyRequests over a limit."""
+        # A request that one limit refuses does not count against the others.
+        if len(self._limits) > 1:
+            for limit in self._limits:
+                if not self._limiter.test(limit, str(holder)):
+                    raise self._create_error(limit, holder)
+        for limit in self._limits:
+            if not self._limiter.hit(limit, str(holder)):
+                raise self._create_error(limit, holder)
+
+    def _create_error(self, limit: RateLimitItem, holder: object) -> TooManyRequests:
+        reset_time = self._limiter.get_window_stats(limit, str(holder)).reset_time
+        return TooManyRequests(
+            f"The rate limit of the API key is {limit}; try again later.",
             retry_after=max(1, math.ceil(reset_time - time.time())),
         )
 
 
+class WrongKeys:
+    """The wrong keys of the current second, by address; raises TooManyRequests above the limit.
+
+    Counts are kept for one second, so that memory stays small whatever strangers send.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._second = 0
+        self._counts: Counter[str] = Counter()
+
+    def count(self, address: str) -> None:
+        """Count a wrong key; raises TooManyRequests above the limit."""
+        second = int(time.monotonic())
+        with self._lock:
+            if second != self._second:
+                self._second = second
+                self._counts.clear()
+            self._counts[address] += 1
+            is_over = self._counts[address] > WRONG_KEYS_PER_SECOND
+        if is_over:
+            raise TooManyRequests(
+                f"More than {WRONG_KEYS_PER_SECOND} requests in a second came from this address "
+                "with a wrong API key; check the key.",
+                retry_after=1,
+            )
+
+
 def init_app(app: Flask) -> None:
-    """Give the application its rate limit; raises SetupError if the setting is not a rate."""
+    """Give the application its rate limits; raises SetupError if the setting is not a rate."""
+    app.extensions["bytelog.wrong_keys"] = WrongKeys()
     text = app.config["BYTELOG_RATE_LIMIT"]
     app.extensions["bytelog.rate_limit"] = RateLimit(text) if text else None
 
@@ -50,3 +96,19 @@ def count(holder: object) -> None:
     limit = cast("RateLimit | None", current_app.extensions["bytelog.rate_limit"])
     if limit:
         limit.count(holder)
+
+
+def count_wrong_key(address: str) -> None:
+    """Count a wrong key from an address; raises TooManyRequests above the limit."""
+    cast("WrongKeys", current_app.extensions["bytelog.wrong_keys"]).count(address)
+
+
+def _parse_rate(text: str) -> RateLimitItem:
+    from limits import parse
+
+    if not _RATE.fullmatch(text):
+        raise SetupError(
+            f"BYTELOG_RATE_LIMIT is not a rate: {text!r}. Write it like `100 per minute`, or"
+            " like `100 per minute; 5 per second` for several."
+        )
+    return parse(text)

@@ -1,22 +1,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from support.api import CLICK, EVENTS, Person
 from support.server import Server, wait_for
+from werkzeug.test import TestResponse
 
 from bytelog import create_app
+from bytelog.auth.rate_limit import WRONG_KEYS_PER_SECOND
 from bytelog.config import SetupError
 
 pytestmark = pytest.mark.each_database
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Flask:
-    return create_app({"BYTELOG_RATE_LIMIT": "3 per minute"}, tmp_path)
+def app(request: pytest.FixtureRequest, tmp_path: Path) -> Flask:
+    return create_app(getattr(request, "param", {"BYTELOG_RATE_LIMIT": "3 per minute"}), tmp_path)
 
 
 def test_a_key_that_asks_too_often_gets_429_and_is_told_when_to_come_back(alice: Person) -> None:
@@ -55,7 +58,39 @@ def test_who_waits_as_told_is_let_in_again(serve: Callable[..., Server]) -> None
     wait_for(lambda: server.request(EVENTS).status == 200, seconds + 1)
 
 
-@pytest.mark.parametrize("text", ["many", "100", "100 per fortnight", "-1/minute"])
+RATES = [
+    *("many", "100", "100 per fortnight", "-1/minute", "0 per minute", "1 per 0 second"),
+    *("100 per minute; many", "100 per minute;", ";", "1 per minute 2 per hour", "9" * 20 + "/day"),
+]
+
+
+@pytest.mark.parametrize("text", RATES)
 def test_a_limit_that_is_none_is_refused_at_the_start(tmp_path: Path, text: str) -> None:
     with pytest.raises(SetupError, match="Write it like `100 per minute`"):
         create_app({"BYTELOG_RATE_LIMIT": text}, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["100 per minute; 2 per hour", "2/hour,100 per 5 minutes"])
+def test_each_of_several_limits_applies(tmp_path: Path, text: str) -> None:
+    app = create_app({"BYTELOG_RATE_LIMIT": text, "BYTELOG_API_KEY": "k"}, tmp_path / "several")
+    get = partial(app.test_client().get, EVENTS, headers={"Authorization": "Bearer k"})
+    assert [get().status_code for _ in range(3)] == [200, 200, 429]
+    assert get().json == {"error": "too many requests"}
+
+
+@pytest.mark.parametrize("app", [{}, {"BYTELOG_RATE_LIMIT": "9 per day"}], indirect=True)
+def test_many_wrong_keys_of_an_address_get_429_and_the_right_key_works(alice: Person) -> None:
+    def guess(path: str, address: str) -> TestResponse:
+        headers = {"Authorization": "Bearer wrong"}
+        environ = {"REMOTE_ADDR": address}
+        return alice.client.get(path, headers=headers, environ_overrides=environ)
+
+    answers = (guess(EVENTS, "192.0.2.1") for _ in range(30 * WRONG_KEYS_PER_SECOND))
+    for number, refused in enumerate(answers):  # noqa: B007
+        if refused.status_code != 401:
+            break
+    assert number >= WRONG_KEYS_PER_SECOND
+    assert refused.status_code == 429
+    assert (refused.json, refused.headers["Retry-After"]) == ({"error": "too many requests"}, "1")
+    assert alice.client.get(EVENTS, headers=alice.headers).status_code == 200
+    assert guess(EVENTS, "192.0.2.2").status_code == 401
