@@ -43,6 +43,14 @@ IMPORT_CACHE_BYTES = 64 * 1024 * 1024
 """Page cache during an import, whose rows are spread over the indexes."""
 
 
+_FAILED_WRITES = {
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+}
+
+
 class SQLite(Backend):
     """A file that one process at a time writes to, or a database in memory."""
 
@@ -228,6 +236,8 @@ class SQLite(Backend):
         code = _primary_code(error)
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return StorageBusy("another program has locked the database; try again")
+        if _is_failed_write(error) and self._file.is_disk_full():
+            return StorageFull("the user's quota on the disk is used up")
         kinds = {sqlite3.SQLITE_FULL: StorageFull, sqlite3.SQLITE_TOOBIG: TextTooLong}
         return kinds.get(code, StorageError)(str(error))
 
@@ -270,6 +280,11 @@ def _create_file(file: Path) -> None:
 def _primary_code(error: BaseException) -> int:
     # The lowest byte. The others say where in SQLite the error occurred.
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _is_failed_write(error: BaseException) -> bool:
+    # SQLite reports a used-up quota as it reports a broken disk.
+    return getattr(error, "sqlite_errorcode", 0) in _FAILED_WRITES
 
 
 @lru_cache(INSERT_ROWS)

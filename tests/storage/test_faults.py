@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import random
 import resource
+import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from email.message import Message
 from http.client import IncompleteRead
@@ -85,6 +87,42 @@ def fill_up(ballast: Path) -> None:
     with suppress(OSError), ballast.open("wb", 0) as file:
         while True:
             file.write(bytes(PAGE))
+
+
+@contextmanager
+def failing_calls(server: Server, calls: str, error: str) -> Iterator[None]:
+    """Let the kernel refuse system calls of a running server, as strace can make it do."""
+    trace = server.folder / "trace"
+    command = ["strace", "-f", "-p", str(server.process.pid), "-o", str(trace)]
+    with subprocess.Popen(
+        [*command, "-e", f"trace={calls}", "-e", f"inject={calls}:error={error}"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as strace:
+        try:
+            assert strace.stderr
+            assert "attached" in strace.stderr.readline()
+            yield
+        finally:
+            strace.send_signal(signal.SIGINT)
+
+
+def test_a_quota_that_is_used_up_is_a_full_disk(server: Server) -> None:
+    assert server.request(EVENTS, BODY).status == 201
+    with failing_calls(server, "pwrite64,fallocate", "EDQUOT"):
+        answer = server.request(EVENTS, BODY)
+        assert (answer.status, answer.body) == (507, b'{"error": "insufficient storage"}')
+        assert server.request("/healthz").status == 503
+        assert count(server) == 1
+    wait_for(lambda: server.request("/healthz").status == 200)
+    assert server.request(EVENTS, BODY).status == 201
+    assert count(server) == 2
+
+
+def test_a_broken_disk_is_not_a_full_one(server: Server) -> None:
+    with failing_calls(server, "pwrite64", "EIO"):
+        assert server.request(EVENTS, BODY).status == 503
+    assert server.request(EVENTS, BODY).status == 201
 
 
 def test_a_disk_without_one_free_byte_refuses_small_events_too(
