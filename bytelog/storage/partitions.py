@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection
@@ -31,7 +31,6 @@ PARTITION_LOCK_SECONDS = 0.05
 log = logging.getLogger("bytelog")
 
 _DAY = timedelta(days=1)
-_NAME = "event_%Y%m%d"
 
 _LIST = """
     SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid
@@ -76,18 +75,20 @@ class PartitionMaintainer:
 
 def list_days(connection: Connection) -> dict[date, str]:
     """Return the days that have a partition, with its name."""
-    names = connection.exec_driver_sql(_LIST).scalars()
-    return {
-        datetime.strptime(name, _NAME).replace(tzinfo=UTC).date(): name
-        for name in names
-        if name != "event_default"
-    }
+    days = {}
+    for name in connection.exec_driver_sql(_LIST).scalars():
+        # Not the default partition, nor one that an administrator has created, such as event_2020.
+        with suppress(ValueError):
+            day = date.fromisoformat(name.removeprefix("event_"))
+            if _name(day) == name:
+                days[day] = name
+    return days
 
 
 def create(connection: Connection, days: Iterable[date]) -> None:
     """Create a partition for each day that has none, within a transaction."""
     for day in sorted(set(days) - list_days(connection).keys()):
-        name = day.strftime(_NAME)
+        name = _name(day)
         _limit_lock_wait(connection)
         connection.exec_driver_sql(_CREATE.format(name=name, start=day, end=day + _DAY))
 
@@ -102,6 +103,10 @@ def drop(connection: Connection, name: str) -> None:
     """Drop a partition, within a transaction."""
     _limit_lock_wait(connection)
     connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
+
+
+def _name(day: date) -> str:
+    return f"event_{day.isoformat().replace('-', '')}"
 
 
 def _limit_lock_wait(connection: Connection) -> None:

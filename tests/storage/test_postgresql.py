@@ -121,6 +121,19 @@ def test_pruning_drops_the_partitions_of_days_that_are_over(
     assert partition(1) not in str(sql("SELECT relname FROM pg_class"))
 
 
+def test_partitions_of_an_administrator_are_left_alone(
+    alice: Person, name: str, sql: Sql, tmp_path: Path
+) -> None:
+    for number, other in enumerate(("event_2020", "event_202011", "event_archive")):
+        bounds = f"FROM ('{2000 + number}-01-01') TO ('{2001 + number}-01-01')"
+        sql(f"CREATE TABLE {other} PARTITION OF event FOR VALUES {bounds}")
+    alice.post([event(0), {**CLICK, "date": "2000-05-05T00:00:00Z"}])
+    assert partitions(sql) == {partition(0): 1, "event_2020": 1}
+    said = Bytelog(tmp_path).run("prune", "--before", TODAY.date().isoformat())
+    assert said.startswith(b"Deleted 1 events from before")
+    assert "event_2020" in str(sql("SELECT relname FROM pg_class"))
+
+
 def test_commands_tell_what_postgresql_has(alice: Person, name: str, tmp_path: Path) -> None:
     alice.post(event(0))
     command = Bytelog(tmp_path)
