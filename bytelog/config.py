@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from flask import Flask
@@ -179,9 +181,31 @@ def _parse_positive(name: str, value: Any) -> int:
     return int(text)
 
 
+def _check_owner(path: Path, status: os.stat_result) -> None:
+    if status.st_uid not in (0, os.geteuid()):
+        raise SetupError(
+            f"{path} belongs to another user (uid {status.st_uid}), and bytelog does not run the "
+            "code of others. Run bytelog as that user, or change the owner of the file."
+        )
+    if status.st_mode & stat.S_IWOTH:
+        raise SetupError(
+            f"every user may write {path}, and bytelog does not run the code of others. Change its "
+            "permissions with chmod o-w."
+        )
+
+
 def _load_file(app: Flask, path: Path) -> None:
+    """Run the file, unless another user could have written it: commands may start in any folder."""
     try:
-        app.config.from_pyfile(path, silent=True)
+        with path.open("rb") as file:
+            _check_owner(path, os.fstat(file.fileno()))
+            module = ModuleType("config")
+            exec(compile(file.read(), path, "exec"), module.__dict__)  # noqa: S102
+        app.config.from_object(module)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return
+    except SetupError:
+        raise
     except Exception as error:
         raise SetupError(
             f"the settings in {path} cannot be read: {error}. Fix the file."

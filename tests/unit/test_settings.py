@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from support.api import EVENTS
+from support.commands import Bytelog
+from support.disk import as_root
 
 from bytelog import create_app
 from bytelog.config import NUMBERS, SetupError
@@ -110,3 +112,21 @@ def test_a_key_that_no_header_can_contain_is_refused(tmp_path: Path, name: str, 
 def test_a_number_that_cannot_be_meant_is_refused(tmp_path: Path, name: str, value: object) -> None:
     with pytest.raises(SetupError, match=f"{name} must be a whole number"):
         create_app({name: value}, tmp_path)
+
+
+def test_a_config_file_that_another_user_can_write_is_not_run(tmp_path: Path) -> None:
+    config = tmp_path / "config.py"
+    config.write_text("BYTELOG_API_KEY = 'key'")
+    config.chmod(0o666)
+    with pytest.raises(SetupError, match="chmod o-w"):
+        create_app(instance_path=tmp_path)
+    config.chmod(0o664)
+    assert create_app(instance_path=tmp_path).config["BYTELOG_API_KEY"] == "key"
+
+
+def test_a_config_file_of_another_user_is_not_run(tmp_path: Path) -> None:
+    config = tmp_path / "config.py"
+    config.write_text("raise AssertionError('it was run')")
+    as_root("chown", "12345", config)
+    bytelog = Bytelog(tmp_path)
+    assert "belongs to another user (uid 12345)" in bytelog.refuse("keys", "list")
