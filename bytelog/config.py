@@ -200,6 +200,7 @@ def _load_file(app: Flask, path: Path) -> None:
         with path.open("rb") as file:
             _check_owner(path, os.fstat(file.fileno()))
             module = ModuleType("config")
+            module.__file__ = str(path)
             exec(compile(file.read(), path, "exec"), module.__dict__)  # noqa: S102
         app.config.from_object(module)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):

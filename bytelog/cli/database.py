@@ -23,7 +23,7 @@ from ..maintenance.inspection import Findings
 from ..storage.backend import FileSpace, StorageBusy, StorageError
 from ..storage.database import backend_of, db
 from . import chart
-from .options import Date, progress, with_service
+from .options import Date, interrupted_by_signals, progress, with_service
 
 NICENESS = 10
 """How much lower the priority of a command that only reads is than the server's."""
@@ -40,7 +40,7 @@ def back_up(_: Flask, file: Path) -> None:
     An existing FILE is replaced once the copy is checked. If that fails, it is left unchanged.
     """
     os.nice(NICENESS)
-    with progress(1, "Copying") as bar:
+    with interrupted_by_signals(), progress(1, "Copying") as bar:
 
         def report(copied: int, pages: int) -> None:
             bar.length = pages

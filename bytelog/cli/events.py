@@ -23,7 +23,7 @@ from ..maintenance import import_lines
 from ..maintenance.imports import DAMAGE, Import, ImportInProgress, InvalidLine, open_replacement
 from ..queries.formats import CSV, CSV_WITH_MARK, LINES
 from ..queries.selection import Selection
-from .options import Date, check_name, progress, with_service
+from .options import Date, check_name, interrupted_by_signals, progress, with_service
 
 FORMATS = {"ndjson": LINES, "csv": CSV}
 
@@ -93,7 +93,11 @@ def export_events(
     format_ = CSV_WITH_MARK if has_mark else FORMATS[format_name]
     try:
         listing = store.select(Selection(projects.find(project), **filters), format_)
-        with _open_target(file) as target, progress(listing.count, "Exporting") as bar:
+        with (
+            interrupted_by_signals(),
+            _open_target(file) as target,
+            progress(listing.count, "Exporting") as bar,
+        ):
             for chunk in format_.write(listing.count, listing.pages):
                 target.write(chunk)
                 bar.update(chunk.count(b"\n"))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -163,6 +164,16 @@ def test_ctrl_c_leaves_nothing_behind_and_an_older_backup_alone(
             assert list(copy.parent.iterdir()) == [copy]
     assert copy.read_text() == "an older one"
     assert b"No damage was found" in bytelog.run("check")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_copy_behind(bytelog: Bytelog, copy: Path, number: int) -> None:
+    process = bytelog.start("backup", copy, stderr=subprocess.PIPE)
+    wait_for(partial(has_copied, copy.parent, 10**6))
+    process.send_signal(number)
+    assert process.communicate(timeout=20)[1].endswith(b"\nAborted!\n")
+    assert process.returncode == 1
+    assert list(copy.parent.iterdir()) == []
 
 
 def test_a_reader_of_one_state_lets_the_log_be_written_into_the_file(
