@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import pytest
 from support.api import CLICK, EVENTS
@@ -77,6 +77,20 @@ def test_every_trace_id_gets_through(start: Start, prefix: str) -> None:
         path = "".join(f"%{byte:02X}" for byte in trace_id.encode())
         found = json.loads(proxy.get(f"{EVENTS}/trace/{path}")[2])["events"]
         assert [event["trace_id"] for event in found] == [trace_id]
+
+
+def test_long_filters_get_through_with_their_link(start: Start) -> None:
+    _, proxy = start()
+    event = {**CLICK, "name": "ü" * 255, "trace_id": "ü" * 255, "data": {"text": "ü" * 800}}
+    for _ in range(2):
+        assert proxy.post(json.dumps(event).encode())[0] == 201
+    filters = {"name": event["name"], "trace_id": event["trace_id"], "data.text": "ü" * 800}
+    # Nearly the longest request line that nginx takes.
+    path = f"{EVENTS}?limit=1&{urlencode(filters)}"
+    assert 7900 < len(path) < 8100
+    status, answer, body = proxy.get(path)
+    assert (status, json.loads(body)["events"]) == (200, [event])
+    assert len(answer.headers["Link"]) > len(path)
 
 
 def test_a_long_listing_comes_as_it_is_packed_or_not(start: Start) -> None:
