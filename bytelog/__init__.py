@@ -10,7 +10,7 @@ from flask import Flask
 
 from . import config as settings
 from . import direct
-from .api import errors, events, health, metrics, openapi, response_headers
+from .api import admission, errors, events, health, metrics, openapi, response_headers
 from .auth import bearer, projects, rate_limit
 from .auth.bearer import Access, Authenticate
 from .cli import commands
@@ -61,6 +61,7 @@ def create_app(
     projects.init_app(app)
     # Metrics before all that may end a request early: it counts what they refuse, too.
     metrics.init_app(app)
+    admission.init_app(app)
     bearer.init_app(app, authenticate)
     rate_limit.init_app(app)
     response_headers.init_app(app)

@@ -58,6 +58,9 @@ _NOT_IN_HEADERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.
 MAX_BODY_BYTES = 1024 * 1024
 """Maximum size of an event's request body: an event is a fact with its details, not a file."""
 
+BUFFERED_BODY_BYTES = 256 * 1024 * 1024
+"""Bytes of bodies that all connections together may have sent: in memory and in TMPDIR."""
+
 MAX_DEPTH = 64
 """Levels of nesting in an event: Ruby's JSON parser stops at 100, and a response adds three."""
 

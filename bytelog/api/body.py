@@ -39,17 +39,27 @@ class UnsupportedCoding(UnsupportedMediaType):
 def read_body() -> bytes:
     """Return the request's body, decompressed.
 
-    Raises UnsupportedMediaType for a type or coding that is not supported, RequestEntityTooLarge
-    for more than BYTELOG_BATCH_BYTES, and ValidationError for invalid gzip.
+    Raises the exceptions of `check_headers`, RequestEntityTooLarge for more than
+    BYTELOG_BATCH_BYTES, and ValidationError for invalid gzip.
+    """
+    check_headers()
+    body = request.get_data(cache=False)
+    return _decompress(body) if _is_compressed() else body
+
+
+def check_headers() -> None:
+    """Check the headers that describe the body.
+
+    Raises UnsupportedMediaType for a type or coding that is not supported, and
+    RequestEntityTooLarge for a length above BYTELOG_BATCH_BYTES.
     """
     media_type = _read_media_type()
     if media_type not in _JSON_TYPES and media_type != LINES and not media_type.endswith("+json"):
         raise UnsupportedMediaType("Send JSON, with the header `Content-Type: application/json`.")
-    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding not in ("gzip", "x-gzip", "identity"):
-        raise UnsupportedCoding
-    body = request.get_data(cache=False)
-    return body if coding == "identity" else _decompress(body)
+    _is_compressed()
+    limit = current_app.config["BYTELOG_BATCH_BYTES"]
+    if (request.content_length or 0) > limit:
+        raise RequestEntityTooLarge(f"A batch may have at most {limit} bytes.")
 
 
 def load_events(body: bytes) -> list[EventFields]:
@@ -87,6 +97,13 @@ def _load_batch(batch: Iterator[Callable[[], EventFields]]) -> list[EventFields]
 def _read_media_type() -> str:
     content_type: str = request.environ.get("CONTENT_TYPE", "")
     return content_type.partition(";")[0].strip().lower()
+
+
+def _is_compressed() -> bool:
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in ("gzip", "x-gzip", "identity"):
+        raise UnsupportedCoding
+    return coding != "identity"
 
 
 def _decompress(body: bytes) -> bytes:

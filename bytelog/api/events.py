@@ -13,7 +13,7 @@ from werkzeug.http import parse_options_header
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response
 
-from ..auth.bearer import requires
+from ..auth.bearer import authorize, requires
 from ..config import MAX_GROUPS, READER_THREADS
 from ..events import store
 from ..queries.formats import CSV, CSV_WITH_MARK, FORMATS, JSON, Format
@@ -149,7 +149,9 @@ def _open_listing(slot: ReaderSlot, selection: Selection, format_: Format) -> Li
     if listing.count or not selection.wait:
         return listing
     with slot.wait():
-        return store.wait_for(selection, format_, _read_limits())
+        listing = store.wait_for(selection, format_, _read_limits())
+    authorize("read")  # The key may have been revoked meanwhile.
+    return listing
 
 
 def _build_body(slot: ReaderSlot, format_: Format, listing: Listing) -> bytes | _StreamedListing:

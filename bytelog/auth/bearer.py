@@ -28,6 +28,13 @@ second."""
 KEY_CACHE_ENTRIES = 1000
 """Keys in the cache; when there are more, it starts empty again."""
 
+GRANT = "bytelog.grant"
+"""The member of the WSGI environment that holds the access granted before the body arrived, and
+until when it is trusted."""
+
+GRANT_SECONDS = 0.25
+"""How long that access is trusted, in addition to KEY_CACHE_SECONDS."""
+
 
 P = ParamSpec("P")
 View = Callable[Concatenate[int, P], Response]
@@ -69,17 +76,26 @@ class Denied(HTTPException):
         return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", self._challenge)]
 
 
+class MustWait(Exception):
+    """The access of a request is not known yet: the database or the hook has to be asked."""
+
+
 class KeyCache:
     """A cache of valid keys, which saves most requests a database query."""
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[Grant, float]] = {}
 
-    def find(self, key: str) -> Grant | None:
-        """Return the grant of a key, or None if the key is invalid."""
+    def find(self, key: str, may_wait: bool) -> Grant | None:
+        """Return the grant of a key, or None if the key is invalid.
+
+        Raises MustWait if the database has to be asked and the caller may not wait.
+        """
         grant, trusted_until = self._entries.get(key, (None, 0.0))
         if time.monotonic() < trusted_until:
             return grant
+        if not may_wait:
+            raise MustWait
         grant = _look_up(key)
         self._entries.pop(key, None)
         if grant:
@@ -103,11 +119,17 @@ def requires(scope: str) -> Callable[[View[P]], Callable[P, Response]]:
     def decorate(view: View[P]) -> Callable[P, Response]:
         @wraps(view)
         def call_view(*args: P.args, **kwargs: P.kwargs) -> Response:
-            return view(_authorize(scope).project_id, *args, **kwargs)
+            return view(authorize(scope).project_id, *args, **kwargs)
 
+        call_view.required_scope = scope  # type: ignore[attr-defined]
         return call_view
 
     return decorate
+
+
+def required_scope(view: Callable[..., Any]) -> str | None:
+    """Return the scope that a view requires, or None if it requires no key."""
+    return getattr(view, "required_scope", None)
 
 
 def read_token() -> str | None:
@@ -118,14 +140,28 @@ def read_token() -> str | None:
     return key if scheme.lower() == "bearer" else None
 
 
-def _authorize(scope: str) -> Grant:
-    grant = current_app.extensions["bytelog.grant"](read_token())
-    if grant is None:
-        raise _create_unauthorized()
-    rate_limit.count(grant.holder)
+def authorize(scope: str, *, may_wait: bool = True) -> Grant:
+    """Return the access of the request, and count the request once for the rate limit.
+
+    Raises Denied, TooManyRequests, or MustWait if the caller may not wait.
+    """
+    grant, trusted_until = request.environ.get(GRANT, (None, 0.0))
+    is_counted = grant is not None
+    if time.monotonic() >= trusted_until:
+        grant = _find_grant(may_wait)
+        request.environ[GRANT] = (grant, time.monotonic() + GRANT_SECONDS)
+    if not is_counted:
+        rate_limit.count(grant.holder)
     if scope not in grant.scopes:
         detail = f"The API key lacks the scope `{scope}`."
         raise Denied(HTTPStatus.FORBIDDEN, detail, error="insufficient_scope", scope=scope)
+    return cast("Grant", grant)
+
+
+def _find_grant(may_wait: bool) -> Grant:
+    grant = current_app.extensions["bytelog.grant"](read_token(), may_wait)
+    if grant is None:
+        raise _create_unauthorized()
     return cast("Grant", grant)
 
 
@@ -139,7 +175,9 @@ def _create_unauthorized() -> Denied:
     return Denied(HTTPStatus.UNAUTHORIZED, detail, error="invalid_token")
 
 
-def _grant_from_hook(authenticate: Authenticate, token: str | None) -> Grant | None:
+def _grant_from_hook(authenticate: Authenticate, token: str | None, may_wait: bool) -> Grant | None:
+    if not may_wait:
+        raise MustWait
     access = authenticate(token, request.environ)
     if access is None:
         return None
@@ -147,10 +185,10 @@ def _grant_from_hook(authenticate: Authenticate, token: str | None) -> Grant | N
     return Grant((access.project, access.user), project_id, frozenset(access.scopes))
 
 
-def _grant_from_key(key: str | None) -> Grant | None:
+def _grant_from_key(key: str | None, may_wait: bool) -> Grant | None:
     if key is None:
         return None
-    return cast("KeyCache", current_app.extensions["bytelog.keys"]).find(key)
+    return cast("KeyCache", current_app.extensions["bytelog.keys"]).find(key, may_wait)
 
 
 def _look_up(key: str) -> Grant | None:

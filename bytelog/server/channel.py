@@ -4,83 +4,43 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from io import BytesIO
+from tempfile import TemporaryFile
+from typing import IO, Any
 
-from flask import Flask, Response
+from flask import Flask
 from greenlet import getcurrent
-from waitress import utilities
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
-from waitress.receiver import ChunkedReceiver
+from waitress.proxy_headers import PROXY_HEADERS
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, WSGITask
+from waitress.task import ThreadedTaskDispatcher, WSGITask
 from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
 from werkzeug.test import create_environ
 
-from ..api import errors
-from ..config import KEEP_ALIVE_SECONDS, SEND_BUFFER_BYTES
+from ..api import admission
+from ..auth.bearer import GRANT, MustWait
+from ..config import KEEP_ALIVE_SECONDS, MAX_BODY_BYTES, SEND_BUFFER_BYTES
 from ..storage.writer import BatchedRequest
+from .bodies import Quota
+from .parser import Parser
 
 ACCEPTS_PER_LOOP = 50
 """Connections accepted before the open ones are served again."""
 
-MAX_CHUNK_LINE_BYTES = 1024
-"""Bytes of the line with a chunk's size, and of a trailer: bytelog uses neither's extensions."""
-
 STALLED_SECONDS = 60
 """How long a reader may take nothing of a response before its connection is closed."""
 
+LINGER_SECONDS = 5
+"""How long a refused client that sends nothing may take to read the response."""
 
-class Parser(HTTPRequestParser):
-    """A request while it is being received."""
-
-    error: Any
-    completed: bool
-
-    def received(self, data: bytes) -> int:
-        """Parse data and return how many of its bytes belong to this request.
-
-        Rejects a chunk size line or a trailer above MAX_CHUNK_LINE_BYTES: Waitress copies an
-        unfinished one with every piece that arrives.
-        """
-        consumed: int = super().received(data)
-        if self._count_framing_bytes() > MAX_CHUNK_LINE_BYTES and not self.error:
-            self.error = utilities.BadRequest("A chunk's size, or the trailer, is too long.")
-            self.completed = True
-        return consumed
-
-    def _count_framing_bytes(self) -> int:
-        body = self.body_rcv
-        is_chunked = isinstance(body, ChunkedReceiver)
-        return len(body.control_line) + len(body.trailer) if is_chunked else 0
-
-
-class JSONErrorTask(ErrorTask):
-    """A request that Waitress rejects itself; the response has the format of the API's errors."""
-
-    def execute(self) -> None:
-        """Write the response and close the connection."""
-        refusal = self.request.error
-        error = default_exceptions.get(refusal.code, BadRequest)(refusal.body)
-        if refusal.code == HTTPStatus.NOT_IMPLEMENTED:
-            error = BadRequest(
-                "The body's transfer encoding is not supported; use chunked, or Content-Length."
-            )
-        response = self._build_response(error)
-        self.status = response.status
-        self.response_headers += response.headers.items()
-        self.set_close_on_finish()
-        self.content_length = response.content_length
-        self.write(response.data)
-
-    def _build_response(self, error: HTTPException) -> Response:
-        app: Flask = self.channel.server.service
-        headers = [(name.replace("_", "-"), value) for name, value in self.request.headers.items()]
-        # `*` matches no page of the application: the request's own path may not have been parsed.
-        with app.request_context(create_environ("*", headers=headers)):
-            return app.process_response(errors.error_response(error))
+UPLOAD_BYTES = 4 * MAX_BODY_BYTES
+"""Bytes beyond the largest batch that are still read, and dropped, after a refusal: a client that
+is sending when the connection breaks does not see the error response."""
 
 
 class Task(WSGITask):
@@ -94,16 +54,79 @@ class Task(WSGITask):
             self.channel.is_broken = self.wrote_header
             raise
 
+    def get_environment(self) -> dict[str, Any]:
+        """Return the WSGI environment, with the access that was granted before the body arrived."""
+        environ: dict[str, Any] = super().get_environment()
+        environ.update(self.request.environment)
+        return environ
+
+
+class RefusalTask(Task):
+    """A refused request: the application turns the error into a response, as it does its own."""
+
+    def execute(self) -> None:
+        """Write the response; the connection is closed once the client has been able to read it."""
+        self.channel.is_refused = True
+        self.set_close_on_finish()
+        super().execute()
+
+    def get_environment(self) -> dict[str, Any]:
+        """Return the WSGI environment, with the error."""
+        error = self.request.error
+        if isinstance(error, Exception):
+            return super().get_environment() | {admission.REFUSAL: error}
+        # Waitress found the error. The path may not have been parsed; `*` matches no page.
+        headers = [(name.replace("_", "-"), value) for name, value in self.request.headers.items()]
+        method = getattr(self.request, "command", "GET")
+        environ = create_environ("*", method=method, headers=headers)
+        environ["REMOTE_ADDR"] = self.channel.addr[0]
+        return environ | {admission.REFUSAL: _convert(error)}
+
+
+class HeadCheck:
+    """The check of a request's headers, in a thread: it may wait for the database or a hook."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._request: Parser = channel.request
+
+    def service(self) -> None:
+        """Check the headers, and let the loop act on the result."""
+        channel, request = self._channel, self._request
+        error = channel.find_error(request, may_wait=True)
+        channel.server.trigger.pull_trigger(partial(channel.finish_head_check, request, error))
+
+    def cancel(self) -> None:
+        """Do nothing: the connection is closed."""
+
 
 class Channel(HTTPChannel):
     """A connection."""
 
     task_class = Task
-    parser_class = Parser
-    error_task_class = JSONErrorTask
-    last_activity: float
+    error_task_class = RefusalTask
+    request: Any
     is_paused = False
     is_broken = False
+    is_checking = False
+    is_refused = False
+    is_lingering = False
+    _dropped_bytes = 0
+    _linger_start = 0.0
+
+    @property
+    def parser_class(self) -> Any:
+        """Return what creates a request that counts its body against the server's quota."""
+        return partial(Parser, quota=self.server.quota)
+
+    @property
+    def last_activity(self) -> float:
+        """Return the monotonic time of the last activity: Waitress's clock may be set."""
+        return self._last_activity
+
+    @last_activity.setter
+    def last_activity(self, _: float) -> None:
+        self._last_activity = time.monotonic()
 
     def is_busy(self) -> bool:
         """Return whether a request is being received or handled, or a response is being sent."""
@@ -111,13 +134,16 @@ class Channel(HTTPChannel):
 
     def is_waiting(self) -> bool:
         """Return whether the server waits for the client to send a request or its remainder."""
-        return not self.requests and not self.total_outbufs_len
+        return not (self.requests or self.total_outbufs_len or self.is_checking)
 
     def has_timed_out(self, now: float) -> bool:
         """Return whether the client took too long to send a request or to read a response."""
         if self.total_outbufs_len:
             return self.last_activity < now - STALLED_SECONDS
-        return self.is_waiting() and self.last_activity < now - KEEP_ALIVE_SECONDS
+        if self.is_lingering and self._linger_start < now - KEEP_ALIVE_SECONDS:
+            return True
+        limit = LINGER_SECONDS if self.is_lingering else KEEP_ALIVE_SECONDS
+        return self.is_waiting() and self.last_activity < now - limit
 
     def abort(self) -> None:
         """Shut the connection down; unsent and unreceived data is lost."""
@@ -127,15 +153,78 @@ class Channel(HTTPChannel):
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
+    def readable(self) -> bool:
+        """Return whether to receive data; a body waits until its headers have been checked."""
+        return not self.is_checking and bool(super().readable())
+
     def handle_read(self) -> None:
         """Receive data; the time limit of a request starts with its first byte, not its latest."""
-        request, last_activity = self.request, self.last_activity
+        if self.is_lingering:
+            self._drop_data()
+            return
+        request, last_activity = self.request, self._last_activity
         super().handle_read()
         if request and self.request is request:
-            self.last_activity = last_activity
+            self._last_activity = last_activity
+
+    def received(self, data: bytes) -> bool:
+        """Parse data; check the headers of a request whose body may be large before it arrives."""
+        is_received = bool(super().received(data))
+        if self.request and self.request.is_large():
+            self.check_head()
+        return is_received
+
+    def check_head(self) -> None:
+        """Check the headers of a request whose body has not arrived, unless that has been done."""
+        if self.is_checking or not self.request or not self.request.is_checkable():
+            return
+        try:
+            error = self.find_error(self.request, may_wait=False)
+        except MustWait:
+            self.is_checking = True
+            self.server.head_dispatcher.add_task(HeadCheck(self))
+        else:
+            self.finish_head_check(self.request, error)
+
+    def find_error(self, request: Parser, *, may_wait: bool) -> Exception | None:
+        """Return why a request is refused, or None; raises MustWait if that may take long."""
+        environ = Task(self, request).get_environment()
+        for name in PROXY_HEADERS:
+            environ.pop(f"HTTP_{name}", None)
+        try:
+            app = self.server.service
+            request.needs_body = admission.check_head(app, environ, may_wait=may_wait)
+        except MustWait:
+            raise
+        except Exception as error:
+            return error
+        request.environment = {GRANT: environ[GRANT]} if GRANT in environ else {}
+        return None
+
+    def finish_head_check(self, request: Parser, error: Exception | None) -> None:
+        """Go on receiving a request, or refuse it; only the loop calls this."""
+        self.is_checking = False
+        with self.requests_lock:
+            if not self.connected:
+                return
+            if error:
+                request.refuse(error)
+                self.request = None
+                self.requests.append(request)
+                if len(self.requests) == 1:
+                    self.server.add_task(self)
+                return
+            request.admit()
+            if request.expect_continue and not self.requests and not self.sent_continue:
+                self.send_continue()
 
     def handle_write(self) -> None:
         """Send data, and resume a paused request when the buffer has room for its response."""
+        if self.is_refused and self.close_when_flushed and not self.will_close:
+            self._flush_exception(self._flush_some)
+            if not self.total_outbufs_len and self.connected:
+                self._linger()
+            return
         super().handle_write()
         if self.is_paused:
             with self.requests_lock:
@@ -163,13 +252,15 @@ class Channel(HTTPChannel):
         if self.is_broken:
             zero_timeout = struct.pack("ii", 1, 0)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, zero_timeout)
+        if self.request:
+            self.request.close()
         super().handle_close()
 
     def send_continue(self) -> None:
-        """Ask the client for the body, unless the request has already been rejected."""
-        if self.request.error:
+        """Ask the client for the body, once the request is admitted."""
+        if self.request.completed:
             self.request.expect_continue = False
-        else:
+        elif self.request.is_admitted:
             super().send_continue()
 
     def write_soon(self, data: bytes) -> int:
@@ -180,13 +271,36 @@ class Channel(HTTPChannel):
         """
         if not isinstance(getcurrent(), BatchedRequest):
             super()._flush_outbufs_below_high_watermark()
-        written: int = super().write_soon(data)
+        content = data if len(data) < SEND_BUFFER_BYTES else _spool(data)
+        written: int = super().write_soon(content)
         return written
 
     def _flush_outbufs_below_high_watermark(self) -> None:
         # Waitress also calls this between two requests of a connection, where it would block the
         # thread. `Listener.add_task` pauses the second request instead.
         pass
+
+    def _linger(self) -> None:
+        # Closing while data is arriving would reset the connection, and the client could lose the
+        # response (RFC 9112 section 9.6).
+        self.close_when_flushed = False
+        self.is_lingering = True
+        self._linger_start = time.monotonic()
+        if self.request:
+            self.request.close()
+            self.request = None
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def _drop_data(self) -> None:
+        try:
+            data = self.recv(self.adj.recv_bytes)
+        except OSError:
+            data = b""
+        self._dropped_bytes += len(data)
+        self._last_activity = time.monotonic()
+        if not data or self._dropped_bytes > self.adj.max_request_body_size + UPLOAD_BYTES:
+            self.handle_close()
 
 
 class Listener(TcpWSGIServer):
@@ -195,6 +309,9 @@ class Listener(TcpWSGIServer):
     channel_class = Channel
     service: Flask
     connection_limit: int
+    quota: Quota
+    head_dispatcher: ThreadedTaskDispatcher
+    _next_check = 0.0
 
     def add_task(self, task: Channel) -> None:
         """Queue a connection's next request, or pause it until earlier responses are sent."""
@@ -224,7 +341,37 @@ class Listener(TcpWSGIServer):
                 channel.abort()
 
     def maintenance(self, now: float) -> None:
-        """Abort the connections that have timed out."""
-        for channel in self.active_channels.values():
+        """Do nothing: Waitress calls this by a clock that may be set."""
+
+    def check_connections(self) -> None:
+        """Abort the connections that have timed out; check the headers of bodies that are late."""
+        now = time.monotonic()
+        if now < self._next_check:
+            return
+        self._next_check = now + self.adj.cleanup_interval
+        for channel in list(self.active_channels.values()):
             if channel.has_timed_out(now):
                 channel.abort()
+            else:
+                channel.check_head()
+
+
+def _spool(data: bytes) -> ReadOnlyFileBasedBuffer:
+    # Waitress would corrupt the response if TMPDIR is full.
+    try:
+        file: IO[bytes] = TemporaryFile()  # noqa: SIM115
+        file.write(data)
+        file.seek(0)
+    except OSError:
+        file = BytesIO(data)
+    buffer = ReadOnlyFileBasedBuffer(file)
+    buffer.prepare()
+    return buffer
+
+
+def _convert(error: Any) -> HTTPException:
+    if error.code == HTTPStatus.NOT_IMPLEMENTED:
+        return BadRequest(
+            "The body's transfer encoding is not supported; use chunked, or Content-Length."
+        )
+    return default_exceptions.get(error.code, BadRequest)(error.body)

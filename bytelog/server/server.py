@@ -17,22 +17,28 @@ from urllib.parse import quote
 import click
 from flask import Flask
 from waitress import wasyncore
+from waitress.task import ThreadedTaskDispatcher
 
 from ..api.reader_slots import slots_of
 from ..auth import keys
-from ..config import CONNECTIONS, MAX_BODY_BYTES, MAX_HEADER_BYTES, SEND_BUFFER_BYTES, STOP_SECONDS
+from ..config import (
+    CONNECTIONS,
+    MAX_HEADER_BYTES,
+    SEND_BUFFER_BYTES,
+    STOP_SECONDS,
+)
 from ..maintenance import retention
 from ..storage.database import backend_of, close_readers, db
 from ..storage.writer import current_writer
+from .bodies import SHARED_BODY_BYTES, Quota
 from .channel import Listener
 from .dispatcher import RequestDispatcher
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-UPLOAD_BYTES = 4 * MAX_BODY_BYTES
-"""Bytes beyond the largest batch that are still read before the connection is closed: a client that
-is sending when the connection breaks does not see the error response."""
+HEAD_THREADS = 2
+"""Threads that check keys before bodies are received, if the database or a hook must be asked."""
 
 SHORT_REQUEST_THREADS = 2
 """Threads beside those of long listings, so that a short request never waits for one."""
@@ -96,6 +102,7 @@ class Server:
         self, listening: socket.socket, dispatcher: RequestDispatcher, prefix: str
     ) -> Listener:
         connection_limit = _raise_connection_limit()
+        batch_bytes = self._app.config["BYTELOG_BATCH_BYTES"]
         listener = Listener(
             self._app,
             map=self._sockets,
@@ -109,15 +116,22 @@ class Server:
             connection_limit=connection_limit + RESERVED_FILE_DESCRIPTORS // 2,
             cleanup_interval=1,
             max_request_header_size=MAX_HEADER_BYTES,
-            max_request_body_size=self._app.config["BYTELOG_BATCH_BYTES"] + UPLOAD_BYTES,
+            # Waitress refuses a body of this size.
+            max_request_body_size=batch_bytes + 1,
             outbuf_high_watermark=SEND_BUFFER_BYTES,
+            # A buffer below the watermark gets at most as much again.
+            outbuf_overflow=2 * SEND_BUFFER_BYTES,
         )
         listener.service = self._app
         listener.connection_limit = connection_limit
+        listener.quota = Quota(max(SHARED_BODY_BYTES, batch_bytes))
+        listener.head_dispatcher = ThreadedTaskDispatcher()
+        listener.head_dispatcher.set_thread_count(HEAD_THREADS)
         return listener
 
     def _run_loop(self, seconds: float) -> None:
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._sockets, count=1)
+        self._listener.check_connections()
 
     def _is_busy(self) -> bool:
         return any(channel.is_busy() for channel in self._listener.active_channels.values())
@@ -144,7 +158,7 @@ class AccessLog:
         start = time.perf_counter()
 
         def log_and_start(status: str, *rest: Any) -> Any:
-            path = quote(environ["PATH_INFO"], encoding="latin-1")
+            path = quote(environ["PATH_INFO"], safe="/*", encoding="latin-1")
             milliseconds = (time.perf_counter() - start) * 1000
             method, client = environ["REQUEST_METHOD"], environ.get("REMOTE_ADDR", "-")
             log.info("%s %s %s %s %.1f ms", client, method, path, status[:3], milliseconds)

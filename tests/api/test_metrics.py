@@ -82,7 +82,9 @@ def test_requests_are_counted_by_endpoint_method_and_status(server: Server) -> N
 def test_whatever_clients_send_the_numbers_stay_few(server: Server) -> None:
     for number in range(20):
         server.raw(b"M%d /%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (number, number))
-        server.raw(b"M%d %s HTTP/1.1\r\nConnection: close\r\n\r\n" % (number, EVENTS.encode()))
+        server.raw(
+            b"M%d %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (number, EVENTS.encode())
+        )
     after = shown(server)
     assert after["bytelog_requests_total['', '', '404']"] == 20
     assert after["bytelog_requests_total['', '', '405']"] == 20

@@ -17,8 +17,11 @@ from flask import Flask
 from support.api import CLICK, EVENTS, Person
 from support.listings import fill, start_listing
 from support.server import Answer, Server, wait_for
+from werkzeug.test import TestResponse
 
 from bytelog import create_app
+from bytelog.api.reader_slots import slots_of
+from bytelog.auth import keys
 from bytelog.events.store import POLL_SECONDS
 from bytelog.storage.writer import current_writer
 
@@ -242,3 +245,18 @@ def test_who_starts_at_the_end_hears_only_of_what_arrives(alice: Person) -> None
     alice.post({**CLICK, "id": 2})
     following = at_the_end.headers["Link"].partition("<")[2].partition(">")[0]
     assert [event["id"] for event in alice.events(following)] == [2]
+
+
+def test_a_key_that_is_revoked_during_the_wait_reads_nothing(app: Flask, alice: Person) -> None:
+    with app.app_context():
+        other = Person(app.test_client(), keys.create("other", "shop"))
+    responses: list[TestResponse] = []
+    waiter = threading.Thread(target=lambda: responses.append(alice.get("?wait=20")))
+    waiter.start()
+    wait_for(lambda: slots_of(app).in_use)
+    with app.app_context():
+        keys.revoke("alice")
+    wait_for(lambda: alice.get().status_code == 401)
+    assert other.post(CLICK).status_code == 201
+    waiter.join(20)
+    assert [response.status_code for response in responses] == [401]

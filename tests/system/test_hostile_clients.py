@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.api import CLICK, EVENTS
-from support.listings import MANY, fill, start_listing
+from support.listings import MANY, fill, memory, start_listing
 from support.server import Server, connect, wait_for
 
 from bytelog import create_app
@@ -102,9 +102,20 @@ def test_a_thousand_idle_connections_stop_nobody_and_stay_open(server: Server) -
     with crowd(server, 1000) as peers:
         check_that_newcomers_are_served(server)
         for peer in peers:
-            peer.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+            peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert received(peer, b'{"status": "ok"}').startswith(b"HTTP/1.1 200 OK\r\n")
         check_that_newcomers_are_served(server)
+
+
+def test_bodies_of_1900_clients_without_a_key_take_little_memory(server: Server) -> None:
+    assert server.request(EVENTS, BODY).status == 201
+    before = memory(server)
+    head = b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    with crowd(server, 1900, head) as peers:
+        send(peers, bytes(300_000))
+        assert peers[-1].recv(1000).startswith(b"HTTP/1.1 401 ")
+        check_that_newcomers_are_served(server)
+        assert memory(server) - before < 100 * 1024
 
 
 def received(peer: socket.socket, end: bytes) -> bytes:

@@ -21,7 +21,7 @@ from waitress.receiver import ChunkedReceiver
 from waitress.server import BaseWSGIServer, TcpWSGIServer
 from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 
-from bytelog.server import channel, dispatcher
+from bytelog.server import channel, dispatcher, parser
 
 CLASSES = [BaseWSGIServer, ErrorTask, HTTPChannel, HTTPRequestParser, Task, WSGITask]
 OWNERS: dict[str, Any] = {owner.__name__: owner for owner in CLASSES}
@@ -33,7 +33,6 @@ OVERRIDDEN = {
     "BaseWSGIServer.handle_accept": ("self", "wasyncore.dispatcher.handle_read_event"),
     "BaseWSGIServer.maintenance": ("self, now", "BaseWSGIServer.readable"),
     "BaseWSGIServer.pull_trigger": ("self", "HTTPChannel.service, HTTPChannel.write_soon"),
-    "ErrorTask.execute": ("self", "Task.service"),
     "HTTPChannel._flush_outbufs_below_high_watermark": (
         "self",
         "HTTPChannel.service, HTTPChannel.write_soon",
@@ -42,8 +41,13 @@ OVERRIDDEN = {
     "HTTPChannel.handle_close": ("self", "HTTPChannel.handle_write, wasyncore.readwrite"),
     "HTTPChannel.handle_read": ("self", "wasyncore.dispatcher.handle_read_event"),
     "HTTPChannel.handle_write": ("self", "wasyncore.dispatcher.handle_write_event"),
+    "HTTPChannel.readable": ("self", "wasyncore.poll2"),
+    "HTTPChannel.received": ("self, data", "HTTPChannel.handle_read"),
     "HTTPChannel.send_continue": ("self", "HTTPChannel.received, HTTPChannel.service"),
     "HTTPChannel.write_soon": ("self, data", "Task.write, Task.finish"),
+    "HTTPRequestParser.__init__": ("self, adj", ""),
+    "HTTPRequestParser.get_body_stream": ("self", "WSGITask.get_environment"),
+    "HTTPRequestParser.parse_header": ("self, header_plus", "HTTPRequestParser.received"),
     "HTTPRequestParser.received": ("self, data", "HTTPChannel.received"),
     "ThreadedTaskDispatcher.__init__": ("self", ""),
     "ThreadedTaskDispatcher.add_task": ("self, task", "BaseWSGIServer.add_task"),
@@ -52,12 +56,14 @@ OVERRIDDEN = {
         "ThreadedTaskDispatcher.set_thread_count",
     ),
     "WSGITask.execute": ("self", "Task.service"),
+    "WSGITask.get_environment": ("self", "WSGITask.execute"),
 }
 
 # The classes that bytelog puts in place of Waitress's own, and the functions that use them.
 REPLACED = {
     "BaseWSGIServer.channel_class": (HTTPChannel, "BaseWSGIServer.handle_accept"),
     "HTTPChannel.error_task_class": (ErrorTask, "HTTPChannel.service"),
+    "HTTPChannel.last_activity": (0, "HTTPChannel.handle_read, HTTPChannel._flush_some"),
     "HTTPChannel.parser_class": (HTTPRequestParser, "HTTPChannel.received"),
     "HTTPChannel.task_class": (WSGITask, "HTTPChannel.service"),
 }
@@ -69,7 +75,14 @@ USED: dict[str, type | Callable[[object], bool]] = {
     "BaseWSGIServer.socket": socket.socket,
     "ChunkedReceiver.control_line": bytes,
     "ChunkedReceiver.trailer": bytes,
-    "HTTPChannel.last_activity": float,
+    "HTTPChannel._flush_exception": callable,
+    "HTTPChannel._flush_some": callable,
+    "HTTPChannel.addr": tuple,
+    "HTTPChannel.adj": object,
+    "HTTPChannel.close_when_flushed": bool,
+    "HTTPChannel.connected": bool,
+    "HTTPChannel.recv": callable,
+    "HTTPChannel.sent_continue": bool,
     "HTTPChannel.request": object,
     "HTTPChannel.requests": list,
     "HTTPChannel.requests_lock": type(threading.Lock()),
@@ -77,12 +90,19 @@ USED: dict[str, type | Callable[[object], bool]] = {
     "HTTPChannel.service": callable,
     "HTTPChannel.socket": socket.socket,
     "HTTPChannel.total_outbufs_len": int,
+    "HTTPChannel.will_close": bool,
     "HTTPRequestParser.body_rcv": ChunkedReceiver,
+    "HTTPRequestParser.chunked": bool,
+    "HTTPRequestParser.close": callable,
     "HTTPRequestParser.command": str,
     "HTTPRequestParser.completed": bool,
+    "HTTPRequestParser.content_length": int,
     "HTTPRequestParser.error": object,
     "HTTPRequestParser.expect_continue": bool,
     "HTTPRequestParser.headers": dict,
+    "HTTPRequestParser.headers_finished": bool,
+    "HTTPRequestParser.path": str,
+    "HTTPRequestParser.version": str,
     "ThreadedTaskDispatcher.active_count": int,
     "ThreadedTaskDispatcher.lock": type(threading.Lock()),
     "ThreadedTaskDispatcher.queue": deque,
@@ -104,9 +124,9 @@ USED: dict[str, type | Callable[[object], bool]] = {
 }
 
 SUBCLASSES = [
-    channel.Parser,
-    channel.JSONErrorTask,
+    parser.Parser,
     channel.Task,
+    channel.RefusalTask,
     channel.Channel,
     channel.Listener,
     dispatcher.WriteDispatcher,
