@@ -42,6 +42,9 @@ UPLOAD_BYTES = 4 * MAX_BODY_BYTES
 """Bytes beyond the largest batch that are still read, and dropped, after a refusal: a client that
 is sending when the connection breaks does not see the error response."""
 
+TLS_HANDSHAKE = b"\x16\x03"
+"""How a TLS connection starts (RFC 8446 section 5.1)."""
+
 
 class Task(WSGITask):
     """A request that the application handles."""
@@ -169,6 +172,9 @@ class Channel(HTTPChannel):
 
     def received(self, data: bytes) -> bool:
         """Parse data; check the headers of a request whose body may be large before it arrives."""
+        if self.request is None and data.startswith(TLS_HANDSHAKE):
+            self.abort()
+            return False
         is_received = bool(super().received(data))
         if self.request and self.request.is_large():
             self.check_head()

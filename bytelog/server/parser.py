@@ -1,22 +1,30 @@
-"""Requests while they are being received: Waitress's parser, with bounded bodies."""
+"""Requests while they are being received: Waitress's parser, strict about where each one ends."""
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 from typing import IO, Any
 
 from waitress import utilities
 from waitress.parser import HTTPRequestParser
 from waitress.receiver import ChunkedReceiver
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, HTTPVersionNotSupported
 
 from .bodies import Body, Quota, explain
 
 MAX_CHUNK_LINE_BYTES = 1024
 """Bytes of the line with a chunk's size, and of a trailer: bytelog uses neither's extensions."""
 
+MAX_HOST_BYTES = 255
+"""Bytes of the header `Host`: a name in the DNS has at most 253 characters."""
+
 ONE_READ_BYTES = 8192
 """Size of a body that usually arrives with its headers, in one read."""
+
+# A name, an IPv4 address, or an IPv6 address in brackets (RFC 3986 section 3.2.2), and a port.
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|([\w.~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+)(:\d{0,5})?", re.A)
+_TRANSFER_ENCODING = re.compile(rb"\ntransfer-encoding:[ \t]*(.*?)[ \t]*(?:\r|\Z)", re.I)
 
 
 class Parser(HTTPRequestParser):
@@ -57,8 +65,20 @@ class Parser(HTTPRequestParser):
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Parse the request line and the headers."""
-        super().parse_header(header_plus)
+        """Parse the request line and the headers; rejects what leaves the request's end in doubt.
+
+        Another server on the way could see the end elsewhere (RFC 9112 section 11.2).
+        """
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:
+            self._refuse_number_or_url(error)
+            return
+        if self.version not in ("1.0", "1.1"):
+            self._reject(HTTPVersionNotSupported("Use HTTP/1.1 or HTTP/1.0."))
+            return
+        self._check_transfer_encoding(header_plus)
+        self._check_host()
         if self.body_rcv is not None:
             self.body_rcv.buf = Body(self._quota)
 
@@ -88,6 +108,34 @@ class Parser(HTTPRequestParser):
         if not self.needs_body:
             self.body_rcv.getbuf().discard()
             self.headers["CONTENT_LENGTH"] = "0"
+
+    def _refuse_number_or_url(self, error: ValueError) -> None:
+        if self.headers.get("CONTENT_LENGTH", "").isdecimal() and hasattr(self, "path"):
+            self._reject(utilities.RequestEntityTooLarge("The body is too large."))
+        else:
+            self._reject(utilities.BadRequest(f"The URL is invalid: {error}."))
+
+    def _check_transfer_encoding(self, header_plus: bytes) -> None:
+        codings = _TRANSFER_ENCODING.findall(header_plus)
+        if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
+            self._reject(utilities.BadRequest("A header continues on a second line."))
+        elif codings and self.version == "1.0":
+            self._reject(utilities.BadRequest("HTTP/1.0 has no Transfer-Encoding."))
+        elif codings and [coding.lower() for coding in codings] != [b"chunked"]:
+            self._reject(utilities.BadRequest("Transfer-Encoding must be `chunked`, once."))
+        elif codings and "CONTENT_LENGTH" in self.headers:
+            detail = "Send either Content-Length or Transfer-Encoding, not both."
+            self._reject(utilities.BadRequest(detail))
+
+    def _check_host(self) -> None:
+        host = self.headers.get("HOST", "" if self.version == "1.1" else "x")
+        if len(host) > MAX_HOST_BYTES or not _HOST.fullmatch(host):
+            self._reject(utilities.BadRequest("Send one valid Host header (RFC 9112 section 3.2)."))
+
+    def _reject(self, error: object) -> None:
+        # Without a body the request is complete, and nothing that follows is taken for one.
+        self.error = error
+        self.body_rcv, self.chunked, self.content_length = None, False, 0
 
     def _count_framing_bytes(self) -> int:
         body = self.body_rcv
