@@ -20,6 +20,12 @@ from ..events.schemas import EventFields
 
 LINES = "application/x-ndjson"
 
+MAX_GZIP_MEMBERS = 1000
+"""Members of one compressed body: tools start one every 64 KB at most, and each costs time."""
+
+GZIP_SLICE_BYTES = 256 * 1024
+"""Bytes decompressed at a time."""
+
 # `fetch` sends a string as text/plain unless the caller sets another type.
 _JSON_TYPES = {"application/json", "text/plain"}
 
@@ -100,24 +106,43 @@ def _read_media_type() -> str:
 
 
 def _is_compressed() -> bool:
-    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding not in ("gzip", "x-gzip", "identity"):
+    header = request.headers.get("Content-Encoding", "")
+    # A list, whose empty elements do not count (RFC 9110 section 5.6.1.2).
+    codings = [coding.strip(" \t").lower() for coding in header.split(",")]
+    codings = [coding for coding in codings if coding not in ("", "identity")]
+    if codings not in ([], ["gzip"], ["x-gzip"]):
         raise UnsupportedCoding
-    return coding != "identity"
+    return bool(codings)
 
 
 def _decompress(body: bytes) -> bytes:
-    limit = current_app.config["BYTELOG_BATCH_BYTES"]
-    gzip = zlib.decompressobj(wbits=31)
     try:
-        content = gzip.decompress(body, limit + 1)
+        return b"".join(_decompress_members(body, current_app.config["BYTELOG_BATCH_BYTES"]))
     except zlib.error as error:
         raise ValidationError(f"Not gzip: {error}.") from error
-    if len(content) > limit:
-        raise RequestEntityTooLarge(f"A batch may have at most {limit} bytes, decompressed.")
-    if not gzip.eof or gzip.unused_data:
-        raise ValidationError("Not gzip: the data ends early, or something follows it.")
-    return content
+
+
+def _decompress_members(body: bytes, limit: int) -> Iterator[bytes]:
+    # A gzip file may have several members, one after the other (RFC 1952 section 2.2).
+    position, size = 0, 0
+    for _ in range(MAX_GZIP_MEMBERS):
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            # zlib copies what follows a member, so it gets the body in slices.
+            compressed = body[position : position + GZIP_SLICE_BYTES]
+            if not compressed:
+                raise ValidationError("Not gzip: the data ends early, or something follows it.")
+            content = member.decompress(compressed, limit + 1 - size)
+            size += len(content)
+            if size > limit:
+                raise RequestEntityTooLarge(
+                    f"A batch may have at most {limit} bytes, decompressed."
+                )
+            yield content
+            position += len(compressed) - len(member.unused_data)
+        if position == len(body):
+            return
+    raise ValidationError(f"gzip data may have at most {MAX_GZIP_MEMBERS} members.")
 
 
 def _split_lines(text: str) -> Iterator[str]:

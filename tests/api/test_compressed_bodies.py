@@ -46,6 +46,33 @@ def test_a_packed_body_counts_as_what_is_in_it(alice: Person) -> None:
     assert len(alice.events()) == 7
 
 
+def test_members_one_after_the_other_are_one_body(alice: Person) -> None:
+    lines = [gzip.compress(written(LINES, click) + b"\n") for click in clicks(900)]
+    answer = send(alice, b"".join(lines), LINES, Content_Encoding="gzip")
+    assert answer.status_code == 201
+    assert len(alice.events()) == 900
+    for damage in (b"x", lines[0][:-1], b"\0" * 512):
+        answer = send(alice, lines[0] + damage, LINES, Content_Encoding="gzip")
+        assert problems(answer) == ["#"]
+
+
+def test_many_members_take_no_more_memory_and_time_than_one(alice: Person) -> None:
+    empty, began = gzip.compress(b""), time.monotonic()
+    answer = send(alice, empty * (16 * MEBIBYTE // len(empty)), LINES, Content_Encoding="gzip")
+    assert problems(answer) == ["#"]
+    large = gzip.compress(b" " * 9 * MEBIBYTE)
+    answer = send(alice, large + large, LINES, Content_Encoding="gzip")
+    assert answer.status_code == 413
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("coding", ["gzip,", ", gzip", " ,\tGZIP , ", "identity, gzip"])
+def test_the_list_of_codings_may_have_empty_elements(alice: Person, coding: str) -> None:
+    body = gzip.compress(written(JSON, *clicks(2)))
+    assert send(alice, body, Content_Encoding=coding).status_code == 201
+    assert send(alice, written(JSON, *clicks(2)), Content_Encoding=",").status_code == 201
+
+
 @pytest.mark.parametrize("damage", [b"", b"plain", slice(0, 20), slice(0, -1), b"x", b"\0"])
 def test_a_damaged_packed_body_is_refused(alice: Person, damage: bytes | slice) -> None:
     whole = gzip.compress(written(JSON, *clicks(9)))
