@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
+import termios
 import time
 from contextlib import suppress
 from functools import partial
@@ -116,6 +118,7 @@ class Channel(HTTPChannel):
     is_lingering = False
     _dropped_bytes = 0
     _linger_start = 0.0
+    _unread_bytes = 0
 
     @property
     def parser_class(self) -> Any:
@@ -142,6 +145,7 @@ class Channel(HTTPChannel):
     def has_timed_out(self, now: float) -> bool:
         """Return whether the client took too long to send a request or to read a response."""
         if self.total_outbufs_len:
+            self._note_progress()
             return self.last_activity < now - STALLED_SECONDS
         if self.is_lingering and self._linger_start < now - KEEP_ALIVE_SECONDS:
             return True
@@ -285,6 +289,17 @@ class Channel(HTTPChannel):
         # Waitress also calls this between two requests of a connection, where it would block the
         # thread. `Listener.add_task` pauses the second request instead.
         pass
+
+    def _note_progress(self) -> None:
+        # A socket of which little has been read takes no data for minutes, while a slow but steady
+        # reader empties it. So ask how much the peer has not acknowledged yet.
+        number = bytes(4)
+        with suppress(OSError):  # The socket may be broken.
+            number = fcntl.ioctl(self.socket, termios.TIOCOUTQ, number)
+        (unread_bytes,) = struct.unpack("i", number)
+        if unread_bytes != self._unread_bytes:
+            self._unread_bytes = unread_bytes
+            self._last_activity = time.monotonic()
 
     def _linger(self) -> None:
         # Closing while data is arriving would reset the connection, and the client could lose the

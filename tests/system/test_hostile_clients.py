@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.api import CLICK, EVENTS
-from support.listings import MANY, fill, memory, start_listing
+from support.listings import MANY, fill, memory, read_to_the_end, start_listing
 from support.server import Server, connect, wait_for
 
 from bytelog import create_app
@@ -209,3 +209,15 @@ def test_readers_who_take_nothing_give_their_places_back(
             stack.enter_context(start_listing(server))
         assert server.request(EVENTS).status == 503
         wait_for(lambda: server.request(EVENTS).status == 200)
+
+
+def test_a_slow_reader_who_takes_a_little_all_the_time_gets_everything(
+    tmp_path: Path, configured: Callable[[str], Server]
+) -> None:
+    fill(create_app(instance_path=tmp_path / "data"), MANY)
+    server = configured(IMPATIENT)
+    with start_listing(server) as peer:
+        for _ in range(80):
+            assert peer.recv(6000)
+            time.sleep(0.1)
+        assert read_to_the_end(peer) > 15_000_000
