@@ -26,6 +26,7 @@ from ..config import (
     MAX_HEADER_BYTES,
     SEND_BUFFER_BYTES,
     STOP_SECONDS,
+    SetupError,
 )
 from ..maintenance import retention
 from ..storage.database import backend_of, close_readers, db
@@ -210,7 +211,13 @@ def _raise_connection_limit() -> int:
     if soft_limit < needed:
         soft_limit = needed if hard_limit == resource.RLIM_INFINITY else min(needed, hard_limit)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft_limit, hard_limit))
-    return min(CONNECTIONS, (soft_limit - RESERVED_FILE_DESCRIPTORS) // 2)
+    limit = min(CONNECTIONS, (soft_limit - RESERVED_FILE_DESCRIPTORS) // 2)
+    if limit < 1:
+        raise SetupError(
+            f"this process may open {soft_limit} files, and bytelog needs at least "
+            f"{RESERVED_FILE_DESCRIPTORS + 2}. Raise the limit, for example with `ulimit -n 5000`."
+        )
+    return limit
 
 
 def _format_url(host: str, port: int) -> str:

@@ -176,6 +176,16 @@ def test_a_taken_port_is_one_sentence(server: Server) -> None:
     assert f"port {port}: Address already in use" in refused(server.folder, "--port", port)
 
 
+def test_too_few_open_files_are_one_sentence_with_the_number(tmp_path: Path) -> None:
+    (tmp_path / "instance").mkdir()
+    (tmp_path / "instance" / "config.py").write_text(
+        "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (301, 301))\n"
+    )
+    sentence = refused(tmp_path)
+    assert "may open 301 files" in sentence
+    assert "at least 302" in sentence
+
+
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "instance").write_text("not a folder")
     assert "BYTELOG_DATA" in refused(tmp_path)
