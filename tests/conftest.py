@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from flask import Flask, appcontext_pushed
+from hypothesis import HealthCheck, settings
 from support.api import Person, close
+from support.listings import copy_filled, fill
 from support.processes import FORK_SERVER
 from support.server import Server
 
@@ -25,6 +27,16 @@ pytest_plugins = [
     "support.newcomers",
     "support.postgresql",
 ]
+
+settings.register_profile(
+    "quick",
+    settings(),
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=60)
+settings.load_profile("quick")
 
 MARKS = {"browser": "browser", "cluster_folder": "postgresql", "executable": "build"}
 """Fixtures that take a program, and the marks of the tests that use them."""
@@ -122,10 +134,14 @@ def bob(person: Callable[..., Person]) -> Person:
 def serve(tmp_path: Path, database: str) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def start(*arguments: str, **environment: str) -> Server:
+    def start(*arguments: str, events: int = 0, **environment: str) -> Server:
         folder = tmp_path / f"server{len(servers)}"
         folder.mkdir()
+        if events and database == "sqlite":
+            copy_filled(folder / "data", events)
         servers.append(Server(folder, *arguments, **environment))
+        if events and database == "postgresql":
+            fill(create_app(instance_path=folder / "data"), events)
         return servers[-1]
 
     yield start

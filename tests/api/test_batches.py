@@ -142,6 +142,7 @@ def test_a_repeated_batch_is_stored_once_and_whole(alice: Person) -> None:
     assert alice.events("?order=arrival") == clicks(700) + clicks(701)
 
 
+@pytest.mark.slow
 def test_a_server_killed_before_the_answer_stores_a_retried_batch_once(
     serve: Callable[..., Server],
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_server_killed_before_the_answer_stores_a_retried_batch_once(
     assert json.loads(server.request(EVENTS).body)["events"] == clicks(1500)
 
 
+@pytest.mark.slow
 def test_batches_and_singles_of_many_clients_are_whole_after_a_kill(server: Server) -> None:
     sizes, acknowledged = (1, 7, 40, 600), dict[str, int]()
 

@@ -88,6 +88,7 @@ def test_an_unknown_packing_is_told_which_ones_are_known(alice: Person) -> None:
         assert (answer.status_code, answer.headers.get("Accept-Encoding")) == (415, "gzip")
 
 
+@pytest.mark.slow
 def test_a_zip_bomb_takes_little_memory_and_time(server: Server) -> None:
     assert server.request(EVENTS, written(JSON, *clicks(9))).status == 201
     before, began = peak(server), time.monotonic()
@@ -102,6 +103,7 @@ def test_a_zip_bomb_takes_little_memory_and_time(server: Server) -> None:
     assert time.monotonic() - began < 20
 
 
+@pytest.mark.slow
 def test_large_batches_at_once_are_not_all_in_memory(server: Server) -> None:
     body = written(JSON, *clicks(4, data={"text": "x" * 1_000_000}))
     server.request(EVENTS, body)

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from support.api import CLICK, EVENTS, Person
 from support.cells import HOSTILE_CELLS
-from support.listings import MANY, fill, memory, read_to_the_end, start_listing
+from support.listings import MANY, copy_filled, fill, memory, read_to_the_end, start_listing
 from support.server import Server
 from werkzeug.test import TestResponse
 
@@ -206,13 +206,14 @@ def test_a_head_request_tells_the_form_and_holds_no_place(app: Flask, alice: Per
 @pytest.fixture(scope="module")
 def full_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("forms")
-    fill(create_app(instance_path=folder / "data"), MANY)
+    copy_filled(folder / "data", MANY)
     server = Server(folder, BYTELOG_API_KEY=Server.key)
     yield server
     server.process.kill()
     server.process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "size"), [(LINES, 19_000_000), (CSV, 15_000_000)])
 def test_a_long_listing_takes_flat_memory_in_every_form(
     full_server: Server, form: str, size: int
@@ -226,8 +227,7 @@ def test_a_long_listing_takes_flat_memory_in_every_form(
 
 
 def test_a_failure_in_mid_stream_does_not_look_whole(serve: Callable[..., Server]) -> None:
-    server = serve(BYTELOG_API_KEY=Server.key)
-    fill(create_app(instance_path=server.folder / "data"), 60_000)
+    server = serve(BYTELOG_API_KEY=Server.key, events=MANY)
     app = create_app(instance_path=server.folder / "data")
     for form, kept in ((LINES, 40_000), (CSV, 20_000)):
         with start_listing(server, form) as peer:

@@ -16,10 +16,10 @@ from support.generated import (
     dates,
     encoded,
     events,
+    examples,
     expected,
     listed,
     same,
-    thorough,
     values,
 )
 from support.pages import ORDERS, following, get, ids
@@ -68,7 +68,7 @@ def in_order(order: str, stored: list[Event]) -> list[int]:
 
 
 @given(st.data(), orders)
-@thorough
+@examples
 def test_pages_hold_what_was_there_once_and_in_order_while_others_arrive(
     newcomer: Callable[[], Person], data: st.DataObject, order: str
 ) -> None:
@@ -80,7 +80,7 @@ def test_pages_hold_what_was_there_once_and_in_order_while_others_arrive(
 
 
 @given(st.data())
-@thorough
+@examples
 def test_who_follows_arrivals_misses_none(
     newcomer: Callable[[], Person], data: st.DataObject
 ) -> None:
@@ -94,7 +94,7 @@ def test_who_follows_arrivals_misses_none(
 
 
 @given(st.lists(events, min_size=1, max_size=6), st.data())
-@thorough
+@examples
 def test_a_batch_is_the_same_as_its_events_one_by_one(
     newcomer: Callable[[], Person], batch: list[Event], data: st.DataObject
 ) -> None:
@@ -115,7 +115,7 @@ def test_a_batch_is_the_same_as_its_events_one_by_one(
 
 
 @given(st.dictionaries(names, values, min_size=1, max_size=4), st.booleans(), st.data())
-@thorough
+@examples
 def test_each_member_of_data_is_found_by_its_value(
     newcomer: Callable[[], Person], members: dict[str, Any], is_ascii: bool, data: st.DataObject
 ) -> None:
@@ -138,7 +138,7 @@ def test_each_member_of_data_is_found_by_its_value(
 @given(st.text() | st.from_regex(r"[0-9]{1,20}(-[0-9]{8}T[0-9]{9})?", fullmatch=True), orders)
 @example("0-00000000T000000000", "newest")
 @example("999999999999999999-99999999T999999999", "date")
-@thorough
+@examples
 def test_any_text_as_a_cursor_is_a_place_or_refused(
     resident: Person, text: str, order: str
 ) -> None:
@@ -148,7 +148,7 @@ def test_any_text_as_a_cursor_is_a_place_or_refused(
 
 
 @given(st.text(), st.text())
-@thorough
+@examples
 def test_any_parameter_is_understood_or_refused(resident: Person, name: str, value: str) -> None:
     for text in (name, f"data.{name}"):
         answer = resident.get("?" + urlencode({text: value}))

@@ -17,12 +17,12 @@ from support.generated import (
     dates,
     encoded,
     events,
+    examples,
     expected,
     listed,
     members,
     same,
     texts,
-    thorough,
     values,
 )
 
@@ -79,7 +79,7 @@ def without_date(event: Event) -> Event:
 
 
 @given(st.data())
-@thorough
+@examples
 def test_what_was_posted_comes_back_equal(
     newcomer: Callable[[], Person], data: st.DataObject
 ) -> None:
@@ -90,7 +90,7 @@ def test_what_was_posted_comes_back_equal(
 
 
 @given(st.data())
-@thorough
+@examples
 def test_adjacent_windows_make_up_the_whole(
     newcomer: Callable[[], Person], data: st.DataObject
 ) -> None:
@@ -110,7 +110,7 @@ def test_adjacent_windows_make_up_the_whole(
     "bodies", [some_bytes, encoded(almost_events()), mutated()], ids=["bytes", "almost", "mutated"]
 )
 @given(data=st.data())
-@thorough
+@examples
 def test_any_body_is_stored_as_it_is_or_refused(
     newcomer: Callable[[], Person], bodies: st.SearchStrategy[bytes], data: st.DataObject
 ) -> None:
@@ -128,7 +128,7 @@ def test_any_body_is_stored_as_it_is_or_refused(
     ["HTTP_AUTHORIZATION", "HTTP_ACCEPT", "HTTP_IDEMPOTENCY_KEY", "CONTENT_TYPE", "QUERY_STRING"],
 )
 @given(text=some_bytes)
-@thorough
+@examples
 def test_no_header_and_no_query_breaks_the_service(
     newcomer: Callable[[], Person], method: str, variable: str, text: bytes
 ) -> None:
@@ -139,7 +139,7 @@ def test_no_header_and_no_query_breaks_the_service(
 
 
 @given(path=some_bytes)
-@thorough
+@examples
 def test_no_path_breaks_the_service(resident: Person, path: bytes) -> None:
     environment = {"PATH_INFO": f"{EVENTS}/trace/" + path.decode("latin-1")}
     answer = resident.client.get("/", headers=resident.headers, environ_overrides=environment)
@@ -149,7 +149,7 @@ def test_no_path_breaks_the_service(resident: Person, path: bytes) -> None:
 
 
 @given(texts | st.text())
-@thorough
+@examples
 def test_any_trace_id_can_be_asked_for(resident: Person, trace_id: str) -> None:
     answer = resident.get("/trace/" + quote(trace_id, safe=""))
     with answer:
@@ -159,7 +159,7 @@ def test_any_trace_id_can_be_asked_for(resident: Person, trace_id: str) -> None:
 @given(near_dates | st.text("0123456789-+:.,TZW ") | st.text())
 @example("9999-12-31T23:59:60Z")
 @example("0001-01-01T00:00:00+00:01")
-@thorough
+@examples
 def test_any_text_as_a_date_is_understood_or_refused(resident: Person, text: str) -> None:
     for parameter in ("start", "end"):
         answer = resident.get(f"?{parameter}={quote(text)}")
@@ -228,5 +228,5 @@ class Service(RuleBasedStateMachine):
 
 
 def test_the_service_keeps_what_a_plain_list_would() -> None:
-    steps = settings(thorough, max_examples=25, stateful_step_count=30)
+    steps = settings(max_examples=max(examples.max_examples // 2, 1), stateful_step_count=30)
     run_state_machine_as_test(Service, settings=steps)

@@ -133,6 +133,7 @@ def test_repeated_and_new_requests_of_one_group_each_get_their_own_answer(
         assert connection.exec_driver_sql("SELECT count(*) FROM event").scalar() == 3
 
 
+@pytest.mark.slow
 def test_a_server_killed_between_commit_and_answer_stores_a_retried_event_once(
     serve: Callable[..., Server],
 ) -> None:

@@ -70,6 +70,7 @@ def test_head_tells_the_headers_alone(alice: Person) -> None:
     assert (answer.status_code, answer.data) == (200, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("date", ["2021-08-15", None])
 def test_a_listing_of_many_pages_is_whole_and_in_order(alice: Person, date: str | None) -> None:
     # Equal dates are cut by arrival; some dates differ, so that both ways of cutting meet.

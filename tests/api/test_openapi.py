@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import schemathesis
 from flask import Flask
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis import checks
 from schemathesis.config import SchemathesisConfig
@@ -29,6 +29,7 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 from support.api import CLICK, EVENTS, Person
 from support.commands import Bytelog
 from support.effort import LONG
+from support.generated import many_examples
 from support.server import Server
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -143,13 +144,14 @@ def test_the_server_is_where_the_document_was_asked_for(app: Flask) -> None:
         assert json.loads(answer.data)["servers"] == [{"url": url}]
 
 
+@pytest.mark.slow
 def test_the_service_starts_without_what_makes_the_document(tmp_path: Path) -> None:
     script = "import bytelog, sys; bytelog.create_app(); sys.exit('apispec' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
 
 
 @given(st.from_regex(timestamps.PATTERN, fullmatch=True))
-@settings(deadline=None)
+@many_examples
 def test_what_the_pattern_of_a_date_admits_is_understood(text: str) -> None:
     timestamps.parse(text)
 
@@ -293,6 +295,7 @@ def failures(scenario: ScenarioFinished) -> Iterator[str]:
             yield f"{check.failure_info.failure}\n{check.failure_info.code_sample}"
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.each_database
 def test_schemathesis_finds_nothing(explored: OpenApiSchema, database: str) -> None:

@@ -22,13 +22,10 @@ pytestmark = pytest.mark.each_database
 
 @pytest.fixture
 def full_server(serve: Callable[..., Server]) -> Server:
-    server = serve(BYTELOG_API_KEY=Server.key)
-    server.stop()
-    fill(create_app(instance_path=server.folder / "data"), MANY)
-    server.start()
-    return server
+    return serve(BYTELOG_API_KEY=Server.key, events=MANY)
 
 
+@pytest.mark.slow
 def test_a_long_listing_takes_no_more_memory_than_a_short_one(full_server: Server) -> None:
     full_server.request(f"{EVENTS}?end=2021-08-15T00:00:01Z")
     before = memory(full_server)
@@ -38,6 +35,7 @@ def test_a_long_listing_takes_no_more_memory_than_a_short_one(full_server: Serve
     assert memory(full_server) - before < 16 * 1024
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_file
 def test_a_slow_reader_stops_neither_writers_nor_the_checkpoint(full_server: Server) -> None:
     log = full_server.folder / "data" / "bytelog.db-wal"
@@ -58,21 +56,16 @@ def test_a_listing_holds_what_was_there_when_it_began(full_server: Server) -> No
     assert received.endswith(b"]}\r\n0\r\n\r\n")
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_frees_its_thread(serve: Callable[..., Server]) -> None:
-    server = serve("--threads", "1", BYTELOG_API_KEY=Server.key)
-    server.stop()
-    fill(create_app(instance_path=server.folder / "data"), MANY)
-    server.start()
+    server = serve("--threads", "1", BYTELOG_API_KEY=Server.key, events=MANY)
     for _ in range(5):
         start_listing(server).close()
         wait_for(lambda: server.request(EVENTS).status == 200)
 
 
 def test_one_long_listing_too_many_is_told_to_come_back(serve: Callable[..., Server]) -> None:
-    server = serve("--threads", "2", BYTELOG_API_KEY=Server.key)
-    server.stop()
-    fill(create_app(instance_path=server.folder / "data"), MANY)
-    server.start()
+    server = serve("--threads", "2", BYTELOG_API_KEY=Server.key, events=MANY)
     with start_listing(server), start_listing(server):
         answer = server.request(EVENTS)
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")

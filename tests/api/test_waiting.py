@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 import pytest
 from flask import Flask
 from support.api import CLICK, EVENTS, Person
-from support.listings import fill, start_listing
+from support.listings import MANY, start_listing
 from support.server import Answer, Server, wait_for
 from werkzeug.test import TestResponse
 
@@ -171,17 +171,15 @@ def test_a_client_too_many_is_told_to_come_back_and_short_questions_are_answered
 
 
 def test_half_of_the_places_are_left_to_readers(serve: Callable[..., Server]) -> None:
-    server = serve("--threads", "2", BYTELOG_API_KEY=Server.key)
-    server.stop()
-    fill(create_app(instance_path=server.folder / "data"), 60_000)
-    server.start()
+    server = serve("--threads", "2", BYTELOG_API_KEY=Server.key, events=MANY)
     with all_places_taken(server, 1):
-        assert json.loads(server.request(EVENTS).body)["count"] == 60_000
+        assert json.loads(server.request(EVENTS).body)["count"] == MANY
         with start_listing(server):
             assert server.request(EVENTS).status == 503
             assert server.request(f"{EVENTS}?limit=2000").status == 200
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_gives_its_place_to_the_next(serve: Callable[..., Server]) -> None:
     server = serve("--threads", "1", BYTELOG_API_KEY=Server.key)
     for _ in range(3):
@@ -210,6 +208,7 @@ def test_those_who_wait_do_not_hold_up_a_stop(server: Server) -> None:
     assert all(waiter.answer and "Link" in waiter.answer.headers for waiter in waiters)
 
 
+@pytest.mark.slow
 def test_a_client_that_follows_sees_each_event_once_and_in_order(server: Server) -> None:
     number, writers = 60, 4
     step, seen = f"{ARRIVAL}&limit=7&wait=5", list[str]()

@@ -50,6 +50,7 @@ def has_copied(folder: Path, size: int) -> bool:
     return any(path.stat().st_size > size for path in folder.glob(".copy.db-*/copy.db"))
 
 
+@pytest.mark.slow
 def test_a_backup_under_load_has_every_event_that_was_acknowledged_before(
     bytelog: Bytelog, busy: Server, copy: Path
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_terminal_shows_how_far_it_is(bytelog: Bytelog, copy: Path) -> None:
     assert b"100%" in shown
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_behind_and_an_older_backup_alone(
     bytelog: Bytelog, busy: Server, copy: Path
 ) -> None:

@@ -138,6 +138,7 @@ def test_an_event_of_a_project_that_is_gone_is_damage(
     assert "of event refers to no project" in bytelog.refuse("check", file)
 
 
+@pytest.mark.slow
 def test_a_database_is_checked_while_a_server_writes_to_it(
     bytelog: Bytelog, serve: Callable[..., Server]
 ) -> None:
@@ -160,6 +161,7 @@ def test_a_link_to_a_live_database_is_checked_with_its_log(
     assert counts(bytelog.run("check", link)) == [["default", "2021-08-15", "1"]]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_check(bytelog: Bytelog) -> None:
     make_history(bytelog.folder, 40)
     process = bytelog.start("check", stderr=subprocess.PIPE)

@@ -14,7 +14,7 @@ from flask import Flask
 from support.api import CLICK, Person
 from support.cells import HOSTILE_CELLS
 from support.commands import Bytelog, interrupt
-from support.listings import fill
+from support.listings import MANY, copy_filled
 from support.server import wait_for
 
 from bytelog.config import MAX_BODY_BYTES
@@ -52,9 +52,9 @@ def filled(alice: Person, app: Flask) -> Bytelog:
 
 
 @pytest.fixture
-def large(app: Flask) -> Bytelog:
-    fill(app, 200_000)
-    return Bytelog(Path(app.instance_path))
+def large(tmp_path: Path) -> Bytelog:
+    copy_filled(tmp_path / "large", 2 * MANY)
+    return Bytelog(tmp_path / "large")
 
 
 @pytest.mark.parametrize("form", ["ndjson", "csv"])
@@ -79,6 +79,7 @@ def test_an_export_is_what_the_api_sends(filled: Bytelog, alice: Person) -> None
         assert exported == alice.get(Accept=kind).data
 
 
+@pytest.mark.slow
 def test_the_largest_event_goes_out_and_comes_in_again(
     alice: Person, app: Flask, tmp_path: Path
 ) -> None:
@@ -180,6 +181,7 @@ def test_a_pipe_is_written_to_and_not_replaced(filled: Bytelog, tmp_path: Path) 
     assert (tmp_path / "pipe").is_fifo()
 
 
+@pytest.mark.slow
 def test_an_interrupted_export_leaves_the_file_that_was_there(
     large: Bytelog, tmp_path: Path
 ) -> None:
@@ -191,6 +193,7 @@ def test_an_interrupted_export_leaves_the_file_that_was_there(
     assert not [*tmp_path.glob(".bytelog-*")]
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error(large: Bytelog) -> None:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with large.start("export", **pipes) as process:
@@ -230,6 +233,7 @@ def test_an_argument_that_makes_no_sense_is_refused(tmp_path: Path, arguments: l
     assert "Invalid value" in Bytelog(tmp_path).refuse("export", *arguments, status=2)
 
 
+@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_only(large: Bytelog, tmp_path: Path) -> None:
     shown = large.on_terminal("export", tmp_path / "events")
     assert b"Exporting" in shown
@@ -237,6 +241,7 @@ def test_progress_is_shown_on_a_terminal_only(large: Bytelog, tmp_path: Path) ->
     assert large.finish("export", tmp_path / "events") == (b"", "Exported 200000 events.\n")
 
 
+@pytest.mark.slow
 def test_flask_has_the_commands_too(filled: Bytelog, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "export", "--project", "shop"]
     root = Path(__file__).parents[2]

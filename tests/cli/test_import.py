@@ -221,6 +221,7 @@ def test_data_in_csv_nests_no_deeper_than_an_export_can_tell(bytelog: Bytelog) -
     assert "nested deeper than 63 levels" in bytelog.refuse("import", text=deeper)
 
 
+@pytest.mark.slow
 def test_an_interrupted_import_goes_on_without_doubling(bytelog: Bytelog, file: Path) -> None:
     file.write_bytes(lines(1, 30_000))
     bytelog.run("import", text=b"")
@@ -237,6 +238,7 @@ def test_an_interrupted_import_goes_on_without_doubling(bytelog: Bytelog, file: 
     assert bytelog.ids() == [*range(1, 30_001)]
 
 
+@pytest.mark.slow
 def test_an_import_that_is_killed_at_any_moment_stores_every_event_once(
     bytelog: Bytelog, file: Path
 ) -> None:
@@ -253,6 +255,7 @@ def test_an_import_that_is_killed_at_any_moment_stores_every_event_once(
     assert bytelog.ids()[20_000:] == [*range(1, 20_001)]
 
 
+@pytest.mark.slow
 def test_two_imports_of_a_file_at_once_do_not_double_it(bytelog: Bytelog, file: Path) -> None:
     file.write_bytes(lines(1, 20_000))
     bytelog.run("import", text=b"")
@@ -268,6 +271,7 @@ def test_two_imports_of_a_file_at_once_do_not_double_it(bytelog: Bytelog, file: 
     assert bytelog.ids() == [*range(1, 20_001)]
 
 
+@pytest.mark.slow
 def test_a_server_takes_every_event_while_an_import_runs(server: Server, file: Path) -> None:
     file.write_bytes(lines(1, 20_000))
     bytelog = Bytelog(server.folder / "data")

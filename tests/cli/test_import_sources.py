@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 from support.commands import Bytelog
+from support.generated import many_examples
 
 from bytelog import timestamps
 from bytelog.events.i_json import InvalidJSON
@@ -251,7 +252,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@many_examples
 @given(st.dictionaries(NAMES, VALUES), st.sampled_from([*SOURCES]), st.sampled_from([None, 2]))
 def test_whatever_a_line_holds_is_in_its_event(
     line: dict[str, Any], source: str, indent: int | None

@@ -67,6 +67,7 @@ def test_revoke_takes_a_name_or_an_id(run: Callable[..., str]) -> None:
     assert "no active key 'alice'" in run("revoke", "alice", status=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["bytelog", "flask --app wsgi"], indirect=True)
 def test_a_name_that_two_keys_share_is_not_guessed(run: Callable[..., str]) -> None:
     run("create", "alice")

@@ -56,6 +56,7 @@ def younger_half() -> list[int]:
     return list(range(DAYS // 2 * 1000, DAYS * 1000))
 
 
+@pytest.mark.slow
 def test_half_goes_and_the_file_shrinks_while_a_client_posts(
     bytelog: Bytelog, start: Callable[..., Server]
 ) -> None:
@@ -134,6 +135,7 @@ def test_one_bound_is_given_and_it_makes_sense(bytelog: Bytelog, options: tuple[
     assert len(bytelog.ids()) == DAYS * 1000
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_sound_database_and_the_next_run_goes_on(
     bytelog: Bytelog, start: Callable[..., Server]
 ) -> None:
@@ -174,6 +176,7 @@ def old(tmp_path: Path) -> Bytelog:
     return Bytelog(tmp_path / "old")
 
 
+@pytest.mark.slow
 def test_a_file_of_the_first_release_shrinks_when_nobody_uses_it(old: Bytelog) -> None:
     before = size(old)
     old.run("prune", "--before", MIDDLE)
@@ -185,6 +188,7 @@ def test_a_file_of_the_first_release_shrinks_when_nobody_uses_it(old: Bytelog) -
     assert b"No damage was found" in old.run("check")
 
 
+@pytest.mark.slow
 def test_a_file_of_the_first_release_keeps_its_size_for_a_server_and_that_is_said(
     old: Bytelog, serve: Callable[..., Server]
 ) -> None:
@@ -241,6 +245,7 @@ def test_a_server_stops_in_the_middle_of_deleting(
     assert b"No damage was found" in bytelog.run("check")
 
 
+@pytest.mark.slow
 def test_a_server_tries_again_when_another_program_held_the_database(
     bytelog: Bytelog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -116,6 +116,7 @@ def test_an_empty_database_has_no_table(app: Flask) -> None:
     assert output.endswith("Events: 0\n")
 
 
+@pytest.mark.slow
 def test_events_are_counted_while_a_server_writes(
     bytelog: Bytelog, serve: Callable[..., Server]
 ) -> None:
@@ -127,6 +128,7 @@ def test_events_are_counted_while_a_server_writes(
     assert before <= int(total[1].replace(",", "")) - DAYS * 1000 <= len(acknowledged)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it(bytelog: Bytelog) -> None:
     make_history(bytelog.folder, 40)
     process = bytelog.start("stats", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -147,6 +147,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_what_was_recorded_survives_a_kill(tmp_path: Path) -> None:
     command = [sys.executable, "-c", RECORDS_UNTIL_KILLED, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -192,6 +193,7 @@ for use in uses.values():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("use", "answers"), [("record", "11"), ("read", "11"), ("nothing", "00")])
 def test_a_child_of_a_process_that_used_the_database_is_refused(
     tmp_path: Path, use: str, answers: str

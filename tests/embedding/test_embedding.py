@@ -123,6 +123,7 @@ def test_two_applications_in_a_process_keep_apart(tmp_path: Path) -> None:
     assert two.get(EVENTS, headers=HEADERS).json == {"count": 0, "events": []}
 
 
+@pytest.mark.slow
 def test_flask_run_serves_the_same_application(tmp_path: Path, server: Server) -> None:
     server.stop()
     port = server.url.rpartition(":")[2]

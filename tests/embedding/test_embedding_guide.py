@@ -17,6 +17,8 @@ from support.server import Answer, Server, wait_for
 
 from bytelog import Bytelog, create_app
 
+pytestmark = pytest.mark.slow
+
 GUIDE = (Path(__file__).parents[2] / "docs" / "embedding.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", GUIDE, re.MULTILINE | re.DOTALL))
 FRAMEWORKS = ("Flask", "Django", "FastAPI")

@@ -45,6 +45,7 @@ def test_each_test_gets_an_empty_server(suite: pytest.Pytester) -> None:
     suite.runpytest_subprocess().assert_outcomes(passed=2)
 
 
+@pytest.mark.slow
 def test_settings_from_outside_touch_nothing(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +60,7 @@ def test_settings_from_outside_touch_nothing(
     assert not (suite.path / "precious.db").exists()
 
 
+@pytest.mark.slow
 def test_the_server_ends_with_its_test_though_a_client_waits(suite: pytest.Pytester) -> None:
     suite.makepyfile("""
         import os
@@ -92,6 +94,7 @@ def test_the_server_ends_with_its_test_though_a_client_waits(suite: pytest.Pytes
     assert result.duration < 15
 
 
+@pytest.mark.slow
 def test_the_service_does_not_load_pytest(tmp_path: Path) -> None:
     code = "import sys, bytelog.__main__; bytelog.create_app(); print('pytest' in sys.modules)"
     command = [sys.executable, "-c", code]

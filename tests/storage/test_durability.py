@@ -13,6 +13,8 @@ from support.api import CLICK, EVENTS
 from support.effort import LONG
 from support.server import Server
 
+pytestmark = pytest.mark.slow
+
 WRITERS, ROUNDS = 4, 100 if LONG else 5
 
 

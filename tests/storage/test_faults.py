@@ -27,6 +27,8 @@ from bytelog import create_app
 from bytelog.config import BUSY_SECONDS, READER_THREADS
 from bytelog.server.server import SHORT_REQUEST_THREADS
 
+pytestmark = pytest.mark.slow
+
 BODY = json.dumps(CLICK).encode()
 BIG = json.dumps({**CLICK, "data": {"text": "x" * 50_000}}).encode()
 UNAVAILABLE = b'{"error": "service unavailable"}'

@@ -15,9 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from support.api import CLICK, EVENTS
 from support.programs import require
 from support.server import Server, SpawnedServer, wait_for
+
+pytestmark = pytest.mark.slow
 
 WRITERS, EVENT_COUNT = 4, 120
 # Ten pages an event: on the way the log's 1000 pages are emptied into the database.

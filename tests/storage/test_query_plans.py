@@ -19,6 +19,8 @@ from bytelog.storage.backend import Row
 from bytelog.storage.database import db
 from bytelog.storage.writer import current_writer, insert
 
+pytestmark = pytest.mark.slow
+
 MANY = 200_000
 PATHS = (EVENTS, f"{EVENTS}/trace/1")
 WINDOWS = ("", "&start=2021-08-02", "&start=2021-08-02&end=2021-08-31")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from bytelog.config import MAX_ID, MAX_TEXT_LENGTH, MIN_ID
@@ -39,7 +39,11 @@ styles: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 )
 
 
-thorough = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+examples = settings()
+"""As many examples as the profile wants: `pytest --hypothesis-profile=thorough`."""
+
+many_examples = settings(max_examples=5 * examples.max_examples)
+"""More of those that take no time."""
 
 
 @st.composite

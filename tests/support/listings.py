@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from flask import Flask
 
+from bytelog import create_app
 from bytelog.storage.backend import Row
 from bytelog.storage.writer import current_writer, insert
-from support.api import EVENTS
+from support.api import EVENTS, close
 from support.server import Server
 
 MANY = 100_000
 
 
 def fill(app: Flask, number: int) -> None:
+    """Record many events in the first project."""
     text = json.dumps({"text": "x" * 100})
     rows: list[Row] = [
         (1, i, "n", "t", f"2021-08-15T00:00:{i % 60:02}.000Z", text) for i in range(number)
@@ -25,6 +30,21 @@ def fill(app: Flask, number: int) -> None:
         insert(connection, rows)
     with app.app_context():
         current_writer().close()
+
+
+def copy_filled(folder: Path, number: int) -> None:
+    """Make a data folder whose database has many events; it is filled once and copied each time."""
+    folder.mkdir(parents=True)
+    shutil.copy(Path(_filled(number).name) / "bytelog.db", folder)
+
+
+@cache
+def _filled(number: int) -> TemporaryDirectory[str]:
+    folder = TemporaryDirectory(prefix="bytelog-filled-")
+    app = create_app(instance_path=folder.name)
+    fill(app, number)
+    close(app)
+    return folder
 
 
 def memory(server: Server) -> int:

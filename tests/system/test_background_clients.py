@@ -26,6 +26,8 @@ from bytelog import BytelogError, BytelogHandler, Client
 from bytelog.clients import bytelog_client
 from bytelog.clients.downloads import FILES, MEDIA_TYPES
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(bytelog_client.__file__).parent
 NODE = ["node", "--input-type=module", "-e"]
 PYTHON_SIGTERM = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))"

@@ -23,6 +23,8 @@ from bytelog import create_app
 from bytelog.auth import keys
 from bytelog.clients import downloads as clients
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[1] / "support" / "clients"
 CASES: dict[str, Any] = json.loads((FOLDER / "cases.json").read_text())
 RUNTIMES = {

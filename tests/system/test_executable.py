@@ -103,10 +103,21 @@ def test_it_serves_soon(server: Executable) -> None:
 def test_it_records_and_lists_and_keeps_events_over_a_restart(server: Executable) -> None:
     assert server.request(EVENTS, json.dumps(CLICK).encode()).status == 201
     assert json.loads(server.request(EVENTS).body)["events"] == [CLICK]
-    assert server.stop(signal.SIGINT) == 0
-    assert "stopped" in server.log.read_text()
+    wait_for(lambda: stops_in_order(server))
     server.start()
     assert server.count() == 1
+
+
+def stops_in_order(server: Executable) -> bool:
+    """Press Ctrl-C and return whether the server finished what it had to do.
+
+    It takes the two signals for one if they come within SAME_SIGNAL_SECONDS, which a busy machine
+    can miss: then it starts again.
+    """
+    if server.stop(signal.SIGINT) == 0:
+        return "stopped" in server.log.read_text()
+    server.start()
+    return False
 
 
 def test_keys_are_made_listed_and_revoked_while_it_serves(root: Path, server: Executable) -> None:

@@ -12,6 +12,8 @@ from support.history import NAMES, day
 from support.load import TODAY, posting
 from support.server import Server
 
+pytestmark = pytest.mark.slow
+
 DAYS, EVENTS_A_DAY = 10, 100_000 if LONG else 2000
 END = day(DAYS)
 

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 from support.api import CLICK, EVENTS
-from support.listings import MANY, fill, memory, read_to_the_end, start_listing
+from support.listings import MANY, copy_filled, fill, memory, read_to_the_end, start_listing
 from support.server import Server, connect, wait_for
 
 from bytelog import create_app
 from bytelog.config import CONNECTIONS, READER_THREADS
 from bytelog.server.server import SHORT_REQUEST_THREADS
+
+pytestmark = pytest.mark.slow
 
 # Settings are Python, and so can make the wait short.
 IMPATIENT = """from bytelog.server import channel
@@ -202,7 +204,7 @@ def test_pipelined_reads_whose_answers_nobody_takes_stop_nobody(server: Server) 
 def test_readers_who_take_nothing_give_their_places_back(
     tmp_path: Path, configured: Callable[[str], Server]
 ) -> None:
-    fill(create_app(instance_path=tmp_path / "data"), MANY)
+    copy_filled(tmp_path / "data", MANY)
     server = configured(IMPATIENT)
     with ExitStack() as stack:
         for _ in range(READER_THREADS):

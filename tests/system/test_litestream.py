@@ -21,6 +21,8 @@ from bytelog import create_app
 from bytelog.config import SetupError
 from bytelog.storage.writer import current_writer
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(sys.executable).with_name("litestream")
 BATCH = 200
 BATCHES = 500

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,12 +20,13 @@ from typing import NamedTuple, Self
 import pytest
 from support.api import CLICK, EVENTS
 from support.effort import LONG
-from support.listings import MANY, fill, memory
+from support.listings import MANY, memory
 from support.server import Server, wait_for
 
-from bytelog import create_app
 from bytelog.config import READER_THREADS
 from bytelog.storage.sqlite_connection import WAL_LIMIT_BYTES
+
+pytestmark = pytest.mark.slow
 
 WRITERS, PEAK_SECONDS, SOAK_SECONDS = 8, 5, 1800 if LONG else 60
 SLOW_READERS, ROUND_SECONDS, ROUNDS = 32, 1, 101 if LONG else 7
@@ -203,11 +204,9 @@ def processor_ticks(server: Server) -> int:
 
 @pytest.mark.long
 def test_32_slow_readers_stop_no_writers_and_all_but_8_are_told_to_come_back(
-    server: Server,
+    serve: Callable[..., Server],
 ) -> None:
-    server.stop()
-    fill(create_app(instance_path=server.folder / "data"), MANY)
-    server.start()
+    server = serve(BYTELOG_API_KEY=Server.key, events=MANY)
     ratios = []
     with clients(server) as writers:
         for _ in range(ROUNDS):

@@ -11,6 +11,8 @@ import pytest
 from support.api import CLICK, EVENTS
 from support.programs import require
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 GUIDE = (ROOT / "docs" / "operations.md").read_text()

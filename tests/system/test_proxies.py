@@ -19,6 +19,8 @@ from support.server import Server
 
 from bytelog.config import MAX_WAIT_SECONDS, NUMBERS
 
+pytestmark = pytest.mark.slow
+
 BODY = json.dumps(CLICK).encode()
 DAYS = 30
 """Days of a thousand events: more than fits into the buffers on the way."""

@@ -126,6 +126,7 @@ def imported_names(path: Path) -> Iterator[str]:
             yield from (node.module or "", *(alias.name for alias in node.names))
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_package_whole_and_nothing_else(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT],

@@ -76,6 +76,7 @@ def page(app: Flask) -> str:
     return app.test_client().get("/docs").text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", RUNTIMES)
 def test_every_sample_gets_the_documented_result(
     reader: Reader, kind: str, subtests: pytest.Subtests
@@ -143,6 +144,7 @@ def running(command: str, folder: Path) -> Iterator[Path]:
         process.wait(20)
 
 
+@pytest.mark.slow
 def test_the_commands_work_as_shown(page: str, tmp_path: Path) -> None:
     run(commands(page, "keys"), tmp_path)
     run("bytelog import --project shop", tmp_path, json.dumps(EVENTS[0]))
@@ -153,6 +155,7 @@ def test_the_commands_work_as_shown(page: str, tmp_path: Path) -> None:
     assert (tmp_path / "bytelog-copy.db").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", ["serve", "settings"])
 def test_a_server_starts_as_shown(page: str, tmp_path: Path, section: str) -> None:
     command = commands(page, section).replace("/var/lib/bytelog", str(tmp_path / "data"))
@@ -183,6 +186,7 @@ def test_the_embedding_sample_serves_the_api(
         assert application.test_client().get(api.EVENTS).status_code == 401
 
 
+@pytest.mark.slow
 def test_litestream_brings_back_what_it_has_replicated_as_shown(page: str, tmp_path: Path) -> None:
     database, replica = tmp_path / "data" / "bytelog.db", tmp_path / "replica"
 
@@ -282,6 +286,7 @@ def test_what_a_host_is_called_cannot_become_part_of_the_page(app: Flask) -> Non
     assert "<script>alert" not in answer.text
 
 
+@pytest.mark.slow
 def test_the_service_starts_without_what_colours_the_samples(tmp_path: Path) -> None:
     script = "import bytelog, sys; bytelog.create_app(); sys.exit('pygments' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
