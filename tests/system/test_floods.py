@@ -16,6 +16,8 @@ import pytest
 from support.api import CLICK, EVENTS
 from support.server import Answer, Server, connect, wait_for
 
+pytestmark = pytest.mark.slow
+
 WRITERS = 16
 SECONDS = 3
 FLOOD = Path(__file__).parents[1] / "support" / "flood.py"

@@ -28,6 +28,8 @@ import logging, time
 from bytelog import Access, create_app
 from bytelog.server.server import Server
 
+pytestmark = pytest.mark.slow
+
 def authenticate(token, environ):
     time.sleep(1)
     print("asked", "forwarded" if "HTTP_X_FORWARDED_FOR" in environ else "", flush=True)
