@@ -50,6 +50,10 @@ def migrate(_: Flask, url: str) -> None:
 
 
 def _run(migration: Migration) -> Migration:
+    with progress(migration.last, "Checking") as bar:
+        for events in migration.prove():
+            bar.update(events)
+    migration.prepare()
     with progress(migration.count_missing(), "Copying") as bar:
         for events in migration.copy():
             bar.update(events)

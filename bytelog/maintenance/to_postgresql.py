@@ -1,145 +1,289 @@
 """Copying the service's SQLite database to PostgreSQL while the service runs.
 
-Events keep their keys and are copied in the order of keys, with one transaction per batch. So the
-target always has the first events of the source, and an interrupted migration continues after the
-target's last key. Events that the source has pruned since are deleted from the target too.
+Events keep their keys and are copied in the order of keys, in one transaction for each batch. The
+same transaction updates a note in the target: which database is copied, the last key, and a digest
+of the copies. So an interrupted migration continues after the noted key.
+
+Nothing is written to the target before `prove` has shown that it is empty, or holds what the note
+says and nothing else. A target without a note, such as one of version 0.1.0, is continued only if
+the source has every one of its events. Events that the source has pruned meanwhile are deleted from
+the target only if the digest proves that they are copies.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from sqlalchemy import Connection, Engine, bindparam, delete, func, select
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, inspect, select, update
 
-from ..migrations.upgrade import upgrade
-from ..queries import listing
+from ..migrations.upgrade import revision_of, upgrade
+from ..queries.statements import highest_key
 from ..storage.backend import StorageError
 from ..storage.database import backend_of, db, fetch
-from ..storage.models import COLUMNS, Base, Event
-from ..storage.reader import Reader
+from ..storage.models import (
+    COLUMNS,
+    DEFAULT_PROJECT_ID,
+    ApiKey,
+    Base,
+    Event,
+    MigrationNote,
+    Project,
+)
 from ..storage.sql import DateAsText
+from ..storage.writer import current_writer
 from . import inspection
 
 if TYPE_CHECKING:
     from ..storage.postgresql import PostgreSQL
 
 MIGRATE_EVENTS = 5000
-"""Events copied in one transaction, or compared in one step."""
+"""Events copied in one transaction, or compared at once."""
 
 PARTITION_EVENTS = 1000
-"""Number of events from which on a past day gets a partition of its own."""
+"""Events from which on a day of the past gets a partition of its own."""
 
-_NOTE = "copied by bytelog migrate"
+_OWN_TABLES = {"event", "migration_note"}
+_TABLES = [table for table in Base.metadata.sorted_tables if table.name not in _OWN_TABLES]
 
-_TABLES = [table for table in Base.metadata.sorted_tables if table.name != "event"]
-
-_columns = [
+_text = [
     DateAsText(Event.date) if column == "date" else Event.__table__.c[column] for column in COLUMNS
 ]
-_in_batch = (Event.key > bindparam("key"), Event.key <= bindparam("last"))
-_batch = select(*_columns).where(*_in_batch).order_by(Event.key).limit(MIGRATE_EVENTS)
-_count = select(func.count()).select_from(Event).where(*_in_batch)
-_delete_others = delete(Event).where(
-    *_in_batch, Event.key.not_in(bindparam("keys", expanding=True))
+_beyond = (Event.key > bindparam("key"), Event.key <= bindparam("last"))
+_batch = select(*_text).where(*_beyond).order_by(Event.key).limit(MIGRATE_EVENTS)
+_count = select(func.count()).select_from(Event).where(*_beyond)
+_delete = delete(Event).where(Event.key.in_(bindparam("keys", expanding=True)))
+_notes = select(MigrationNote.source, MigrationNote.last_key, MigrationNote.digest)
+_projects = select(Project.id, Project.name)
+_keys = select(ApiKey.id, ApiKey.digest, ApiKey.name, ApiKey.revoked)
+
+
+_UNPROVEN = (
+    "it has events of its own, or events that this database no longer has, and no note that they "
+    "were copied. Choose an empty database."
 )
 
 
 class ContentDiffers(StorageError):
-    """The events of the target differ from those of the source; the message says where."""
+    """The target does not hold what the source holds; the message says where."""
+
+
+class _Note(NamedTuple):
+    source: str
+    last_key: int
+    digest: str
+
+
+class _Part(NamedTuple):
+    """The events of both databases in a range of keys: those in both, and the target's others."""
+
+    last: int
+    common: list[Any]
+    extra: list[Any]
 
 
 class Migration:
-    """A migration of the service's database to a PostgreSQL database."""
+    """A copy of the service's database into a PostgreSQL database."""
 
     def __init__(self, target: Engine) -> None:
         self._target = target
         self._backend = cast("PostgreSQL", backend_of(target))
+        self._source = _identify_source()
+        self._note: _Note | None = None
+        self._sum = 0
+        self.last = _last_assigned_key()
         self.checksum = sha256()
-        self.copied = self.verified = 0
-        upgrade(target)
-        self.last, self.position = _find_last_assigned_key(), listing.last_key(Reader(target))
-        with self._backend.errors(), self._backend.open_writer() as connection:
-            self._claim(connection)
-            self._copy_tables(connection)
-            self._backend.create_partitions(connection, _list_busy_days())
+        self.position = self.copied = self.verified = 0
 
     def count_missing(self) -> int:
-        """Return the number of events that remain to be copied."""
+        """Return how many events are still to be copied."""
         return _count_between(db.engine, self.position, self.last)
+
+    def prove(self) -> Iterator[int]:
+        """Check, without writing, that the target holds copies alone; yields the size of each part.
+
+        Raises ContentDiffers and StorageError.
+        """
+        if not self._has_schema():
+            return
+        self._read_note()
+        self._check_projects_and_keys()
+        for part in self._compare(self.position):
+            if part.extra and not self._note:
+                raise ContentDiffers(_UNPROVEN)
+            self._sum += _add_digests([*part.common, *part.extra])
+            yield len(part.common)
+        if self._note and self._note.digest != _format_sum(self._sum):
+            raise ContentDiffers(
+                "its events are not those that were copied. It has been used since. "
+                "Choose an empty database."
+            )
+
+    def prepare(self) -> None:
+        """Create the tables, and copy all but the events; raises StorageError."""
+        upgrade(self._target)
+        with self._backend.errors(), self._backend.open_writer() as connection:
+            with self._backend.transaction(connection):
+                self._check_unchanged(connection)
+                if not self._note:
+                    self._note = _Note(self._source, self.position, _format_sum(self._sum))
+                    connection.execute(insert(MigrationNote), self._note._asdict())
+                self._copy_tables(connection)
+                self._skip_assigned_keys(connection)
+            self._backend.create_partitions(connection, _busy_days())
 
     def copy(self) -> Iterator[int]:
         """Copy the missing events; yields the size of each batch. Raises StorageError."""
         with self._backend.errors(), self._backend.open_writer() as connection:
-            while rows := self._fetch_batch(self.position):
-                with self._backend.transaction(connection):
+            while rows := self._rows(self.position):
+                with self._update_note(connection, rows[-1].key, _add_digests(rows)):
                     self._backend.copy(connection, COLUMNS, rows)
-                self.position = rows[-1].key
                 self.copied += len(rows)
                 yield len(rows)
-            # A key that the source has assigned is never assigned again.
-            self._backend.restart_sequence(connection, "event_key_seq", max(self.last, 1))
+            with self._update_note(connection, self.last, 0):
+                self._skip_assigned_keys(connection)
 
     def verify(self) -> Iterator[int]:
-        """Compare all events; yields the size of each batch. Raises ContentDiffers."""
-        key = 0
-        with self._backend.errors(), self._backend.open_writer() as connection:
-            while key < self.last:
-                rows = self._fetch_batch(key)
-                end = rows[-1].key if len(rows) == MIGRATE_EVENTS else self.last
-                bounds = {"key": key, "last": end}
-                self._delete_pruned(connection, bounds, rows)
-                digest = _compute_digest(rows)
-                if _compute_digest(fetch(self._target, _batch, bounds)) != digest:
-                    raise ContentDiffers(f"the events with the keys {key + 1} to {end} differ.")
-                self.checksum.update(digest)
-                self.verified += len(rows)
-                key = end
-                yield len(rows)
+        """Compare all events, and delete the copies of events that the source has pruned.
 
-    def _fetch_batch(self, key: int) -> Sequence[Any]:
+        Yields the size of each part. Raises ContentDiffers.
+        """
+        with self._backend.errors(), self._backend.open_writer() as connection:
+            for part in self._compare(self.last):
+                if part.extra:
+                    with self._update_note(connection, self.last, -_add_digests(part.extra)):
+                        connection.execute(_delete, {"keys": [row.key for row in part.extra]})
+                for row in part.common:
+                    self.checksum.update(_digest(row))
+                self.verified += len(part.common)
+                yield len(part.common)
+
+    def _has_schema(self) -> bool:
+        with self._backend.errors(), self._target.connect() as connection:
+            if revision_of(connection) is None:
+                return False
+            inspection.describe_revision(connection)  # A newer version's is refused.
+            return inspect(connection).has_table("event")
+
+    def _read_note(self) -> None:
+        ((position,),) = fetch(self._target, highest_key)
+        self.position = int(position)
+        with self._backend.errors(), self._target.connect() as connection:
+            notes = inspect(connection).has_table("migration_note") and connection.execute(_notes)
+            self._note = next((_Note(*row) for row in notes or ()), None)
+        if self._note and self._note.source != self._source:
+            raise ContentDiffers("it is the copy of another database. Choose an empty database.")
+        copied = self._note.last_key if self._note else self.last
+        if self.position > copied:
+            raise ContentDiffers(
+                f"it has events of its own, after the key {copied}. Choose an empty database."
+            )
+        if self.last < copied:
+            raise ContentDiffers(
+                f"events up to the key {copied} were copied, but this database has had only "
+                f"{self.last}: it was restored from a backup. Choose an empty database."
+            )
+        self.position = copied if self._note else self.position
+
+    def _check_projects_and_keys(self) -> None:
+        own_projects = {(DEFAULT_PROJECT_ID, "default"), *map(tuple, fetch(db.engine, _projects))}
+        own_keys = {(row.id, row.digest): row for row in fetch(db.engine, _keys)}
+        for row in fetch(self._target, _projects):
+            if tuple(row) not in own_projects:
+                raise ContentDiffers(
+                    f"it has a project of its own, {row.name!r}. Choose an empty database."
+                )
+        for row in fetch(self._target, _keys):
+            own = own_keys.get((row.id, row.digest))
+            if own is None:
+                raise ContentDiffers(
+                    f"it has an API key of its own, {row.name!r}. Choose an empty database."
+                )
+            if row.revoked and not own.revoked:
+                raise ContentDiffers(
+                    f"the API key {row.name!r} is revoked there alone. Revoke it here too."
+                )
+
+    def _compare(self, last: int) -> Iterator[_Part]:
+        """Yield the events up to a key, compared; raises ContentDiffers unless the target has all.
+
+        The source is read first: what it then has, it had when it was copied.
+        """
+        key = 0
+        while key < last:
+            bounds = {"key": key, "last": last}
+            source, target = fetch(db.engine, _batch, bounds), fetch(self._target, _batch, bounds)
+            end = target[-1].key if len(target) == MIGRATE_EVENTS else last
+            expected = [row for row in source if row.key <= end]
+            keys = {row.key for row in expected}
+            common = [row for row in target if row.key in keys]
+            if [tuple(row) for row in common] != [tuple(row) for row in expected]:
+                differ = f"the events with the keys {key + 1} to {end} differ."
+                raise ContentDiffers(differ if self._note else _UNPROVEN)
+            yield _Part(end, common, [row for row in target if row.key not in keys])
+            key = end
+
+    def _rows(self, key: int) -> Sequence[Any]:
         return fetch(db.engine, _batch, {"key": key, "last": self.last})
 
-    def _claim(self, connection: Connection) -> None:
-        # Events that are not copies must not be mixed with the copies or be deleted.
-        note = connection.exec_driver_sql("SELECT obj_description('event'::regclass)").scalar()
-        if self.position > (self.last if note == _NOTE else 0):
-            raise ContentDiffers("it has events of its own. Choose an empty database.")
-        connection.exec_driver_sql(f"COMMENT ON TABLE event IS '{_NOTE}'")
+    @contextmanager
+    def _update_note(self, connection: Connection, last: int, change: int) -> Iterator[None]:
+        """Run the block in a transaction that notes the last copied key and the changed digest."""
+        with self._backend.transaction(connection):
+            self._check_unchanged(connection)
+            yield
+            total = self._sum + change
+            note = _Note(self._source, last, _format_sum(total))
+            connection.execute(update(MigrationNote), note._asdict())
+        self._note, self._sum, self.position = note, total, last
+
+    def _check_unchanged(self, connection: Connection) -> None:
+        """Raise ContentDiffers if anybody has written to the target since it was proven."""
+        notes = [_Note(*row) for row in connection.execute(_notes)]
+        last = connection.execute(highest_key).scalar_one()
+        if notes != ([self._note] if self._note else []) or last > self.position:
+            raise ContentDiffers("another process has written to it. Choose an empty database.")
 
     def _copy_tables(self, connection: Connection) -> None:
-        with self._backend.transaction(connection):
-            for table in _TABLES:
-                rows = [row._asdict() for row in fetch(db.engine, select(table))]
-                if not rows:
-                    continue
-                self._backend.upsert(connection, table, rows)
-                if "id" in table.columns:
-                    last = max(row["id"] for row in rows)
-                    self._backend.restart_sequence(connection, f"{table.name}_id_seq", last)
+        for table in _TABLES:
+            rows = [row._asdict() for row in fetch(db.engine, select(table))]
+            if not rows:
+                continue
+            self._backend.upsert(connection, table, rows)
+            if "id" in table.columns:
+                last = max(row["id"] for row in rows)
+                self._backend.restart_sequence(connection, f"{table.name}_id_seq", last)
 
-    def _delete_pruned(
-        self, connection: Connection, bounds: dict[str, Any], rows: Sequence[Any]
-    ) -> None:
-        if _count_between(self._target, **bounds) == len(rows):
-            return
-        with self._backend.transaction(connection):
-            connection.execute(_delete_others, {**bounds, "keys": [row.key for row in rows]})
+    def _skip_assigned_keys(self, connection: Connection) -> None:
+        # A key that the source has assigned is never assigned again.
+        self._backend.restart_sequence(connection, "event_key_seq", max(self.last, 1))
 
 
-def _list_busy_days() -> list[date]:
+def _identify_source() -> str:
+    """Return the random identity of the service's database, created by its first migration."""
+    for row in fetch(db.engine, _notes):
+        return str(row.source)
+    with current_writer().transaction() as connection:
+        note = _Note(secrets.token_hex(16), 0, _format_sum(0))
+        connection.execute(insert(MigrationNote), note._asdict())
+    return note.source
+
+
+def _busy_days() -> list[date]:
     events: Counter[date] = Counter()
     with db.engine.connect() as source:
         for day in inspection.count_by_day(source):
             events[date.fromisoformat(day.day)] += day.events
-    return [day for day, count in events.items() if count >= PARTITION_EVENTS and day < date.max]
+    return [day for day, number in events.items() if number >= PARTITION_EVENTS and day < date.max]
 
 
-def _find_last_assigned_key() -> int:
-    # The table's highest key would not do: its event may have been deleted.
+def _last_assigned_key() -> int:
+    # The event that had it may be deleted.
     assigned = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'"
     with backend_of(db.engine).errors(), db.engine.connect() as connection:
         return int(connection.exec_driver_sql(assigned).scalar_one())
@@ -150,5 +294,14 @@ def _count_between(engine: Engine, key: int, last: int) -> int:
     return int(events)
 
 
-def _compute_digest(rows: Sequence[Any]) -> bytes:
-    return sha256(repr([tuple(row) for row in rows]).encode()).digest()
+def _digest(row: Any) -> bytes:
+    return sha256(repr(tuple(row)).encode()).digest()
+
+
+def _add_digests(rows: Iterable[Any]) -> int:
+    # A sum can be continued, and events can be taken out of it.
+    return sum(int.from_bytes(_digest(row)) for row in rows)
+
+
+def _format_sum(total: int) -> str:
+    return f"{total % 2**256:064x}"

@@ -65,6 +65,20 @@ class ImportCheckpoint(Base):
     created: Mapped[datetime] = mapped_column(UTCTimestamp)
 
 
+class MigrationNote(Base):
+    """What `bytelog migrate` has copied here: the last key, and the digest of the events.
+
+    `source` identifies the database that was copied. That database has a note too, with its own
+    identity.
+    """
+
+    __tablename__ = "migration_note"
+
+    source: Mapped[str] = mapped_column(String(32), primary_key=True)
+    last_key: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[str] = mapped_column(String(64))
+
+
 class Event(Base):
     """A business event. bytelog assigns `key` in order of arrival; the caller chooses `id`."""
 

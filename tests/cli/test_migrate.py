@@ -169,6 +169,117 @@ def test_a_database_with_events_of_its_own_is_left_alone(
     assert person.events() == before
 
 
+@pytest.fixture
+def switched(bytelog: Bytelog, url: str, tmp_path: Path) -> tuple[Person, list[dict[str, object]]]:
+    """A service that moved to PostgreSQL and went on there: its client, and what it has."""
+    make_history(bytelog.folder, 1)
+    bytelog.run("migrate", "--to", url)
+    moved = create_app({"BYTELOG_DATABASE_URL": url, "BYTELOG_API_KEY": KEY}, tmp_path / "moved")
+    person = Person(moved.test_client(), KEY)
+    assert person.post([{**CLICK, "id": number} for number in range(5)]).status_code == 201
+    return person, person.events("?order=arrival")
+
+
+@pytest.mark.parametrize("pruned", ["2021-01-01", "2021-08-02"])
+def test_events_that_were_recorded_after_the_switch_are_never_deleted(
+    bytelog: Bytelog,
+    url: str,
+    switched: tuple[Person, list[dict[str, object]]],
+    pruned: str,
+) -> None:
+    person, events = switched
+    make_history(bytelog.folder, 2)  # The old server has taken events too.
+    bytelog.run("prune", "--before", pruned)
+    assert "has events of its own" in bytelog.refuse("migrate", "--to", url)
+    assert person.events("?order=arrival") == events
+
+
+def test_a_second_source_is_refused_before_it_touches_anything(
+    bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str, tmp_path: Path
+) -> None:
+    make_history(bytelog.folder, 1)
+    bytelog.run("keys", "create", "alice", "--project", "shop")
+    bytelog.run("migrate", "--to", url)
+    everything = (
+        "SELECT (SELECT count(*) FROM event), (SELECT array_agg(digest) FROM api_key),"
+        " (SELECT array_agg(name) FROM project), (SELECT last_value FROM event_key_seq)"
+    )
+    before = shared_cluster.sql(everything, name)
+    other = Bytelog(tmp_path / "other")
+    make_history(other.folder, 2)
+    other.run("keys", "create", "bob", "--project", "bank")
+    assert "the copy of another database" in other.refuse("migrate", "--to", url)
+    assert shared_cluster.sql(everything, name) == before
+
+
+def test_a_service_with_keys_but_no_events_is_left_alone(
+    bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str, tmp_path: Path
+) -> None:
+    service = Bytelog(tmp_path / "service")
+    service.environment["BYTELOG_DATABASE_URL"] = url
+    service.run("keys", "create", "bob", "--project", "bank")
+    bytelog.run("keys", "create", "alice", "--project", "shop")
+    assert "a project of its own, 'bank'" in bytelog.refuse("migrate", "--to", url)
+    assert shared_cluster.sql("SELECT name FROM api_key", name) == [("bob",)]
+
+
+def forget_note(cluster: Cluster, name: str) -> None:
+    """Make the target look as version 0.1.0 left it."""
+    cluster.sql("DROP TABLE migration_note", name)
+    cluster.sql("UPDATE bytelog_version SET version_num = '0003'", name)
+    cluster.sql("COMMENT ON TABLE event IS 'copied by bytelog migrate'", name)
+
+
+def test_a_copy_of_the_first_release_is_continued_if_this_database_has_all_of_it(
+    bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str
+) -> None:
+    make_history(bytelog.folder, 2)
+    bytelog.run("migrate", "--to", url)
+    forget_note(shared_cluster, name)
+    shared_cluster.sql("DELETE FROM event WHERE key > 1500", name)
+    assert bytelog.run("migrate", "--to", url).startswith(b"Copied 500 events. All 2000 ")
+    forget_note(shared_cluster, name)
+    bytelog.run("prune", "--before", "2021-08-02")
+    assert "no note that they were copied" in bytelog.refuse("migrate", "--to", url)
+    assert copied(shared_cluster, name) == 2000
+
+
+def test_what_was_pruned_is_deleted_only_if_it_is_what_was_copied(
+    bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str
+) -> None:
+    make_history(bytelog.folder, 2)
+    bytelog.run("migrate", "--to", url)
+    shared_cluster.sql("UPDATE event SET data = '{}' WHERE key = 7", name)
+    bytelog.run("prune", "--before", "2021-08-02")
+    assert "not those that were copied" in bytelog.refuse("migrate", "--to", url)
+    assert copied(shared_cluster, name) == 2000
+
+
+def test_a_restored_backup_does_not_take_newer_events_out_of_the_copy(
+    bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str, tmp_path: Path
+) -> None:
+    make_history(bytelog.folder, 1)
+    bytelog.run("migrate", "--to", url)
+    bytelog.run("backup", tmp_path / "copy.db")
+    make_history(bytelog.folder, 1, project_id=1)
+    bytelog.run("migrate", "--to", url)
+    (tmp_path / "copy.db").rename(bytelog.folder / "bytelog.db")
+    for ending in ("-wal", "-shm"):
+        Path(f"{bytelog.folder}/bytelog.db{ending}").unlink(missing_ok=True)
+    assert "restored from a backup" in bytelog.refuse("migrate", "--to", url)
+    assert copied(shared_cluster, name) == 2000
+
+
+def test_a_key_that_was_revoked_after_the_switch_stays_revoked(
+    bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str
+) -> None:
+    bytelog.run("keys", "create", "alice", "--project", "shop")
+    bytelog.run("migrate", "--to", url)
+    shared_cluster.sql("UPDATE api_key SET revoked = now()", name)
+    assert "'alice' is revoked there alone" in bytelog.refuse("migrate", "--to", url)
+    assert shared_cluster.sql("SELECT count(revoked) FROM api_key", name) == [(1,)]
+
+
 def test_progress_is_shown_on_a_terminal_only(bytelog: Bytelog, url: str) -> None:
     make_history(bytelog.folder, 1)
     shown = bytelog.on_terminal("migrate", "--to", url)
