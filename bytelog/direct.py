@@ -18,7 +18,7 @@ from .cli.keys import keys_group
 from .events import store
 from .events.batches import TooManyEvents, load_batch, load_event
 from .events.i_json import decode_object
-from .events.schemas import EventFields
+from .events.schemas import EventFields, oldest_date
 from .queries.formats import LINES
 from .storage.database import close_readers
 from .storage.reader import NO_LIMITS
@@ -73,15 +73,16 @@ class Bytelog:
         StorageError if nothing was stored.
         """
         with self._service.app_context():
-            fields = [_load(event)]
+            fields = [_load(event, oldest_date(self._service.config))]
             store.record(projects.get_or_create(project), fields)
 
     def record_many(self, events: Iterable[Mapping[str, Any]], project: str = "default") -> None:
         """Store 1 to BYTELOG_BATCH_EVENTS events, all or none; otherwise like `record`."""
         with self._service.app_context():
-            limit = self._service.config["BYTELOG_BATCH_EVENTS"]
+            config = self._service.config
+            limit, oldest = config["BYTELOG_BATCH_EVENTS"], oldest_date(config)
             try:
-                batch = load_batch((partial(_load, event) for event in events), limit)
+                batch = load_batch((partial(_load, event, oldest) for event in events), limit)
             except TooManyEvents as error:
                 raise ValidationError(str(error)) from error
             store.record(projects.get_or_create(project), batch)
@@ -106,13 +107,13 @@ class Bytelog:
             current_writer().close()
 
 
-def _load(event: Mapping[str, Any]) -> EventFields:
+def _load(event: Mapping[str, Any], oldest: datetime | None) -> EventFields:
     try:
         text = json.dumps(dict(event), ensure_ascii=False, default=_encode_value)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ValidationError(f"Not I-JSON: {error}.") from error
-    return load_event(text, partial(decode_object, text))
+    return load_event(text, partial(decode_object, text), oldest)
 
 
 def _encode_value(value: object) -> str:

@@ -48,6 +48,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def days_ago(days: int) -> datetime:
+    """Return the moment a number of days of 24 hours ago, at the earliest the year 1."""
+    try:
+        return now() - timedelta(days)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
 def parse(text: str) -> datetime:
     """Return the time that `text` names, in UTC, cut to milliseconds.
 

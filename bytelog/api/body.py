@@ -16,7 +16,7 @@ from ..config import MAX_BODY_BYTES
 from ..events import schemas
 from ..events.batches import TooManyEvents, load_batch, load_event
 from ..events.i_json import InvalidJSON, check_members, decode_array, decode_object, decode_text
-from ..events.schemas import EventFields
+from ..events.schemas import EventFields, oldest_date
 
 LINES = "application/x-ndjson"
 
@@ -75,20 +75,20 @@ def load_events(body: bytes) -> list[EventFields]:
     than BYTELOG_BATCH_EVENTS.
     """
     try:
-        text = decode_text(body)
+        text, oldest = decode_text(body), oldest_date(current_app.config)
         if _read_media_type() == LINES:
             return _load_batch(
-                partial(load_event, line, partial(decode_object, line))
+                partial(load_event, line, partial(decode_object, line), oldest)
                 for line in _split_lines(text)
             )
         if text.lstrip(" \t\n\r").startswith("["):
             return _load_batch(
-                partial(load_event, element, partial(check_members, value, element))
+                partial(load_event, element, partial(check_members, value, element), oldest)
                 for value, element in decode_array(text)
             )
         if len(body) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge(f"An event may have at most {MAX_BODY_BYTES} bytes.")
-        return [schemas.load_event(decode_object(text))]
+        return [schemas.load_event(decode_object(text), oldest)]
     except InvalidJSON as error:
         raise ValidationError(f"Not I-JSON: {error}.") from error
 

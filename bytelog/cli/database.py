@@ -86,19 +86,28 @@ def check(file: Path | None) -> None:
     help="Delete events older than this many days.",
 )
 @click.option("--dry-run", is_flag=True, help="Only report the number of events.")
+@click.option("--yes", is_flag=True, help="Delete even more than half of a project's events.")
 @with_service
-def prune(_: Flask, before: datetime | None, keep_days: int | None, dry_run: bool) -> None:
+def prune(
+    _: Flask, before: datetime | None, keep_days: int | None, dry_run: bool, yes: bool
+) -> None:
     """Delete old events of all projects, by date, while the database is in use.
 
     The space that they took is returned to the disk.
     """
     if (before is None) == (keep_days is None):
         raise click.UsageError("Give either --before or --keep-days.")
-    moment = before or retention.days_ago(keep_days or 0)
-    events, text = retention.count(moment), timestamps.format_utc(moment)
+    moment = before or timestamps.days_ago(keep_days or 0)
+    expired, text = retention.find_expired(moment), timestamps.format_utc(moment)
+    events = sum(project.events for project in expired)
     if dry_run:
         click.echo(f"{events} events are from before {text}.")
         return
+    if emptied := [project.project for project in expired if project.is_most and not yes]:
+        raise click.ClickException(
+            f"more than half of the events of {', '.join(emptied)} are from before {text}. "
+            "Check the date and the clock, then add --yes."
+        )
     space = backend_of(db.engine).file_space()
     if space is None:
         _delete(moment, events)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from marshmallow import ValidationError
@@ -42,12 +43,14 @@ def load_batch(batch: Iterator[Callable[[], EventFields]], limit: int) -> list[E
     return events
 
 
-def load_event(text: str, decode: Callable[[], dict[str, Any]]) -> EventFields:
+def load_event(
+    text: str, decode: Callable[[], dict[str, Any]], oldest: datetime | None = None
+) -> EventFields:
     """Return an event of a batch; raises ValidationError naming each bad field."""
     # A character takes at most four bytes, so most texts need not be encoded to be measured.
     if len(text) > MAX_BODY_BYTES // 4 and len(text.encode()) > MAX_BODY_BYTES:
         raise ValidationError(f"An event may have at most {MAX_BODY_BYTES} bytes.")
     try:
-        return schemas.load_event(decode())
+        return schemas.load_event(decode(), oldest)
     except InvalidJSON as error:
         raise ValidationError(f"Not I-JSON: {error}.") from error

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, TypedDict, cast
 
@@ -14,6 +15,12 @@ from marshmallow import RAISE, Schema, ValidationError, fields, missing
 from .. import timestamps
 from ..config import MAX_ID, MAX_TEXT_LENGTH, MIN_ID
 from .i_json import ObjectText
+
+
+def oldest_date(config: Mapping[str, Any]) -> datetime | None:
+    """Return the date before which BYTELOG_KEEP_DAYS keeps no event, None if it is not set."""
+    days = config["BYTELOG_KEEP_DAYS"]
+    return timestamps.days_ago(days) if days else None
 
 
 class EventFields(TypedDict):
@@ -132,8 +139,11 @@ class EventLoader:
         has_hooks = any(schema._hooks.values())  # noqa: SLF001
         self._fields = () if has_hooks else tuple(schema.fields.items())
 
-    def load(self, members: dict[str, Any]) -> EventFields:
-        """Return the event with these members; raises ValidationError naming each bad field."""
+    def load(self, members: dict[str, Any], oldest: datetime | None = None) -> EventFields:
+        """Return the event with these members; raises ValidationError naming each bad field.
+
+        Retention would delete an event from before the `oldest` date at once, so it is invalid.
+        """
         try:
             event = {
                 name: field.deserialize(members.get(name, missing), name, members)
@@ -143,6 +153,10 @@ class EventLoader:
             event = {}
         if not event or not members.keys() <= event.keys():
             event = self._schema.load(members)  # Collects the errors of all fields.
+        if oldest and event["date"] < oldest:
+            limit = timestamps.format_utc(oldest)
+            problem = f"Must not be before {limit}: older events are deleted."
+            raise ValidationError({"date": [problem]})
         return cast("EventFields", event)
 
 

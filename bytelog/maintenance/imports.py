@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, Any
 
+from flask import current_app
 from marshmallow import ValidationError
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -30,6 +31,7 @@ from ..auth import projects
 from ..config import MAX_BODY_BYTES
 from ..events import schemas, store
 from ..events.i_json import InvalidJSON
+from ..events.schemas import oldest_date
 from ..storage import writer
 from ..storage.backend import Row
 from ..storage.database import backend_of, db, fetch
@@ -95,6 +97,7 @@ class Import:
         self._set_aside = set_aside
         read_as = f"{source} {time_zone}" if time_zone else source
         self._digest = sha256(f"{read_as}\n".encode())
+        self._oldest = oldest_date(current_app.config)
         self._checkpoint_id: int | None = None
         self._rows: list[Row] = []
         self._invalid_lines: list[str] = []
@@ -156,7 +159,7 @@ class Import:
         """Read one event, or an invalid line that is set aside; return False at the end."""
         lines.begin_record()
         try:
-            event = schemas.load_event(next(members))
+            event = schemas.load_event(next(members), self._oldest)
             if len(event["data"].encode()) > MAX_BODY_BYTES:
                 raise ValidationError(f"Must have {MAX_BODY_BYTES} bytes at most.", "data")
             self._rows.append(store.to_row(self._project_id, event))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 
 from flask import Flask
@@ -40,38 +41,72 @@ CHECKPOINT_TRIES = 20
 
 log = logging.getLogger("bytelog")
 
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The events of a project with a date before a moment, and those after it.
+
+    `kept` is the number of the latter, but at most `events`. `newest` is the last date before the
+    moment and `oldest` the first one after it.
+    """
+
+    project_id: int
+    project: str
+    events: int
+    kept: int
+    newest: datetime | None
+    oldest: datetime | None
+
+    @property
+    def is_most(self) -> bool:
+        """Return whether these are more than half of the project's events."""
+        return self.events > self.kept
+
+    def is_doubtful(self, days: int) -> bool:
+        """Return whether the clock may be wrong, so that a person must confirm the deletion.
+
+        A clock that is far ahead makes all earlier events old at once. Events that are recorded by
+        that clock may soon outnumber them, but are separated from them by a gap.
+        """
+        if self.newest is None or self.oldest is None:
+            return self.is_most
+        return self.is_most or self.oldest - self.newest > timedelta(days)
+
+
 Pause = Callable[[float], object]
 """Waits for a number of seconds."""
 
 _old = (Event.project_id == bindparam("project_id"), Event.date < bindparam("before"))
 _oldest = select(Event.key).where(*_old).order_by(Event.date).limit(PRUNE_EVENTS)
-_count = select(func.count(Event.key)).where(*_old)
-# The date lets PostgreSQL skip partitions.
+_count = select(func.count(Event.key), func.max(Event.date)).where(*_old)
+_kept = select(Event.date).where(
+    Event.project_id == bindparam("project_id"), Event.date >= bindparam("before")
+)
+_some_kept = _kept.order_by(Event.date).limit(bindparam("enough")).subquery()
+_count_kept = select(func.count(), func.min(_some_kept.c.date)).select_from(_some_kept)
+# The date tells PostgreSQL which partitions it need not read.
 _delete = delete(Event).where(Event.key.in_(_oldest), Event.date < bindparam("before"))
 
 
-def days_ago(days: int) -> datetime:
-    """Return the time that many days of 24 hours ago, at the earliest the year 1."""
-    try:
-        return timestamps.now() - timedelta(days)
-    except OverflowError:
-        return datetime.min.replace(tzinfo=UTC)
+def find_expired(before: datetime) -> list[Expired]:
+    """Return what a prune would delete, by project; raises StorageError."""
+    projects = fetch(db.engine, select(Project.id, Project.name).order_by(Project.name))
+    return [_find_expired_of(row.id, row.name, before) for row in projects]
 
 
-def count(before: datetime) -> int:
-    """Return the number of events in all projects with an earlier date; raises StorageError."""
-    counts = (fetch(db.engine, _count, values) for values in _values_by_project(before))
-    return sum(row.count for rows in counts for row in rows)
+def prune(
+    before: datetime, pause: Pause = time.sleep, spared: Collection[int] = ()
+) -> Iterator[int]:
+    """Delete the events of all projects but the spared ones with a date before a moment.
 
-
-def prune(before: datetime, pause: Pause = time.sleep) -> Iterator[int]:
-    """Delete the events in all projects with an earlier date; raises StorageError.
-
-    Yields the number of deleted events after each transaction.
+    Yields the number of deleted events after each transaction. Raises StorageError.
     """
-    yield from backend_of(db.engine).drop_expired(before, current_writer().transaction)
-    for values in _values_by_project(before):
-        yield from _run_in_batches(partial(_delete_oldest, values), pause)
+    if not spared:  # A partition holds events of all projects.
+        yield from backend_of(db.engine).drop_expired(before, current_writer().transaction)
+    for row in fetch(db.engine, select(Project.id)):
+        if row.id not in spared:
+            values = {"project_id": row.id, "before": before}
+            yield from _run_in_batches(partial(_delete_oldest, values), pause)
 
 
 def shrink(space: FileSpace, pause: Pause = time.sleep) -> Iterator[int]:
@@ -118,15 +153,22 @@ def _run(app: Flask, days: int, stopping: threading.Event) -> None:
     with app.app_context():
         while not stopping.is_set():
             try:
-                _prune_once(days_ago(days), stopping)
+                _prune_once(timestamps.days_ago(days), days, stopping)
             except StorageError as error:
                 log.error("old events were not deleted; bytelog will try again: %s", error)
             stopping.wait(PRUNE_INTERVAL_SECONDS)
 
 
-def _prune_once(before: datetime, stopping: threading.Event) -> None:
-    deleted = 0
-    for events in prune(before, stopping.wait):
+def _prune_once(before: datetime, days: int, stopping: threading.Event) -> None:
+    doubtful = [expired for expired in find_expired(before) if expired.is_doubtful(days)]
+    for expired in doubtful:
+        log.warning(
+            "%d events of project %s from before %s were not deleted: these are most of its "
+            "events, or the clock is ahead. If it is right: bytelog prune --keep-days %d --yes",
+            *(expired.events, expired.project, timestamps.format_utc(before), days),
+        )
+    deleted, spared = 0, {expired.project_id for expired in doubtful}
+    for events in prune(before, stopping.wait, spared):
         deleted += events
         if stopping.is_set():
             break
@@ -140,9 +182,12 @@ def _prune_once(before: datetime, stopping: threading.Event) -> None:
                 return
 
 
-def _values_by_project(before: datetime) -> list[dict[str, object]]:
-    projects = fetch(db.engine, select(Project.id))
-    return [{"project_id": row.id, "before": before} for row in projects]
+def _find_expired_of(project_id: int, project: str, before: datetime) -> Expired:
+    values = {"project_id": project_id, "before": before}
+    ((events, newest),) = fetch(db.engine, _count, values)
+    # No more need be counted than shows whether most of the events are deleted.
+    ((kept, oldest),) = fetch(db.engine, _count_kept, {**values, "enough": events})
+    return Expired(project_id, project, events, kept, newest, oldest)
 
 
 def _run_in_batches(step: Callable[[Connection], int], pause: Pause) -> Iterator[int]:

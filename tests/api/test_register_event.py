@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from marshmallow import ValidationError
 from support.api import CLICK, EVENTS, Person
 from support.server import Server
+
+from bytelog import Bytelog, create_app, timestamps
+from bytelog.testing import KEY
 
 pytestmark = pytest.mark.each_database
 
@@ -137,3 +142,19 @@ def test_a_body_beyond_the_limit_gets_413(alice: Person) -> None:
     answer = alice.post({**CLICK, "data": {"text": "x" * 2**20}})
     assert answer.status_code == 413
     assert alice.events() == []
+
+
+def test_an_event_that_retention_would_delete_at_once_is_refused(tmp_path: Path) -> None:
+    app = create_app({"BYTELOG_KEEP_DAYS": 90, "BYTELOG_API_KEY": KEY}, tmp_path)
+    person = Person(app.test_client(), KEY)
+    young = {**CLICK, "date": timestamps.format_utc(timestamps.days_ago(89))}
+    problem = {**person.headers, "Accept": "application/problem+json"}
+    for body, pointer in ((CLICK, "#/date"), ([young, CLICK], "#/1/date")):
+        answer = person.post(body, headers=problem)
+        assert answer.status_code == 400
+        assert answer.json is not None
+        assert answer.json["errors"][0]["pointer"] == pointer
+    with pytest.raises(ValidationError, match="date"):
+        Bytelog(app).record(**CLICK)
+    assert person.post(young).status_code == 201
+    assert person.events() == [young]

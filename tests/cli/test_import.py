@@ -136,6 +136,15 @@ def test_invalid_rows_of_csv_are_set_aside_whole(bytelog: Bytelog, tmp_path: Pat
     assert "another file" in bytelog.refuse("import", "--skip-invalid", file, file, status=2)
 
 
+def test_a_line_that_retention_would_delete_at_once_stops_the_import(
+    bytelog: Bytelog, file: Path
+) -> None:
+    file.write_bytes(line(1, date=timestamps.format_utc(timestamps.days_ago(1))) + line(2))
+    bytelog.environment["BYTELOG_KEEP_DAYS"] = "90"
+    assert "line 2: date: Must not be before " in bytelog.refuse("import", file)
+    assert bytelog.ids() == [1]
+
+
 def test_an_empty_file_holds_no_events(bytelog: Bytelog) -> None:
     assert bytelog.run("import", text=b"") == b"Imported 0 events into default.\n"
 

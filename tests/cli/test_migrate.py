@@ -128,7 +128,7 @@ def test_days_with_many_events_have_partitions_and_what_was_pruned_meanwhile_goe
     assert [number for _, number in rows] == [PARTITION_EVENTS] * 3
     last = max(rows)[0]
     day = f"{last[6:10]}-{last[10:12]}-{last[12:14]}"
-    bytelog.run("prune", "--before", day)
+    bytelog.run("prune", "--before", day, "--yes")
     assert bytelog.run("migrate", "--to", url).startswith(b"Copied 0 events. All 1000 ")
     assert copied(shared_cluster, name) == 1000
 
@@ -139,7 +139,7 @@ def test_no_key_is_given_a_second_time(
     alice.post([{**CLICK, "date": f"20{year}-01-01"} for year in (30, 20, 21)])
     cursor = alice.get("?order=arrival").headers["Link"].partition("cursor=")[2].partition(">")[0]
     bytelog.environment["BYTELOG_DATA"] = app.instance_path
-    bytelog.run("prune", "--before", "2025-01-01")
+    bytelog.run("prune", "--before", "2025-01-01", "--yes")
     bytelog.run("migrate", "--to", url)
     moved = create_app({"BYTELOG_DATABASE_URL": url, "BYTELOG_API_KEY": "k"}, tmp_path / "moved")
     moved.test_client().post(EVENTS, json=CLICK, headers={"Authorization": "Bearer k"})
@@ -189,7 +189,7 @@ def test_events_that_were_recorded_after_the_switch_are_never_deleted(
 ) -> None:
     person, events = switched
     make_history(bytelog.folder, 2)  # The old server has taken events too.
-    bytelog.run("prune", "--before", pruned)
+    bytelog.run("prune", "--before", pruned, "--yes")
     assert "has events of its own" in bytelog.refuse("migrate", "--to", url)
     assert person.events("?order=arrival") == events
 

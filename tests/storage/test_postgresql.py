@@ -114,7 +114,7 @@ def test_pruning_drops_the_partitions_of_days_that_are_over(
         bob.post(event(days))
     alice.post(event(-5))
     before = (TODAY + timedelta(days=2)).isoformat()
-    said = Bytelog(tmp_path).run("prune", "--before", before)
+    said = Bytelog(tmp_path).run("prune", "--before", before, "--yes")
     assert said.startswith(b"Deleted 5 events from before")
     assert [it["date"][:10] for it in alice.events()] == [before[:10]]
     assert partitions(sql) == {partition(2): 2}
