@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import NamedTuple
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import (
+    Connection,
+    Integer,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    tuple_,
+)
 
 from .. import timestamps
 from ..config import IDEMPOTENCY_HOURS
 from .backend import Backend
 from .models import IdempotencyKey
 
-_delete_expired = delete(IdempotencyKey).where(IdempotencyKey.created <= bindparam("before"))
-_find = select(IdempotencyKey.fingerprint).where(
-    IdempotencyKey.project_id == bindparam("project_id"), IdempotencyKey.key == bindparam("key")
+FORGET_KEYS = 2
+"""Expired keys deleted for each new one: more than are stored, and few enough for a commit."""
+
+CHECK_SECONDS = 60
+"""How often it is determined which keys have expired."""
+
+_LIFETIME = timedelta(hours=IDEMPOTENCY_HOURS)
+
+_primary_key = tuple_(IdempotencyKey.project_id, IdempotencyKey.key)
+_is_expired = (IdempotencyKey.created >= bindparam("after")) & (
+    IdempotencyKey.created <= bindparam("before")
+)
+_oldest = (
+    select(IdempotencyKey.project_id, IdempotencyKey.key)
+    .where(_is_expired)
+    .order_by(IdempotencyKey.created)
+    .limit(bindparam("rows", type_=Integer))
+    .offset(literal_column("0"))  # SQLAlchemy would add a parameter for SQLite.
+)
+_forget = delete(IdempotencyKey).where(_primary_key.in_(_oldest))
+_this = (
+    IdempotencyKey.project_id == bindparam("project_id"),
+    IdempotencyKey.key == bindparam("key"),
+)
+_find = select(IdempotencyKey.fingerprint, _is_expired).where(*_this)
+_forget_this = delete(IdempotencyKey).where(*_this)
+_first_created = select(func.min(IdempotencyKey.created)).where(
+    IdempotencyKey.created >= bindparam("after"), IdempotencyKey.created < bindparam("before")
 )
 _store = insert(IdempotencyKey)
 
@@ -36,26 +72,67 @@ class IdempotencyKeyReused(Exception):
 
 
 class IdempotencyKeys:
-    """The keys of requests that were stored in the last IDEMPOTENCY_HOURS."""
+    """The keys of requests that were stored in the last IDEMPOTENCY_HOURS.
+
+    A clock that is far ahead must not expire a key: a retry would be stored twice. So a key expires
+    only if the time since then has certainly passed: this process has run for that long, or keys
+    were stored in every IDEMPOTENCY_HOURS from then until now.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._start, self._start_seconds = timestamps.now(), time.monotonic()
+        self._checked: datetime | None = None
+        self._bounds: dict[str, str] = {}
 
-    def delete_expired(self, connection: Connection) -> None:
-        """Delete the keys that are too old for a retry."""
-        before = timestamps.now() - timedelta(hours=IDEMPOTENCY_HOURS)
-        values = {"before": timestamps.format_utc(before)}
-        self._backend.execute(connection, _delete_expired, values)
+    def delete_expired(self, connection: Connection, new_keys: int) -> None:
+        """Delete the oldest of the keys that are too old for a retry, some for each new key."""
+        self._update_bounds(connection)
+        rows = {"rows": FORGET_KEYS * new_keys}
+        self._backend.execute(connection, _forget, {**self._bounds, **rows})
 
     def contains(self, connection: Connection, token: IdempotencyToken) -> bool:
         """Return whether a request is stored; raises IdempotencyKeyReused if its body differs."""
         values = {"project_id": token.project_id, "key": token.key}
-        fingerprint = self._backend.execute(connection, _find, values).scalar()
-        if fingerprint not in (None, token.fingerprint):
+        found = self._backend.execute(connection, _find, {**self._bounds, **values})
+        row: Any = found.first()
+        if row is None:
+            return False
+        fingerprint, is_expired = row
+        if is_expired:
+            self._backend.execute(connection, _forget_this, values)
+            return False
+        if fingerprint != token.fingerprint:
             raise IdempotencyKeyReused
-        return fingerprint is not None
+        return True
 
     def add(self, connection: Connection, token: IdempotencyToken) -> None:
         """Store the key of a request."""
         created = timestamps.format_utc(timestamps.now())
         self._backend.execute(connection, _store, {**token._asdict(), "created": created})
+
+    def _update_bounds(self, connection: Connection) -> None:
+        """Determine between which moments the expired keys were stored."""
+        now = timestamps.now()
+        if self._checked and self._checked <= now < self._checked + timedelta(0, CHECK_SECONDS):
+            return
+        run_time = timedelta(seconds=time.monotonic() - self._start_seconds)
+        if run_time >= _LIFETIME:
+            after = datetime.min.replace(tzinfo=UTC)
+            before = min(now, self._start + run_time) - _LIFETIME
+        else:
+            after, before = _find_gap(connection, now), now - _LIFETIME
+        bounds = {"after": after, "before": before}
+        self._bounds = {name: timestamps.format_utc(moment) for name, moment in bounds.items()}
+        self._checked = now
+
+
+def _find_gap(connection: Connection, now: datetime) -> datetime:
+    """Return the moment from which on keys were stored in every IDEMPOTENCY_HOURS until now."""
+    start = now
+    while True:
+        values = {"after": start - _LIFETIME, "before": start}
+        earlier: datetime | None = connection.execute(_first_created, values).scalar()
+        if earlier is None:
+            return start
+        start = earlier

@@ -240,16 +240,18 @@ class Writer:
             connection.execute(_touch)
 
     def _commit(self, connection: Connection, group: list[_PendingWrite]) -> None:
-        if any(write.token for write in group):
-            rows = self._commit_with_tokens(connection, group)
+        if keys := sum(write.token is not None for write in group):
+            rows = self._commit_with_tokens(connection, group, keys)
         else:
             rows = _rows_of(group)
             self._backend.store(connection, rows)
         self.on_commit(len(rows))
 
-    def _commit_with_tokens(self, connection: Connection, group: list[_PendingWrite]) -> list[Row]:
+    def _commit_with_tokens(
+        self, connection: Connection, group: list[_PendingWrite], keys: int
+    ) -> list[Row]:
         with self._backend.transaction(connection):
-            self._idempotency_keys.delete_expired(connection)
+            self._idempotency_keys.delete_expired(connection, keys)
             new = [write for write in group if not self._is_repeated(connection, write)]
             rows = _rows_of(new)
             self._backend.insert(connection, rows)

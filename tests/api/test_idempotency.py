@@ -12,13 +12,17 @@ from http.client import HTTPException
 
 import pytest
 from flask import Flask
+from sqlalchemy import func, insert, select
 from support.api import CLICK, EVENTS, Person
 from support.dying_server import DIES_BEFORE_THE_ANSWER
 from support.server import Server, wait_for
 from werkzeug.test import TestResponse
 
-from bytelog import timestamps
+from bytelog import create_app, timestamps
+from bytelog.auth import projects
+from bytelog.storage.database import db, fetch
 from bytelog.storage.idempotency import IdempotencyKeyReused, IdempotencyToken
+from bytelog.storage.models import IdempotencyKey
 from bytelog.storage.writer import BatchedRequest, current_writer
 
 pytestmark = pytest.mark.each_database
@@ -97,9 +101,38 @@ def test_a_key_is_forgotten_after_a_day(alice: Person, monkeypatch: pytest.Monke
     monkeypatch.setattr(timestamps, "now", lambda: now + timedelta(hours=23, minutes=59))
     post(alice, "a")
     assert len(alice.events()) == 1
+    post(alice, "b", id=1)
     monkeypatch.setattr(timestamps, "now", lambda: now + timedelta(hours=24, minutes=1))
     assert post(alice, "a", id=2).status_code == 201
+    assert [event["id"] for event in alice.events()] == [1, 1, 2]
+
+
+def test_a_clock_that_is_ahead_expires_no_key(
+    app: Flask, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post(alice, "a")
+    now = timestamps.now()
+    monkeypatch.setattr(timestamps, "now", lambda: now + timedelta(days=365 * 12))
+    restarted = Person(create_app({}, app.instance_path).test_client(), "")
+    restarted.headers = alice.headers
+    for _ in range(2):
+        post(restarted, "b", id=2)
+        post(restarted, "a")
     assert [event["id"] for event in alice.events()] == [1, 2]
+
+
+def test_a_commit_deletes_only_a_few_of_many_expired_keys(app: Flask, alice: Person) -> None:
+    first, step = timestamps.now() - timedelta(hours=25), timedelta(minutes=15)
+    with app.app_context(), current_writer().transaction() as connection:
+        common = {"project_id": projects.find("shop"), "fingerprint": ""}
+        rows = [{**common, "key": f"{n:02}", "created": first + n * step} for n in range(100)]
+        connection.execute(insert(IdempotencyKey), rows)
+    assert post(alice, "new").status_code == 201
+    with app.app_context():
+        oldest = fetch(db.engine, select(func.min(IdempotencyKey.key)))
+    assert oldest == [("02",)]
+    assert post(alice, "04").status_code == 201  # It has expired, but is not deleted yet.
+    assert post(alice, "06").status_code == 422
 
 
 def test_repeated_and_new_requests_of_one_group_each_get_their_own_answer(
