@@ -19,6 +19,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import (
     BadRequest,
     Conflict,
+    Gone,
     HTTPException,
     InternalServerError,
     ServiceUnavailable,
@@ -26,6 +27,7 @@ from werkzeug.exceptions import (
 )
 
 from ..config import MAX_REPORTED_ERRORS, RETRY_AFTER_SECONDS
+from ..queries.selection import CursorGone
 from ..storage.backend import ReadInterrupted, StorageBusy, StorageError, StorageFull
 from ..storage.idempotency import IdempotencyKeyReused, RequestInProgress
 from .idempotency import InvalidHeader
@@ -46,6 +48,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, error_response)
     app.register_error_handler(ValidationError, _handle_invalid)
     app.register_error_handler(StorageError, _handle_storage_error)
+    app.register_error_handler(CursorGone, _handle_cursor_gone)
     app.register_error_handler(RequestInProgress, _handle_in_progress)
     app.register_error_handler(IdempotencyKeyReused, _handle_key_reused)
     app.register_error_handler(Exception, _handle_unexpected)
@@ -117,6 +120,14 @@ def _handle_storage_error(error: StorageError) -> Response:
     cause = "is busy" if isinstance(error, StorageBusy) else "failed"
     detail = f"The database {cause}. Nothing was stored; try again."
     return error_response(ServiceUnavailable(detail, retry_after=RETRY_AFTER_SECONDS))
+
+
+def _handle_cursor_gone(_: CursorGone) -> Response:
+    detail = (
+        "The event of this cursor was lost when a backup was restored, so the events after it are "
+        "unknown. Start again without the cursor, or with an earlier one."
+    )
+    return error_response(Gone(detail))
 
 
 def _handle_in_progress(_: RequestInProgress) -> Response:

@@ -39,6 +39,7 @@ _ERRORS = {
     403: "The API key lacks the scope that the request needs.",
     404: "The path ends before the trace id.",
     409: "The first request with this `Idempotency-Key` is still in progress; try again.",
+    410: "The event of the cursor was lost when a backup was restored.",
     413: f"The body is larger than {MAX_BODY_BYTES} bytes, or a batch exceeds its limits.",
     415: "The `Content-Type` is not JSON, or the `Content-Encoding` is not gzip.",
     422: "This `Idempotency-Key` was used with another body.",

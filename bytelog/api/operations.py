@@ -92,7 +92,7 @@ def _describe_list_events() -> dict[str, Any]:
         "parameters": _describe_query(parameters.ListingParameters),
         "responses": {
             200: _describe_listing() | {"links": links},
-            **_name_errors(400, 401, 403, 429, 503),
+            **_name_errors(400, 401, 403, 410, 429, 503),
         },
     }
 
@@ -102,7 +102,7 @@ def _describe_follow_trace() -> dict[str, Any]:
         "summary": "Follow a trace id",
         "security": [{"key": ["read"]}],
         "parameters": [_describe_trace_id(), *_describe_query(parameters.TraceParameters)],
-        "responses": {200: _describe_listing(), **_name_errors(400, 401, 403, 404, 429, 503)},
+        "responses": {200: _describe_listing(), **_name_errors(400, 401, 403, 404, 410, 429, 503)},
     }
 
 

@@ -14,7 +14,7 @@ from ..queries import listing, paths, summary
 from ..queries.formats import Format
 from ..queries.listing import Listing
 from ..queries.paths import Paths
-from ..queries.selection import Bucket, Selection
+from ..queries.selection import Bucket, CursorGone, Selection
 from ..queries.summary import Summary
 from ..storage.backend import Row
 from ..storage.database import db, read_engine
@@ -49,8 +49,15 @@ def to_row(project_id: int, event: EventFields) -> Row:
 
 
 def select(selection: Selection, format_: Format, limits: ReadLimits = NO_LIMITS) -> Listing:
-    """List the selected events; raises StorageError."""
-    return listing.read(Reader(_choose_engine(selection), limits), selection, format_)
+    """List the selected events; raises StorageError and CursorGone."""
+    engine = _choose_engine(selection)
+    try:
+        return listing.read(Reader(engine, limits), selection, format_)
+    except CursorGone:
+        if engine is db.engine:
+            raise
+        # A replica that has not received the event of the cursor does not know its epoch.
+        return listing.read(Reader(db.engine, limits), selection, format_)
 
 
 def is_long(selection: Selection, format_: Format, limits: ReadLimits) -> bool:

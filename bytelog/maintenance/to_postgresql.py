@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, inspect, select, update
 
+from ..config import MAX_ID
 from ..migrations.upgrade import revision_of, upgrade
 from ..queries.statements import highest_key
 from ..storage.backend import StorageError
@@ -31,6 +32,7 @@ from ..storage.models import (
     DEFAULT_PROJECT_ID,
     ApiKey,
     Base,
+    Epoch,
     Event,
     MigrationNote,
     Project,
@@ -48,7 +50,7 @@ MIGRATE_EVENTS = 5000
 PARTITION_EVENTS = 1000
 """Events from which on a day of the past gets a partition of its own."""
 
-_OWN_TABLES = {"event", "migration_note"}
+_OWN_TABLES = {"event", "epoch", "migration_note"}
 _TABLES = [table for table in Base.metadata.sorted_tables if table.name not in _OWN_TABLES]
 
 _text = [
@@ -59,6 +61,11 @@ _batch = select(*_text).where(*_beyond).order_by(Event.key).limit(MIGRATE_EVENTS
 _count = select(func.count()).select_from(Event).where(*_beyond)
 _delete = delete(Event).where(Event.key.in_(bindparam("keys", expanding=True)))
 _notes = select(MigrationNote.source, MigrationNote.last_key, MigrationNote.digest)
+_epochs = (
+    select(Epoch.first_key, Epoch.name)
+    .where(Epoch.first_key > bindparam("key"), Epoch.first_key <= bindparam("last"))
+    .order_by(Epoch.first_key)
+)
 _projects = select(Project.id, Project.name)
 _keys = select(ApiKey.id, ApiKey.digest, ApiKey.name, ApiKey.revoked)
 
@@ -112,6 +119,7 @@ class Migration:
         if not self._has_schema():
             return
         self._read_note()
+        self._check_epochs()
         self._check_projects_and_keys()
         for part in self._compare(self.position):
             if part.extra and not self._note:
@@ -133,6 +141,7 @@ class Migration:
                 if not self._note:
                     self._note = _Note(self._source, self.position, _format_sum(self._sum))
                     connection.execute(insert(MigrationNote), self._note._asdict())
+                self._copy_epochs(connection, self.position)
                 self._copy_tables(connection)
                 self._skip_assigned_keys(connection)
             self._backend.create_partitions(connection, _busy_days())
@@ -190,6 +199,16 @@ class Migration:
             )
         self.position = copied if self._note else self.position
 
+    def _check_epochs(self) -> None:
+        with self._backend.errors(), self._target.connect() as connection:
+            has_epochs = inspect(connection).has_table("epoch")
+        theirs = fetch(self._target, _epochs, {"key": 0, "last": MAX_ID}) if has_epochs else []
+        if theirs != fetch(db.engine, _epochs, {"key": 0, "last": self._copied_key()}):
+            raise ContentDiffers(
+                "it has events of its own, or this database was restored from a backup. "
+                "Choose an empty database."
+            )
+
     def _check_projects_and_keys(self) -> None:
         own_projects = {(DEFAULT_PROJECT_ID, "default"), *map(tuple, fetch(db.engine, _projects))}
         own_keys = {(row.id, row.digest): row for row in fetch(db.engine, _keys)}
@@ -237,6 +256,7 @@ class Migration:
         with self._backend.transaction(connection):
             self._check_unchanged(connection)
             yield
+            self._copy_epochs(connection, last)
             total = self._sum + change
             note = _Note(self._source, last, _format_sum(total))
             connection.execute(update(MigrationNote), note._asdict())
@@ -248,6 +268,14 @@ class Migration:
         last = connection.execute(highest_key).scalar_one()
         if notes != ([self._note] if self._note else []) or last > self.position:
             raise ContentDiffers("another process has written to it. Choose an empty database.")
+
+    def _copy_epochs(self, connection: Connection, last: int) -> None:
+        rows = [row._asdict() for row in fetch(db.engine, _epochs, {"key": 0, "last": last})]
+        if rows:
+            self._backend.upsert(connection, Base.metadata.tables["epoch"], rows)
+
+    def _copied_key(self) -> int:
+        return self._note.last_key if self._note else 0
 
     def _copy_tables(self, connection: Connection) -> None:
         for table in _TABLES:
@@ -283,10 +311,9 @@ def _busy_days() -> list[date]:
 
 
 def _last_assigned_key() -> int:
-    # The event that had it may be deleted.
-    assigned = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'"
-    with backend_of(db.engine).errors(), db.engine.connect() as connection:
-        return int(connection.exec_driver_sql(assigned).scalar_one())
+    backend = backend_of(db.engine)
+    with backend.errors(), db.engine.connect() as connection:
+        return backend.last_assigned_key(connection)
 
 
 def _count_between(engine: Engine, key: int, last: int) -> int:

@@ -10,7 +10,7 @@ from ..storage.backend import UnusableDatabase
 from ..storage.database import backend_of, db
 from ..storage.models import DEFAULT_PROJECT_ID, Project
 
-HEAD = "0004"
+HEAD = "0005"
 """The revision of this version's schema."""
 
 VERSION_TABLE = "bytelog_version"

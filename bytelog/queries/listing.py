@@ -8,7 +8,7 @@ key at its start: events are only ever appended, so that is a snapshot.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..config import MAX_ID, PAGE_BYTES
@@ -17,8 +17,8 @@ from ..storage.keyset import Order
 from ..storage.reader import Reader
 from .filters import bind_values
 from .formats import Format
-from .selection import BEGINNING, Cursor, Selection
-from .statements import Part, Statements, highest_key, prepare
+from .selection import BEGINNING, Cursor, CursorGone, Selection
+from .statements import Part, Statements, epoch_of_key, highest_key, prepare, snapshot_end
 
 PAGE_EVENTS = 2000
 """Events read in one transaction while a listing is sent: about two milliseconds of work."""
@@ -45,11 +45,14 @@ def is_long(reader: Reader, selection: Selection, format_: Format) -> bool:
 
 
 def read(reader: Reader, selection: Selection, format_: Format) -> Listing:
-    """List the selected events, all of them if there is no limit; raises StorageError."""
+    """List the selected events, all of them if there is no limit.
+
+    Raises StorageError, and CursorGone if the event of the cursor was lost.
+    """
     statements, values = _prepare(reader, selection, format_)
     if selection.limit is None:
-        return _list_all(reader, statements, values, selection.order)
-    return _list_page(reader, statements, values, selection.order, selection.limit)
+        return _list_all(reader, statements, values, selection)
+    return _list_page(reader, statements, values, selection, selection.limit)
 
 
 def last_key(reader: Reader) -> int:
@@ -61,20 +64,26 @@ def last_key(reader: Reader) -> int:
 def _prepare(reader: Reader, selection: Selection, format_: Format) -> tuple[Statements, Values]:
     kind = format_, selection.order, tuple(selection.filters), selection.depths
     statements = prepare(type(reader.backend), *kind)
-    return statements, bind_values(selection) | _first_position(selection)
+    cursor = {"cursor_key": selection.cursor.key if selection.cursor else 0}
+    return statements, bind_values(selection) | _first_position(selection) | cursor
 
 
-def _list_all(reader: Reader, statements: Statements, values: Values, order: Order) -> Listing:
-    ((total, last),) = reader.fetch(statements.snapshot_bounds, values)
+def _list_all(
+    reader: Reader, statements: Statements, values: Values, selection: Selection
+) -> Listing:
+    ((total, last, *epochs),) = reader.fetch(statements.snapshot_bounds, values)
+    newest = _check_cursor(selection.cursor, *epochs)
     count = int(total)  # In PostgreSQL a sum is a Decimal.
     pages = _read_pages(reader, statements, {**values, "last": last}, count)
-    return Listing(count, pages, Cursor(last) if order is Order.ARRIVAL else None)
+    is_followed = selection.order is Order.ARRIVAL
+    return Listing(count, pages, _mark(reader, Cursor(last), newest) if is_followed else None)
 
 
 def _list_page(
-    reader: Reader, statements: Statements, values: Values, order: Order, limit: int
+    reader: Reader, statements: Statements, values: Values, selection: Selection, limit: int
 ) -> Listing:
-    last = last_key(reader)
+    ((last, *epochs),) = reader.fetch(snapshot_end, values)
+    newest = _check_cursor(selection.cursor, *epochs)
     values = {**values, "last": last}
     positions: list[Any] = []
     for part in statements.parts:
@@ -85,9 +94,27 @@ def _list_page(
     if len(positions) > limit:
         edge = positions[limit - 1]
         following = Cursor(edge.key, edge.date)
-    elif order is Order.ARRIVAL:
+    elif selection.order is Order.ARRIVAL:
         following = Cursor(last)
+    following = _mark(reader, following, newest) if following else None
     return Listing(count, _read_pages(reader, statements, values, count), following)
+
+
+def _check_cursor(
+    cursor: Cursor | None, first_key: int | None, newest: str | None, of_cursor: str | None
+) -> Cursor:
+    """Return the beginning of the newest epoch; raises CursorGone."""
+    if cursor and cursor.key != MAX_ID and cursor.epoch != (of_cursor or ""):
+        raise CursorGone
+    return Cursor(first_key or 0, epoch=newest or "")
+
+
+def _mark(reader: Reader, cursor: Cursor, newest: Cursor) -> Cursor:
+    """Return a cursor with the name of its epoch; raises StorageError."""
+    epoch: str | None = newest.epoch
+    if cursor.key < newest.key:
+        ((epoch,),) = reader.fetch(epoch_of_key, {"cursor_key": cursor.key})
+    return replace(cursor, epoch=epoch or "")
 
 
 def _first_position(selection: Selection) -> Values:

@@ -18,10 +18,14 @@ _YEAR = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 _DAY = "(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 _TIME = "(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9][0-9]{3}"
 
-CURSOR_PATTERN = f"^([0-9]{{1,18}}(-{_YEAR}{_DAY}T{_TIME})?|end)$"
+CURSOR_PATTERN = f"^([0-9]{{1,18}}(-{_YEAR}{_DAY}T{_TIME})?(-[a-z]{{8}})?|end)$"
 """The syntax of a cursor. Clients copy cursors from a response, or write `end`."""
 
 _CURSOR = re.compile(CURSOR_PATTERN)
+
+
+class CursorGone(LookupError):
+    """The event of a cursor was lost when a backup was restored."""
 
 
 class TooManyGroups(Exception):
@@ -41,15 +45,19 @@ class Bucket(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The position of an event: its key, and its date as text, empty in order of arrival."""
+    """The position of an event: its key, its date as text, and the name of its epoch.
+
+    The date is empty in order of arrival.
+    """
 
     key: int
     date: str = ""
+    epoch: str = ""
 
     def __str__(self) -> str:
         """Return the text that clients receive and send back."""
         digits = re.sub(r"[-:.Z]", "", self.date)
-        return f"{self.key}-{digits}" if digits else str(self.key)
+        return "-".join(filter(None, (str(self.key), digits, self.epoch)))
 
 
 def parse_cursor(text: str) -> Cursor:
@@ -61,8 +69,9 @@ def parse_cursor(text: str) -> Cursor:
         return Cursor(MAX_ID)
     if not _CURSOR.fullmatch(text):
         raise ValueError("copy it from a `Link` header")
-    key, _, moment = text.partition("-")
-    return Cursor(int(key), _parse_date(moment) if moment else "")
+    key, *parts = text.split("-")
+    epoch = parts.pop() if parts and parts[-1].isalpha() else ""
+    return Cursor(int(key), _parse_date(parts[0]) if parts else "", epoch)
 
 
 def _parse_date(digits: str) -> str:

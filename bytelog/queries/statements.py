@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, select, union_all
 
+from ..storage import epochs
 from ..storage.backend import Backend
 from ..storage.keyset import Conditions, Order, date
 from ..storage.models import Event
@@ -15,6 +16,18 @@ from .formats import Format
 
 highest_key = select(func.coalesce(func.max(Event.key), 0))
 """The key of the last event that arrived, in any project."""
+
+epoch_of_key = select(epochs.name_of("cursor_key"))
+"""The name of the epoch of a key."""
+
+_epochs = (
+    epochs.newest_first_key.label("first_key"),
+    epochs.newest_name.label("newest"),
+    epochs.name_of("cursor_key").label("of_cursor"),
+)
+
+snapshot_end = highest_key.add_columns(*_epochs)
+"""The key of the last event that arrived, and the epochs of the newest events and the cursor."""
 
 
 class Part:
@@ -58,7 +71,7 @@ def _select_bounds(order: Order, parts: list[Conditions]) -> Select[Any]:
     # In order of arrival, the next cursor is after the last event of the table, selected or not:
     # the same events need not be examined again.
     last = highest_key.scalar_subquery() if order is Order.ARRIVAL else func.max(sizes.c.last)
-    return select(func.sum(sizes.c.size), func.coalesce(last, 0))
+    return select(func.sum(sizes.c.size), func.coalesce(last, 0), *_epochs)
 
 
 def _in_project(order: Order, filters: tuple[str, ...]) -> ColumnElement[bool]:

@@ -168,6 +168,10 @@ class Backend(ABC):
         """Insert events in a transaction of their own, within `write_lock`."""
 
     @abstractmethod
+    def last_assigned_key(self, connection: Connection) -> int:
+        """Return the last key that an event got, even if the event is deleted."""
+
+    @abstractmethod
     def prepare_bulk_insert(self, connection: Connection) -> None:
         """Tune the writing connection for an import."""
 

@@ -65,6 +65,15 @@ class ImportCheckpoint(Base):
     created: Mapped[datetime] = mapped_column(UTCTimestamp)
 
 
+class Epoch(Base):
+    """The events from a key on that were recorded without a restore in between."""
+
+    __tablename__ = "epoch"
+
+    first_key: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(8))
+
+
 class MigrationNote(Base):
     """What `bytelog migrate` has copied here: the last key, and the digest of the events.
 

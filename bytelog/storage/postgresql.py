@@ -169,6 +169,11 @@ class PostgreSQL(Backend):
             driver(connection).execute(_INSERT, _transpose(rows), prepare=True)
             driver(connection).execute("COMMIT")
 
+    def last_assigned_key(self, connection: Connection) -> int:
+        """Return the last key that an event got, even if the event is deleted."""
+        assigned = "SELECT last_value - 1 + is_called::int FROM event_key_seq"
+        return int(connection.exec_driver_sql(assigned).scalar_one())
+
     def prepare_bulk_insert(self, connection: Connection) -> None:
         """Do nothing: the server manages its memory."""
 

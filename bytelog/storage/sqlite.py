@@ -157,6 +157,11 @@ class SQLite(Backend):
         with self.transaction(connection):
             self.insert(connection, rows)
 
+    def last_assigned_key(self, connection: Connection) -> int:
+        """Return the last key that an event got, even if the event is deleted."""
+        assigned = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'"
+        return int(connection.exec_driver_sql(assigned).scalar_one())
+
     def prepare_bulk_insert(self, connection: Connection) -> None:
         """Enlarge the page cache."""
         connection.exec_driver_sql(f"PRAGMA cache_size=-{IMPORT_CACHE_BYTES // 1024}")

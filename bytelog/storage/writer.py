@@ -43,6 +43,7 @@ from sqlalchemy import Connection, Engine, update
 from sqlalchemy.exc import DBAPIError
 
 from ..config import MAX_BODY_BYTES
+from . import epochs
 from .backend import Row, StorageBusy, StorageError
 from .database import backend_of, db
 from .idempotency import (
@@ -92,6 +93,7 @@ class Writer:
         self._lock = threading.Lock()
         self._committed = threading.Condition()
         self._commit_count = 0
+        self._has_epoch = False
         self._in_flight: dict[tuple[int, str], _PendingWrite] = {}
         self._failure: StorageError | None = None
         self._probe_due = 0.0
@@ -152,8 +154,20 @@ class Writer:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Run the block in a transaction of the writing connection; raises StorageError."""
-        with self.exclusive_connection() as connection, self._backend.transaction(connection):
-            yield connection
+        with self.exclusive_connection() as connection:
+            try:
+                with self._backend.transaction(connection):
+                    yield connection
+            except BaseException:
+                self._has_epoch = False  # `insert` may have begun it in this transaction.
+                raise
+
+    def insert(self, connection: Connection, rows: list[Row]) -> None:
+        """Insert events within `transaction`."""
+        if not self._has_epoch:
+            epochs.begin(self._backend, connection)
+            self._has_epoch = True
+        self._backend.insert(connection, rows)
 
     @contextmanager
     def exclusive_connection(self) -> Iterator[Connection]:
@@ -183,7 +197,7 @@ class Writer:
             raise
 
     def _discard(self, connection: Connection) -> None:
-        self._connection = None
+        self._connection, self._has_epoch = None, False
         connection.invalidate()
         connection.close()
 
@@ -240,6 +254,10 @@ class Writer:
             connection.execute(_touch)
 
     def _commit(self, connection: Connection, group: list[_PendingWrite]) -> None:
+        if not self._has_epoch:
+            with self._backend.transaction(connection):
+                epochs.begin(self._backend, connection)
+            self._has_epoch = True
         if keys := sum(write.token is not None for write in group):
             rows = self._commit_with_tokens(connection, group, keys)
         else:
@@ -270,8 +288,8 @@ class Writer:
 
 
 def insert(connection: Connection, rows: list[Row]) -> None:
-    """Insert events within a transaction of the writing connection."""
-    backend_of(connection.engine).insert(connection, rows)
+    """Insert events within a transaction of the current writer's connection."""
+    current_writer().insert(connection, rows)
 
 
 def yield_to_batch() -> None:

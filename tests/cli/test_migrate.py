@@ -225,7 +225,7 @@ def test_a_service_with_keys_but_no_events_is_left_alone(
 
 def forget_note(cluster: Cluster, name: str) -> None:
     """Make the target look as version 0.1.0 left it."""
-    cluster.sql("DROP TABLE migration_note", name)
+    cluster.sql("DROP TABLE migration_note, epoch", name)
     cluster.sql("UPDATE bytelog_version SET version_num = '0003'", name)
     cluster.sql("COMMENT ON TABLE event IS 'copied by bytelog migrate'", name)
 
