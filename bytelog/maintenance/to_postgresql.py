@@ -103,7 +103,7 @@ class Migration:
         self._source = _identify_source()
         self._note: _Note | None = None
         self._sum = 0
-        self.last = _last_assigned_key()
+        self.last = _find_last_assigned_key()
         self.checksum = sha256()
         self.position = self.copied = self.verified = 0
 
@@ -144,7 +144,7 @@ class Migration:
                 self._copy_epochs(connection, self.position)
                 self._copy_tables(connection)
                 self._skip_assigned_keys(connection)
-            self._backend.create_partitions(connection, _busy_days())
+            self._backend.create_partitions(connection, _list_busy_days())
 
     def copy(self) -> Iterator[int]:
         """Copy the missing events; yields the size of each batch. Raises StorageError."""
@@ -168,7 +168,7 @@ class Migration:
                     with self._update_note(connection, self.last, -_add_digests(part.extra)):
                         connection.execute(_delete, {"keys": [row.key for row in part.extra]})
                 for row in part.common:
-                    self.checksum.update(_digest(row))
+                    self.checksum.update(_compute_digest(row))
                 self.verified += len(part.common)
                 yield len(part.common)
 
@@ -302,7 +302,7 @@ def _identify_source() -> str:
     return note.source
 
 
-def _busy_days() -> list[date]:
+def _list_busy_days() -> list[date]:
     events: Counter[date] = Counter()
     with db.engine.connect() as source:
         for day in inspection.count_by_day(source):
@@ -310,7 +310,7 @@ def _busy_days() -> list[date]:
     return [day for day, number in events.items() if number >= PARTITION_EVENTS and day < date.max]
 
 
-def _last_assigned_key() -> int:
+def _find_last_assigned_key() -> int:
     backend = backend_of(db.engine)
     with backend.errors(), db.engine.connect() as connection:
         return backend.last_assigned_key(connection)
@@ -321,13 +321,13 @@ def _count_between(engine: Engine, key: int, last: int) -> int:
     return int(events)
 
 
-def _digest(row: Any) -> bytes:
+def _compute_digest(row: Any) -> bytes:
     return sha256(repr(tuple(row)).encode()).digest()
 
 
 def _add_digests(rows: Iterable[Any]) -> int:
     # A sum can be continued, and events can be taken out of it.
-    return sum(int.from_bytes(_digest(row)) for row in rows)
+    return sum(int.from_bytes(_compute_digest(row)) for row in rows)
 
 
 def _format_sum(total: int) -> str:
