@@ -19,10 +19,11 @@ from flask import Flask
 from ..auth import projects
 from ..config import MAX_TEXT_LENGTH
 from ..events import store
-from ..maintenance import import_lines
+from ..maintenance import import_lines, snapshots
 from ..maintenance.imports import DAMAGE, Import, ImportInProgress, InvalidLine, open_replacement
 from ..queries.formats import CSV, CSV_WITH_MARK, LINES
 from ..queries.selection import Selection
+from ..storage.database import backend_of, db
 from .options import Date, check_name, interrupted_by_signals, progress, with_service
 
 FORMATS = {"ndjson": LINES, "csv": CSV}
@@ -154,6 +155,8 @@ def import_events(
     """
     if time_zone and source != "mixpanel":
         raise click.UsageError("--time-zone is only for --from mixpanel: other dates name theirs.")
+    if set_aside:
+        _check_not_live(set_aside)
     if set_aside and set_aside.exists() and file != "-" and set_aside.samefile(file):
         raise click.UsageError("--skip-invalid must name another file than the one to import.")
     try:
@@ -202,8 +205,15 @@ def _open_target(file: str) -> Iterator[IO[bytes]]:
         with path.open("wb") as target:
             yield target
     else:
+        _check_not_live(path)
         with open_replacement(path.resolve()) as target:
             yield target
+
+
+def _check_not_live(path: Path) -> None:
+    backend = backend_of(db.engine)
+    if not backend.is_server:
+        snapshots.check_target(backend.file(), path.resolve())
 
 
 @contextmanager

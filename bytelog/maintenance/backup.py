@@ -30,8 +30,6 @@ COPY_PAUSE_FACTOR = 1
 Report = Callable[[int, int], None]
 """Called with the number of pages copied so far, and the number of all pages."""
 
-_LIVE_SUFFIXES = (*snapshots.SIDE_SUFFIXES, "-shm", "-lock")
-
 
 class _Content(NamedTuple):
     revision: str
@@ -45,7 +43,7 @@ def write(target: Path, report: Report) -> int:
     fails. Raises StorageError and OSError.
     """
     target = target.resolve()
-    _check_target(target)
+    snapshots.check_target(backend_of(db.engine).file(), target)
     try:
         folder = TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent)
     except OSError as error:
@@ -72,20 +70,6 @@ def _explain_errors() -> Iterator[None]:
         raise
     except StorageError as error:
         raise StorageError(f"the backup failed: {error}. Run `bytelog check`.") from error
-
-
-def _check_target(target: Path) -> None:
-    live = backend_of(db.engine).file().resolve()
-    if target in (live, *(live.with_name(live.name + suffix) for suffix in _LIVE_SUFFIXES)):
-        raise StorageError(f"{target} belongs to the live database. Choose another name.")
-    if target.exists() and not target.is_file():
-        raise StorageError(f"{target} is not a file. Choose another name.")
-    side_files = [target.name + suffix for suffix in snapshots.SIDE_SUFFIXES]
-    if any(target.with_name(name).exists() for name in side_files):
-        raise StorageError(
-            f"{target} is a database in use: {' or '.join(side_files)} is beside it. Choose "
-            "another name."
-        )
 
 
 def _copy(copy: Path, report: Report) -> _Content:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, NullPool, create_engine
 
+from ..storage.backend import StorageError
 from ..storage.database import backend_of, db
 from ..storage.writer import current_writer
 
@@ -22,10 +23,27 @@ Result = TypeVar("Result")
 SIDE_SUFFIXES = ("-journal", "-wal")
 """Suffixes of the files that exist beside a database while a program uses it."""
 
+_LIVE_SUFFIXES = (*SIDE_SUFFIXES, "-shm", "-lock")
+
 
 def open_service() -> AbstractContextManager[Connection]:
     """Open a snapshot of the service's database while others write; raises StorageError."""
     return backend_of(db.engine).snapshot(current_writer().exclusive_connection)
+
+
+def check_target(live: Path, target: Path) -> None:
+    """Raise StorageError if a file cannot be replaced without harm to a database in use."""
+    live = live.resolve()
+    if target in (live, *(live.with_name(live.name + suffix) for suffix in _LIVE_SUFFIXES)):
+        raise StorageError(f"{target} belongs to the live database. Choose another name.")
+    if target.exists() and not target.is_file():
+        raise StorageError(f"{target} is not a file. Choose another name.")
+    side_files = [target.name + suffix for suffix in SIDE_SUFFIXES]
+    if any(target.with_name(name).exists() for name in side_files):
+        raise StorageError(
+            f"{target} is a database in use: {' or '.join(side_files)} is beside it. Choose "
+            "another name."
+        )
 
 
 @contextmanager

@@ -217,6 +217,14 @@ def test_what_cannot_be_done_is_said_plainly(
     assert complaint in filled.refuse("export", *arguments)
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-lock"])
+def test_an_export_never_replaces_a_file_of_the_live_database(filled: Bytelog, suffix: str) -> None:
+    target = filled.folder / f"bytelog.db{suffix}"
+    ids = filled.ids()
+    assert "belongs to the live database" in filled.refuse("export", target)
+    assert filled.ids() == ids
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
