@@ -161,7 +161,7 @@ class Import:
         try:
             event = schemas.load_event(next(members), self._oldest)
             if len(event["data"].encode()) > MAX_BODY_BYTES:
-                raise ValidationError(f"Must have {MAX_BODY_BYTES} bytes at most.", "data")
+                raise ValidationError(f"Must have at most {MAX_BODY_BYTES} bytes.", "data")
             self._rows.append(store.to_row(self._project_id, event))
         except StopIteration:
             return False

@@ -121,6 +121,7 @@ def hostile_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("soffice"), reason="needs LibreOffice Calc")
 @pytest.mark.parametrize("separator", [ord(","), ord(";"), ord("\t")])
 def test_libreoffice_finds_no_formula_whatever_separates_cells(

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 from support.api import CLICK, EVENTS
 from support.browser import ARGUMENTS
 from support.commands import Bytelog
@@ -100,22 +100,23 @@ def test_a_response_that_arrives_after_signing_out_is_not_shown(page: Page, serv
     assert_no_secret(page)
 
 
-def test_a_browser_that_blocks_cookies_says_so_and_works(server: Server, tmp_path: Path) -> None:
+def test_a_browser_that_blocks_cookies_says_so_and_works(
+    browser: Browser, server: Server, tmp_path: Path
+) -> None:
     preferences = tmp_path / "browser/Default/Preferences"
     preferences.parent.mkdir(parents=True)
     blocked = {"profile": {"default_content_setting_values": {"cookies": 2}}}
     preferences.write_text(json.dumps(blocked))
     post(server, {**CLICK, "date": now().isoformat()})
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path / "browser", executable_path=shutil.which("chromium"), args=ARGUMENTS
-        )
-        page = context.pages[0]
-        sign_in(page, server.url)
-        expect(rows(page)).to_have_count(1)
-        page.reload()
-        expect(page.get_by_text("blocks cookies")).to_be_visible()
-        context.close()
+    context = browser.browser_type.launch_persistent_context(
+        tmp_path / "browser", executable_path=shutil.which("chromium"), args=ARGUMENTS
+    )
+    page = context.pages[0]
+    sign_in(page, server.url)
+    expect(rows(page)).to_have_count(1)
+    page.reload()
+    expect(page.get_by_text("blocks cookies")).to_be_visible()
+    context.close()
 
 
 def test_a_key_that_ends_while_the_page_is_open_leads_back_to_the_same_view(
