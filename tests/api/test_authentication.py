@@ -22,7 +22,7 @@ PATHS = [EVENTS, f"{EVENTS}/trace/03775690"]
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_without_a_key_the_answer_is_401_and_asks_for_one(app: Flask, path: str) -> None:
+def test_a_request_without_a_key_gets_401_and_a_challenge(app: Flask, path: str) -> None:
     answer = app.test_client().get(path)
     assert answer.status_code == 401
     assert answer.json == {"error": "unauthorized"}
@@ -40,7 +40,8 @@ def test_a_bad_key_gets_401_invalid_token(app: Flask, header: str) -> None:
     assert answer.headers["WWW-Authenticate"] == expected
 
 
-def test_the_scheme_is_read_in_any_case(alice: Person) -> None:
+@pytest.mark.before_database
+def test_the_scheme_is_case_insensitive(alice: Person) -> None:
     header = alice.headers["Authorization"].replace("Bearer", "bEARER")
     assert alice.client.get(EVENTS, headers={"Authorization": header}).status_code == 200
 
@@ -61,7 +62,7 @@ def test_a_key_without_the_scope_gets_403(
     assert allowed.status_code in (200, 201)
 
 
-def test_a_project_sees_nothing_of_another(alice: Person, bob: Person) -> None:
+def test_a_project_sees_no_event_of_another(alice: Person, bob: Person) -> None:
     alice.post(CLICK)
     assert bob.events() == []
     trace = bob.client.get(f"{EVENTS}/trace/03775690", headers=bob.headers)
@@ -81,7 +82,7 @@ def test_an_expired_key_gets_401(person: Callable[..., Person]) -> None:
     wait_for(lambda: carol.get().status_code == 401, seconds=2.5)
 
 
-def test_a_revoked_key_stops_within_a_second(app: Flask, alice: Person) -> None:
+def test_a_revoked_key_stops_working_within_a_second(app: Flask, alice: Person) -> None:
     assert alice.get().status_code == 200
     with app.app_context():
         keys.revoke("alice")
@@ -89,7 +90,7 @@ def test_a_revoked_key_stops_within_a_second(app: Flask, alice: Person) -> None:
 
 
 @pytest.mark.parametrize("key", ["example_api_key", "k", "schlüssel ☃", "успех", "\udcff\udcfe"])
-def test_the_key_of_the_environment_opens_the_project_default(
+def test_the_key_from_the_environment_belongs_to_the_default_project(
     monkeypatch: pytest.MonkeyPatch, tmp_path: object, key: str
 ) -> None:
     monkeypatch.setenv("BYTELOG_API_KEY", key)
@@ -100,7 +101,7 @@ def test_the_key_of_the_environment_opens_the_project_default(
     assert client.get(EVENTS, headers={"Authorization": "Bearer other"}).status_code == 401
 
 
-def test_an_empty_key_in_the_environment_opens_nothing(
+def test_an_empty_key_in_the_environment_grants_no_access(
     monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
     monkeypatch.setenv("BYTELOG_API_KEY", "")
@@ -108,7 +109,7 @@ def test_an_empty_key_in_the_environment_opens_nothing(
     assert client.get(EVENTS, headers={"Authorization": "Bearer "}).status_code == 401
 
 
-def test_a_key_can_be_told_from_noise_and_is_stored_as_a_digest(app: Flask, alice: Person) -> None:
+def test_a_key_has_a_checksum_and_is_stored_as_a_digest(app: Flask, alice: Person) -> None:
     key = alice.headers["Authorization"].removeprefix("Bearer ")
     assert re.fullmatch(r"byl_[0-9A-Za-z]{36}", key)
     assert keys.compute_checksum(key[4:-6]) == key[-6:]
@@ -117,6 +118,7 @@ def test_a_key_can_be_told_from_noise_and_is_stored_as_a_digest(app: Flask, alic
         assert keys.digest(key) in str(keys.list_all())
 
 
+@pytest.mark.before_database
 def test_no_key_is_ever_logged(serve: Callable[..., Server]) -> None:
     server = serve("--access-log", BYTELOG_API_KEY="secret_of_alice")
     for key in ("secret_of_alice", "secret_of_mallory"):
@@ -129,7 +131,8 @@ def test_no_key_is_ever_logged(serve: Callable[..., Server]) -> None:
     assert "secret" not in log
 
 
-def test_no_key_is_in_the_title_of_the_process(serve: Callable[..., Server]) -> None:
+@pytest.mark.before_database
+def test_no_key_is_in_the_process_title(serve: Callable[..., Server]) -> None:
     server = serve(BYTELOG_API_KEY="secret_of_alice")
     process = Path(f"/proc/{server.process.pid}")
     titles = [(process / "cmdline").read_text(), (process / "comm").read_text()]
@@ -137,7 +140,7 @@ def test_no_key_is_in_the_title_of_the_process(serve: Callable[..., Server]) -> 
     assert "secret" not in " ".join(titles)
 
 
-def test_an_unknown_and_a_revoked_key_get_equal_answers_in_equal_time(app: Flask) -> None:
+def test_an_unknown_and_a_revoked_key_get_the_same_response_in_the_same_time(app: Flask) -> None:
     with app.app_context():
         revoked = keys.create("alice", "shop")
         keys.revoke("alice")

@@ -36,7 +36,7 @@ def test_a_batch_is_stored_in_its_order(alice: Person, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [JSON, LINES])
-def test_one_bad_event_keeps_the_batch_out_and_each_bad_field_is_named(
+def test_one_invalid_event_rejects_the_batch_and_each_bad_field_is_named(
     alice: Person, kind: str
 ) -> None:
     good, bad = CLICK, {**CLICK, "name": "", "date": "soon", "a/b~c": 1}
@@ -46,6 +46,7 @@ def test_one_bad_event_keeps_the_batch_out_and_each_bad_field_is_named(
     assert alice.events() == []
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize(
     "text",
     [
@@ -58,28 +59,31 @@ def test_one_bad_event_keeps_the_batch_out_and_each_bad_field_is_named(
         '{"data":{"a":' + "[" * 100_000,
     ],
 )
-def test_what_is_not_i_json_is_named_by_its_index(alice: Person, text: str) -> None:
+def test_an_event_that_is_not_i_json_is_named_by_its_index(alice: Person, text: str) -> None:
     for kind in (JSON, LINES):
         assert "#/2" in problems(send(alice, written(kind, CLICK, CLICK, text, CLICK), kind))
     assert alice.events() == []
 
 
-def test_no_more_problems_are_told_than_one_can_read(alice: Person) -> None:
+@pytest.mark.before_database
+def test_at_most_100_problems_of_a_batch_are_reported(alice: Person) -> None:
     many, began = written(LINES, *[{str(i): 1 for i in range(500)}] * 2000), time.monotonic()
     assert len(problems(send(alice, many, LINES))) == MAX_REPORTED_ERRORS
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize(
     ("kind", "body"),
     [(JSON, b"[]"), (JSON, b" [\n] "), (LINES, b""), (LINES, b"\n"), (LINES, b" \r\n\t\n\n")],
 )
-def test_an_empty_batch_is_refused(alice: Person, kind: str, body: bytes) -> None:
+def test_an_empty_batch_is_rejected(alice: Person, kind: str, body: bytes) -> None:
     assert problems(send(alice, body, kind)) == ["#"]
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize("body", ["[", "[%", "[,%]", "[%,]", "[%]]", "[%] x", "[% %]", "[%}", "%%"])
-def test_an_array_that_is_not_json_is_refused(alice: Person, body: str) -> None:
+def test_an_array_that_is_not_json_is_rejected(alice: Person, body: str) -> None:
     text = body.replace("%", json.dumps(CLICK)).encode()
     assert problems(send(alice, text))
     assert problems(send(alice, b"[" * 100_000 + text)) != []
@@ -95,7 +99,8 @@ def test_lines_may_end_in_any_way_and_hold_any_text(alice: Person) -> None:
     assert alice.events("?order=arrival") == sent
 
 
-def test_the_limits_are_settings(tmp_path: Path) -> None:
+@pytest.mark.before_database
+def test_the_limits_are_configurable(tmp_path: Path) -> None:
     few = {"BYTELOG_BATCH_EVENTS": "3", "BYTELOG_BATCH_BYTES": 2000, "BYTELOG_API_KEY": "k"}
     alice = Person(create_app(few, tmp_path).test_client(), "k")
     for kind in (JSON, LINES):
@@ -112,7 +117,7 @@ def test_the_limits_are_settings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "漢", "😀"])
-def test_an_event_has_a_mebibyte_at_most_alone_and_in_a_batch(alice: Person, letter: str) -> None:
+def test_an_event_is_limited_to_a_mebibyte_alone_and_in_a_batch(alice: Person, letter: str) -> None:
     empty = {**CLICK, "data": {"text": ""}}
     room = MAX_BODY_BYTES - len(json.dumps(empty))
     for kind, fitting in [(JSON, 0), (LINES, 0), (JSON, 1), (LINES, 1)]:
@@ -143,7 +148,7 @@ def test_a_repeated_batch_is_stored_once_and_whole(alice: Person) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_killed_before_the_answer_stores_a_retried_batch_once(
+def test_a_batch_is_stored_once_when_the_server_is_killed_before_the_response(
     serve: Callable[..., Server],
 ) -> None:
     server = serve(BYTELOG_API_KEY=Server.key)
@@ -164,7 +169,7 @@ def test_a_server_killed_before_the_answer_stores_a_retried_batch_once(
 
 
 @pytest.mark.slow
-def test_batches_and_singles_of_many_clients_are_whole_after_a_kill(server: Server) -> None:
+def test_batches_of_many_clients_are_whole_after_the_server_is_killed(server: Server) -> None:
     sizes, acknowledged = (1, 7, 40, 600), dict[str, int]()
 
     def write_until_killed(size: int, round_: int) -> None:

@@ -37,7 +37,7 @@ def post_at_once(server: Server, bodies: list[bytes], **headers: str) -> list[in
     return statuses
 
 
-def test_a_packed_body_counts_as_what_is_in_it(alice: Person) -> None:
+def test_a_compressed_body_counts_with_its_decompressed_size(alice: Person) -> None:
     for kind, coding in [(JSON, "gzip"), (LINES, "GZIP"), (JSON, "x-gzip")]:
         body = gzip.compress(written(kind, *clicks(2)))
         assert send(alice, body, kind, Content_Encoding=coding).status_code == 201
@@ -74,7 +74,7 @@ def test_the_list_of_codings_may_have_empty_elements(alice: Person, coding: str)
 
 
 @pytest.mark.parametrize("damage", [b"", b"plain", slice(0, 20), slice(0, -1), b"x", b"\0"])
-def test_a_damaged_packed_body_is_refused(alice: Person, damage: bytes | slice) -> None:
+def test_a_damaged_compressed_body_is_rejected(alice: Person, damage: bytes | slice) -> None:
     whole = gzip.compress(written(JSON, *clicks(9)))
     body = whole[damage] if isinstance(damage, slice) else damage
     body = whole + damage if damage in (b"x", b"\0") else body
@@ -82,12 +82,14 @@ def test_a_damaged_packed_body_is_refused(alice: Person, damage: bytes | slice) 
     assert alice.events() == []
 
 
-def test_an_unknown_packing_is_told_which_ones_are_known(alice: Person) -> None:
+@pytest.mark.before_database
+def test_an_unknown_content_encoding_gets_the_list_of_supported_ones(alice: Person) -> None:
     for coding in ("br", "deflate", "gzip, gzip", "zstd"):
         answer = send(alice, b"x", Content_Encoding=coding)
         assert (answer.status_code, answer.headers.get("Accept-Encoding")) == (415, "gzip")
 
 
+@pytest.mark.before_database
 @pytest.mark.slow
 def test_a_zip_bomb_takes_little_memory_and_time(server: Server) -> None:
     assert server.request(EVENTS, written(JSON, *clicks(9))).status == 201
@@ -104,7 +106,7 @@ def test_a_zip_bomb_takes_little_memory_and_time(server: Server) -> None:
 
 
 @pytest.mark.slow
-def test_large_batches_at_once_are_not_all_in_memory(server: Server) -> None:
+def test_concurrent_large_batches_are_not_all_held_in_memory(server: Server) -> None:
     body = written(JSON, *clicks(4, data={"text": "x" * 1_000_000}))
     server.request(EVENTS, body)
     before = peak(server)

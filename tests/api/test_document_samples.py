@@ -74,7 +74,7 @@ def test_javascript_follows_a_trace(server: Server) -> None:
     assert answer == {"count": 1, "events": [event]}
 
 
-def test_curl_registers_an_event_once_its_last_brace_is_there(server: Server) -> None:
+def test_curl_registers_an_event_when_the_missing_brace_is_added(server: Server) -> None:
     assert curl("register_event.sh", server) == (400, '{"error": "validation error"}')
     whole = sample("register_event.sh", server).replace("\"}'", "\"}}'")
     subprocess.run(whole, shell=True, check=True, capture_output=True)

@@ -13,6 +13,7 @@ from bytelog.storage.backend import StorageBusy, StorageError, StorageFull
 pytestmark = pytest.mark.each_database
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize(
     "path", ["/api/v1/nothing", "/api/v1/events/", "/nothing", "/api/v1/events/trace/"]
 )
@@ -22,13 +23,15 @@ def test_an_unknown_path_gets_404_in_json(app: Flask, path: str) -> None:
     assert answer.content_type == "application/json"
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "BREW"])
-def test_another_method_gets_405_and_the_allowed_ones(app: Flask, method: str) -> None:
+def test_another_method_gets_405_and_the_allowed_methods(app: Flask, method: str) -> None:
     answer = app.test_client().open(EVENTS, method=method)
     assert (answer.status_code, answer.json) == (405, {"error": "method not allowed"})
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
 
 
+@pytest.mark.before_database
 def test_problem_details_name_each_bad_field(alice: Person) -> None:
     body = {**CLICK, "name": "", "date": "soon", "extra": 1}
     answer = alice.post(body, headers={**alice.headers, "Accept": "application/problem+json"})
@@ -41,6 +44,7 @@ def test_problem_details_name_each_bad_field(alice: Person) -> None:
     assert {error["pointer"] for error in problem["errors"]} == {"#/name", "#/date", "#/extra"}
 
 
+@pytest.mark.before_database
 def test_a_pointer_is_a_json_pointer(alice: Person) -> None:
     headers = {**alice.headers, "Accept": "application/problem+json, application/json"}
     answer = alice.post({**CLICK, "a/b~c d": 1, "": 2}, headers=headers)
@@ -52,13 +56,15 @@ def test_a_pointer_is_a_json_pointer(alice: Person) -> None:
     assert [error["pointer"] for error in broken.json["errors"]] == ["#"]
 
 
-def test_no_more_problems_are_told_than_are_of_use(alice: Person) -> None:
+@pytest.mark.before_database
+def test_at_most_100_problems_are_reported(alice: Person) -> None:
     body = {f"field {number}": 1 for number in range(10_000)}
     answer = alice.post(body, headers={**alice.headers, "Accept": "application/problem+json"})
     assert answer.json is not None
     assert len(answer.json["errors"]) == 100
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
@@ -68,16 +74,18 @@ def test_no_more_problems_are_told_than_are_of_use(alice: Person) -> None:
         ("application/problem+json, */*", "application/problem+json"),
     ],
 )
-def test_a_client_gets_the_form_that_it_prefers(app: Flask, accept: str, kind: str) -> None:
+def test_a_client_gets_the_media_type_that_it_prefers(app: Flask, accept: str, kind: str) -> None:
     assert app.test_client().get(EVENTS, headers={"Accept": accept}).content_type == kind
 
 
+@pytest.mark.before_database
 def test_problem_details_name_each_bad_parameter(alice: Person) -> None:
     answer = alice.get("?start=soon", Accept="application/problem+json")
     assert answer.json is not None
     assert [error["parameter"] for error in answer.json["errors"]] == ["start"]
 
 
+@pytest.mark.before_database
 def test_problem_details_keep_the_headers_of_their_status(app: Flask) -> None:
     answer = app.test_client().get(EVENTS, headers={"Accept": "application/problem+json"})
     assert answer.content_type == "application/problem+json"
@@ -86,10 +94,11 @@ def test_problem_details_keep_the_headers_of_their_status(app: Flask) -> None:
     assert "Authorization: Bearer" in answer.json["detail"]
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize(
     ("error", "status"), [(StorageBusy, 503), (StorageError, 503), (StorageFull, 507)]
 )
-def test_a_database_that_fails_is_told_without_its_words(
+def test_a_database_failure_is_reported_without_internal_details(
     app: Flask,
     alice: Person,
     monkeypatch: pytest.MonkeyPatch,
@@ -106,7 +115,7 @@ def test_a_database_that_fails_is_told_without_its_words(
     assert ("Retry-After" in answer.headers) == (status == 503)
 
 
-def test_an_unexpected_error_keeps_its_traceback_to_the_log(
+def test_the_traceback_of_an_unexpected_error_goes_only_to_the_log(
     app: Flask, alice: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(store, "record", lambda *_: 1 / 0)
@@ -138,9 +147,7 @@ def test_a_bad_parameter_of_a_post_is_not_taken_for_a_field_of_the_body(app: Fla
         ),
     ],
 )
-def test_what_the_http_server_refuses_is_told_in_json_too(
-    server: Server, head: bytes, status: int
-) -> None:
+def test_an_error_of_the_http_server_is_json_too(server: Server, head: bytes, status: int) -> None:
     answer = server.raw(head + b"\r\nHost: x\r\n\r\n")
     assert answer.startswith((b"HTTP/1.1 %d" % status, b"HTTP/1.0 %d" % status))
     assert b"Content-Type: application/json" in answer

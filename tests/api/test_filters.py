@@ -89,7 +89,7 @@ def test_a_name_or_trace_is_found_exactly(alice: Person, name: str, others: list
 
 
 @pytest.mark.parametrize("number", [0, 1, -1, 42, MIN_ID, MAX_ID])
-def test_an_id_is_found_whatever_its_size(alice: Person, number: int) -> None:
+def test_an_id_of_any_size_is_found(alice: Person, number: int) -> None:
     for other in (number, number // 2 + 7, number):
         post(alice, id=other)
     assert ids(alice, id=number) == [number, number]
@@ -122,7 +122,7 @@ def test_an_id_is_found_whatever_its_size(alice: Person, number: int) -> None:
         ('{"key": "x", "value": "y", "type": "z"}', "type", "z"),
     ],
 )
-def test_a_member_of_data_is_found_by_what_it_says(
+def test_a_member_of_data_is_found_by_its_value(
     alice: Person, data: str, path: str, value: str
 ) -> None:
     post(alice, id=0)
@@ -153,7 +153,7 @@ def test_a_member_of_data_is_found_by_what_it_says(
         (r'{"a": {"\"": 1, "b": 2}}', "a.b", "1"),
     ],
 )
-def test_what_does_not_say_the_same_is_not_found(
+def test_a_member_with_another_value_is_not_found(
     alice: Person, data: str, path: str, value: str
 ) -> None:
     post(alice, data)
@@ -164,7 +164,7 @@ def test_what_does_not_say_the_same_is_not_found(
     "injection",
     ["' OR 1=1 --", '" OR 1=1 --', "1) OR (1=1", ":value0", "?", "%(x)s", "$", "json('1')", "\\"],
 )
-def test_no_value_and_no_member_is_taken_for_sql(alice: Person, injection: str) -> None:
+def test_no_value_and_no_member_is_interpreted_as_sql(alice: Person, injection: str) -> None:
     post(alice, '{"a": "b"}')
     for parameter in ("name", "trace_id", "data.a", "data.x.y"):
         assert ids(alice, **{parameter: injection}) == []
@@ -172,7 +172,7 @@ def test_no_value_and_no_member_is_taken_for_sql(alice: Person, injection: str) 
         assert ids(alice, **{f"data.{injection}": "b"}) == []
 
 
-def test_filters_are_combined_with_each_other_and_with_a_window(alice: Person) -> None:
+def test_filters_combine_with_each_other_and_with_a_window(alice: Person) -> None:
     for number in range(24):
         post(
             alice,
@@ -191,13 +191,14 @@ def test_filters_are_combined_with_each_other_and_with_a_window(alice: Person) -
     assert ids(alice, "/trace/1", **nested) == []
 
 
-def test_a_filter_sees_no_other_project(alice: Person, bob: Person) -> None:
+def test_a_filter_finds_no_event_of_another_project(alice: Person, bob: Person) -> None:
     post(alice, '{"a": 1}')
     for wanted in ({"name": "click"}, {"id": 1}, {"data.a": 1}, {"trace_id": CLICK["trace_id"]}):
         assert ids(alice, **wanted) == [1]
         assert ids(bob, **wanted) == []
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
@@ -221,14 +222,14 @@ def test_a_bad_parameter_is_named(alice: Person, query: str, parameter: str) -> 
     assert refused(alice, query) == [parameter]
 
 
+@pytest.mark.before_database
 def test_each_of_several_bad_parameters_is_named(alice: Person) -> None:
     assert sorted(refused(alice, "limit=x&order=y&id=z&who=w")) == ["id", "limit", "order", "who"]
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize("query", ["data.{}=1", "data" + ".a" * 3 + "{}=1", "data.x{}.y.z="])
-def test_as_many_filters_as_fit_into_a_request_are_answered_at_once(
-    alice: Person, query: str
-) -> None:
+def test_a_request_full_of_filters_is_rejected_within_a_second(alice: Person, query: str) -> None:
     post(alice)
     number = MAX_HEADER_BYTES // (len(query) + 4)
     began = time.monotonic()
@@ -237,7 +238,7 @@ def test_as_many_filters_as_fit_into_a_request_are_answered_at_once(
     assert time.monotonic() - began < 1
 
 
-def test_a_question_may_have_many_filters_and_deep_ones(alice: Person) -> None:
+def test_a_request_may_have_the_maximum_of_filters_and_levels(alice: Person) -> None:
     post(alice, json.dumps({f"m{i}": i for i in range(10)}), id=1)
     post(alice, json.dumps({f"m{i}": i for i in range(9)}), id=2)
     assert ids(alice, **{f"data.m{i}": i for i in range(10)}) == [1]
@@ -246,10 +247,12 @@ def test_a_question_may_have_many_filters_and_deep_ones(alice: Person) -> None:
     assert ids(alice, **{"data" + ".a" * 9: '{"a":"x"}'}) == [3]
 
 
-def test_one_filter_or_level_too_many_is_refused(alice: Person) -> None:
+@pytest.mark.before_database
+def test_one_filter_or_level_too_many_is_rejected(alice: Person) -> None:
     assert refused(alice, "&".join(f"data.m{i}=1" for i in range(MAX_MEMBERS + 1)))
     assert refused(alice, "data" + ".a" * (MAX_MEMBER_DEPTH + 1) + "=1")
 
 
-def test_a_trace_takes_no_second_trace_id(alice: Person) -> None:
+@pytest.mark.before_database
+def test_the_trace_endpoint_accepts_no_second_trace_id(alice: Person) -> None:
     assert ask(alice, f"/trace/{quote('a/b', safe='')}", trace_id="a").status_code == 400

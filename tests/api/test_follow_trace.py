@@ -61,13 +61,15 @@ def test_a_trace_id_may_hold_any_character(alice: Person, trace_id: str) -> None
     assert trace(alice, trace_id) == [1]
 
 
-def test_a_trace_id_that_is_not_utf_8_is_refused_and_finds_no_other(server: Server) -> None:
+@pytest.mark.before_database
+def test_a_trace_id_that_is_not_utf_8_is_rejected_and_finds_no_other(server: Server) -> None:
     event = {**CLICK, "trace_id": "\ufffd"}
     assert server.request(EVENTS, json.dumps(event).encode()).status == 201
     assert json.loads(server.request(f"{EVENTS}/trace/%EF%BF%BD").body)["events"] == [event]
     assert server.request(f"{EVENTS}/trace/%FF").status == 400
 
 
-def test_a_trace_takes_no_other_trace(alice: Person) -> None:
+@pytest.mark.before_database
+def test_the_trace_endpoint_accepts_no_trace_id_parameter(alice: Person) -> None:
     answer = alice.client.get(f"{EVENTS}/trace/1?trace_id=2", headers=alice.headers)
     assert answer.status_code == 400

@@ -58,6 +58,7 @@ def from_lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize(
     ("accept", "form"),
     [
@@ -83,7 +84,7 @@ def from_lines(text: str) -> list[dict[str, Any]]:
         ("text/csv;q=nan", JSON),
     ],
 )
-def test_a_client_gets_the_form_that_it_prefers(
+def test_a_client_gets_the_format_that_it_prefers(
     alice: Person, accept: str | None, form: str
 ) -> None:
     for path in ("", "/trace/1"):
@@ -92,7 +93,7 @@ def test_a_client_gets_the_form_that_it_prefers(
         assert "Accept" in answer.headers["Vary"]
 
 
-def test_every_form_holds_the_same_events_and_links(
+def test_every_format_holds_the_same_events_and_links(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bytelog.queries.listing.PAGE_EVENTS", 3)
@@ -119,13 +120,13 @@ def test_every_form_holds_the_same_events_and_links(
             assert [list(event) for event in found] == [list(CLICK)] * len(found)
 
 
-def test_an_empty_listing_has_a_form_too(alice: Person) -> None:
+def test_an_empty_listing_exists_in_every_format(alice: Person) -> None:
     assert get(alice, JSON).data == b'{"count":0,"events":[]}'
     assert get(alice, LINES).data == b""
     assert get(alice, CSV).data == b"id,name,trace_id,date,data\r\n"
 
 
-def test_a_line_and_a_row_look_like_this(alice: Person) -> None:
+def test_a_line_and_a_row_are_written_as_documented(alice: Person) -> None:
     alice.post({**CLICK, "data": {"a": "x\ny", "b": 'say "hi"'}})
     head = '{"id":1,"name":"click","trace_id":"03775690","date":"2021-08-15T23:41:41.507Z",'
     assert get(alice, LINES).text == head + '"data":{"a":"x\\ny","b":"say \\"hi\\""}}\n'
@@ -172,7 +173,7 @@ def test_csv_starts_with_a_byte_order_mark_on_request(
     assert get(alice, accept).data.startswith(b"\xef\xbb\xbfid,name") == has_mark
 
 
-def test_names_that_differ_differ_in_csv(alice: Person) -> None:
+def test_different_names_stay_different_in_csv(alice: Person) -> None:
     names = ["=1", "'=1", "''=1", "1", "'1"]
     for name in names:
         alice.post({**CLICK, "name": name})
@@ -180,7 +181,7 @@ def test_names_that_differ_differ_in_csv(alice: Person) -> None:
     assert get(alice, CSV).text.count("\"'") == 4
 
 
-def test_the_largest_event_has_every_form(alice: Person) -> None:
+def test_the_largest_event_is_listed_in_every_format(alice: Person) -> None:
     rest = len(json.dumps({**CLICK, "data": {"": []}}))
     data = '{"":[' + '"",' * ((2**20 - rest) // 3 - 1) + '""]}'
     event = json.dumps({**CLICK, "data": "DATA"}).replace('"DATA"', data)
@@ -192,7 +193,7 @@ def test_the_largest_event_has_every_form(alice: Person) -> None:
         assert read(get(alice, form).text) == [json.loads(event)] * 3 + [CLICK]
 
 
-def test_a_head_request_tells_the_form_and_holds_no_place(app: Flask, alice: Person) -> None:
+def test_a_head_request_gets_the_format_and_occupies_no_slot(app: Flask, alice: Person) -> None:
     fill(app, 20_000)
     app.config["BYTELOG_API_KEY"] = "k"
     reader = Person(app.test_client(), "k")
@@ -215,7 +216,7 @@ def full_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("form", "size"), [(LINES, 19_000_000), (CSV, 15_000_000)])
-def test_a_long_listing_takes_flat_memory_in_every_form(
+def test_a_long_listing_takes_constant_memory_in_every_format(
     full_server: Server, form: str, size: int
 ) -> None:
     full_server.request(f"{EVENTS}?end=2021-08-15T00:00:01Z", Accept=form)
@@ -226,7 +227,7 @@ def test_a_long_listing_takes_flat_memory_in_every_form(
     assert memory(full_server) - before < 16 * 1024
 
 
-def test_a_failure_in_mid_stream_does_not_look_whole(serve: Callable[..., Server]) -> None:
+def test_a_listing_that_fails_midway_does_not_look_complete(serve: Callable[..., Server]) -> None:
     server = serve(BYTELOG_API_KEY=Server.key, events=MANY)
     app = create_app(instance_path=server.folder / "data")
     for form, kept in ((LINES, 40_000), (CSV, 20_000)):

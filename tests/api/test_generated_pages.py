@@ -69,7 +69,7 @@ def in_order(order: str, stored: list[Event]) -> list[int]:
 
 @given(st.data(), orders)
 @examples
-def test_pages_hold_what_was_there_once_and_in_order_while_others_arrive(
+def test_pages_hold_each_event_once_and_in_order_while_others_arrive(
     newcomer: Callable[[], Person], data: st.DataObject, order: str
 ) -> None:
     shop = Shop(newcomer(), data)
@@ -81,7 +81,7 @@ def test_pages_hold_what_was_there_once_and_in_order_while_others_arrive(
 
 @given(st.data())
 @examples
-def test_who_follows_arrivals_misses_none(
+def test_a_client_that_follows_arrivals_misses_no_event(
     newcomer: Callable[[], Person], data: st.DataObject
 ) -> None:
     shop = Shop(newcomer(), data)
@@ -95,7 +95,7 @@ def test_who_follows_arrivals_misses_none(
 
 @given(st.lists(events, min_size=1, max_size=6), st.data())
 @examples
-def test_a_batch_is_the_same_as_its_events_one_by_one(
+def test_a_batch_stores_the_same_as_its_events_one_by_one(
     newcomer: Callable[[], Person], batch: list[Event], data: st.DataObject
 ) -> None:
     single, array, lines = newcomer(), newcomer(), newcomer()
@@ -139,7 +139,7 @@ def test_each_member_of_data_is_found_by_its_value(
 @example("0-00000000T000000000", "newest")
 @example("999999999999999999-99999999T999999999", "date")
 @examples
-def test_any_text_as_a_cursor_is_a_place_or_refused(
+def test_any_text_as_a_cursor_is_accepted_or_rejected(
     resident: Person, text: str, order: str
 ) -> None:
     answer = resident.get(f"?order={order}&limit=3&cursor={quote(text)}")
@@ -149,7 +149,7 @@ def test_any_text_as_a_cursor_is_a_place_or_refused(
 
 @given(st.text(), st.text())
 @examples
-def test_any_parameter_is_understood_or_refused(resident: Person, name: str, value: str) -> None:
+def test_any_parameter_is_accepted_or_rejected(resident: Person, name: str, value: str) -> None:
     for text in (name, f"data.{name}"):
         answer = resident.get("?" + urlencode({text: value}))
         with answer:

@@ -80,7 +80,7 @@ def without_date(event: Event) -> Event:
 
 @given(st.data())
 @examples
-def test_what_was_posted_comes_back_equal(
+def test_a_posted_event_comes_back_equal(
     newcomer: Callable[[], Person], data: st.DataObject
 ) -> None:
     person, event = newcomer(), data.draw(events)
@@ -111,7 +111,7 @@ def test_adjacent_windows_make_up_the_whole(
 )
 @given(data=st.data())
 @examples
-def test_any_body_is_stored_as_it_is_or_refused(
+def test_any_body_is_stored_as_sent_or_rejected(
     newcomer: Callable[[], Person], bodies: st.SearchStrategy[bytes], data: st.DataObject
 ) -> None:
     person, body = newcomer(), data.draw(bodies)
@@ -150,7 +150,7 @@ def test_no_path_breaks_the_service(resident: Person, path: bytes) -> None:
 
 @given(texts | st.text())
 @examples
-def test_any_trace_id_can_be_asked_for(resident: Person, trace_id: str) -> None:
+def test_any_trace_id_can_be_followed(resident: Person, trace_id: str) -> None:
     answer = resident.get("/trace/" + quote(trace_id, safe=""))
     with answer:
         assert answer.status_code == (200 if trace_id else 404)
@@ -160,7 +160,7 @@ def test_any_trace_id_can_be_asked_for(resident: Person, trace_id: str) -> None:
 @example("9999-12-31T23:59:60Z")
 @example("0001-01-01T00:00:00+00:01")
 @examples
-def test_any_text_as_a_date_is_understood_or_refused(resident: Person, text: str) -> None:
+def test_any_text_as_a_date_is_accepted_or_rejected(resident: Person, text: str) -> None:
     for parameter in ("start", "end"):
         answer = resident.get(f"?{parameter}={quote(text)}")
         with answer:
@@ -227,6 +227,6 @@ class Service(RuleBasedStateMachine):
             assert listed(self.person(name)) == expected(stored)
 
 
-def test_the_service_keeps_what_a_plain_list_would() -> None:
+def test_the_service_behaves_like_a_plain_list() -> None:
     steps = settings(max_examples=max(examples.max_examples // 2, 1), stateful_step_count=30)
     run_state_machine_as_test(Service, settings=steps)

@@ -7,13 +7,13 @@ from support.server import Server
 pytestmark = pytest.mark.each_database
 
 
-def test_a_healthy_server_says_ok_without_a_key(app: Flask) -> None:
+def test_a_healthy_server_reports_ok_without_a_key(app: Flask) -> None:
     answer = app.test_client().get("/healthz")
     assert (answer.status_code, answer.data) == (200, b'{"status": "ok"}')
 
 
 @pytest.mark.sqlite_file
-def test_a_database_that_does_not_answer_makes_it_503(server: Server) -> None:
+def test_the_health_check_gets_503_when_the_database_does_not_respond(server: Server) -> None:
     database = server.folder / "data" / "bytelog.db"
     database.write_bytes(b"not a database" * 1000)
     answer = server.request("/healthz")

@@ -44,7 +44,9 @@ def body(data: str) -> bytes:
         b'{"id":1,"name":"n","trace_id":"t","data":{}} {}',
     ],
 )
-def test_what_is_not_i_json_gets_400_and_stores_nothing(alice: Person, broken: bytes) -> None:
+def test_a_body_that_is_not_i_json_gets_400_and_stores_nothing(
+    alice: Person, broken: bytes
+) -> None:
     answer = alice.post(broken)
     assert answer.status_code == 400
     assert answer.data == b'{"error": "validation error"}'
@@ -64,18 +66,18 @@ def test_what_is_not_i_json_gets_400_and_stores_nothing(alice: Person, broken: b
         "{}",
     ],
 )
-def test_data_comes_back_as_it_was_written(alice: Person, data: str) -> None:
+def test_data_comes_back_as_it_was_sent(alice: Person, data: str) -> None:
     assert alice.post(body(data)).status_code == 201
     assert alice.get().data.endswith(b'"data":' + data.encode() + b"}]}")
 
 
-def test_space_between_tokens_is_left_out_and_space_in_text_is_kept(alice: Person) -> None:
+def test_whitespace_between_tokens_is_dropped_and_whitespace_in_text_is_kept(alice: Person) -> None:
     alice.post(body('{ "a b" :\t[ 1 ,\r\n "c  d" ] , "e" : " \\" " }'))
     assert alice.get().data.endswith(b'"data":{"a b":[1,"c  d"],"e":" \\" "}}]}')
 
 
 @pytest.mark.parametrize("name", [rb"d\u0061ta", rb"\u0064\u0061\u0074\u0061"])
-def test_a_name_may_be_written_with_escapes(alice: Person, name: bytes) -> None:
+def test_a_member_name_may_contain_escapes(alice: Person, name: bytes) -> None:
     assert alice.post(body('{"data":{"a":1}}').replace(b"data", name, 1)).status_code == 201
     assert alice.events()[0]["data"] == {"data": {"a": 1}}
 

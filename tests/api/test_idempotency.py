@@ -33,14 +33,14 @@ def post(person: Person, key: str, **changes: object) -> TestResponse:
     return person.post({**CLICK, **changes}, headers=headers)
 
 
-def test_a_repeated_request_gets_the_first_answer_and_stores_nothing(alice: Person) -> None:
+def test_a_repeated_request_gets_the_same_response_and_stores_nothing(alice: Person) -> None:
     for _ in range(3):
         answer = post(alice, '"8e03978e-40d5-43dd"')
         assert (answer.status_code, answer.data) == (201, b"")
     assert alice.events() == [CLICK]
 
 
-def test_a_key_may_come_with_or_without_its_quotes(alice: Person) -> None:
+def test_a_key_may_be_quoted_or_not(alice: Person) -> None:
     assert post(alice, '"8e03978e"').status_code == 201
     assert post(alice, "8e03978e").status_code == 201
     assert len(alice.events()) == 1
@@ -59,7 +59,7 @@ def test_another_key_stores_an_equal_event_again(alice: Person) -> None:
     assert alice.events() == [CLICK, CLICK]
 
 
-def test_a_refused_body_leaves_its_key_free(alice: Person) -> None:
+def test_a_key_can_be_reused_after_a_rejected_body(alice: Person) -> None:
     assert post(alice, "a", name="").status_code == 400
     assert post(alice, "a").status_code == 201
 
@@ -70,6 +70,7 @@ def test_projects_do_not_share_keys(alice: Person, bob: Person) -> None:
     assert len(bob.events()) == 1
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize("key", ["", '""', "a b", '"a', "é", "k" * 256])
 def test_a_malformed_key_gets_400_and_stores_nothing(alice: Person, key: str) -> None:
     headers = {**alice.headers, "Idempotency-Key": key, "Accept": "application/problem+json"}
@@ -80,7 +81,9 @@ def test_a_malformed_key_gets_400_and_stores_nothing(alice: Person, key: str) ->
     assert alice.events() == []
 
 
-def test_a_repetition_while_the_first_is_in_flight_gets_409(app: Flask, alice: Person) -> None:
+def test_a_repetition_gets_409_while_the_first_request_is_in_flight(
+    app: Flask, alice: Person
+) -> None:
     answers: list[TestResponse] = []
     first = threading.Thread(target=lambda: answers.append(post(alice, "a")))
     with app.app_context():
@@ -95,7 +98,7 @@ def test_a_repetition_while_the_first_is_in_flight_gets_409(app: Flask, alice: P
     assert alice.events() == [CLICK]
 
 
-def test_a_key_is_forgotten_after_a_day(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_expires_after_a_day(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     post(alice, "a")
     now = timestamps.now()
     monkeypatch.setattr(timestamps, "now", lambda: now + timedelta(hours=23, minutes=59))
@@ -167,7 +170,7 @@ def test_repeated_and_new_requests_of_one_group_each_get_their_own_answer(
 
 
 @pytest.mark.slow
-def test_a_server_killed_between_commit_and_answer_stores_a_retried_event_once(
+def test_an_event_is_stored_once_when_the_server_is_killed_before_the_response(
     serve: Callable[..., Server],
 ) -> None:
     server = serve(BYTELOG_API_KEY=Server.key)

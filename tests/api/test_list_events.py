@@ -23,12 +23,12 @@ def test_an_empty_project_has_no_events(alice: Person) -> None:
     assert answer.content_type == "application/json"
 
 
-def test_events_come_by_date_and_equal_dates_by_arrival(alice: Person) -> None:
+def test_events_are_ordered_by_date_and_equal_dates_by_arrival(alice: Person) -> None:
     post_days(alice, "2021-08-16", "2021-08-15", "2021-08-16", "2021-08-14", "2021-08-15")
     assert ids(alice) == [3, 1, 4, 0, 2]
 
 
-def test_start_is_in_the_window_and_end_is_not(alice: Person) -> None:
+def test_the_window_includes_start_and_excludes_end(alice: Person) -> None:
     post_days(
         alice,
         "2021-08-14T23:59:59.999Z",
@@ -48,6 +48,7 @@ def test_start_and_end_may_be_full_timestamps(alice: Person) -> None:
     assert ids(alice, "?end=2021-08-15T10:00:00.001Z") == [0]
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize(
     "query",
     [
@@ -58,13 +59,13 @@ def test_start_and_end_may_be_full_timestamps(alice: Person) -> None:
         "?start=2021-08-15&start=2021-08-16",
     ],
 )
-def test_a_parameter_that_is_not_understood_gets_400(alice: Person, query: str) -> None:
+def test_an_invalid_parameter_gets_400(alice: Person, query: str) -> None:
     answer = alice.get(query)
     assert answer.status_code == 400
     assert answer.data == b'{"error": "validation error"}'
 
 
-def test_head_tells_the_headers_alone(alice: Person) -> None:
+def test_a_head_request_gets_only_the_headers(alice: Person) -> None:
     post_days(alice, "2021-08-15")
     answer = alice.client.head("/api/v1/events", headers=alice.headers)
     assert (answer.status_code, answer.data) == (200, b"")
@@ -72,7 +73,7 @@ def test_head_tells_the_headers_alone(alice: Person) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("date", ["2021-08-15", None])
-def test_a_listing_of_many_pages_is_whole_and_in_order(alice: Person, date: str | None) -> None:
+def test_a_listing_of_many_pages_is_complete_and_in_order(alice: Person, date: str | None) -> None:
     # Equal dates are cut by arrival; some dates differ, so that both ways of cutting meet.
     number = 2 * PAGE_EVENTS + 1
     for i in range(number):

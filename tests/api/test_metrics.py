@@ -41,12 +41,12 @@ def shown(server: Server) -> dict[str, float]:
     return numbers(answer.body.decode())
 
 
-def test_there_are_none_unless_a_key_is_set(tmp_path: Path) -> None:
+def test_there_are_no_metrics_unless_a_key_is_set(tmp_path: Path) -> None:
     client = create_app(instance_path=tmp_path).test_client()
     assert client.get("/metrics").status_code == 404
 
 
-def test_they_open_to_their_own_key_alone(app: Flask, alice: Person) -> None:
+def test_only_the_metrics_key_reads_the_metrics(app: Flask, alice: Person) -> None:
     assert alice.client.get("/metrics").status_code == 401
     assert alice.client.get("/metrics", headers=alice.headers).status_code == 401
     basic = {"Authorization": "Basic YTpi"}
@@ -79,7 +79,7 @@ def test_requests_are_counted_by_endpoint_method_and_status(server: Server) -> N
     assert 0 < found["bytelog_request_seconds_sum['POST', 'register_events']"] < 1
 
 
-def test_whatever_clients_send_the_numbers_stay_few(server: Server) -> None:
+def test_unknown_paths_and_methods_add_no_time_series(server: Server) -> None:
     for number in range(20):
         server.raw(b"M%d /%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (number, number))
         server.raw(
@@ -91,7 +91,7 @@ def test_whatever_clients_send_the_numbers_stay_few(server: Server) -> None:
     assert not [name for name in after if re.search("M[0-9]", name)]
 
 
-def test_events_and_the_commits_that_they_share_are_counted(server: Server) -> None:
+def test_events_and_their_shared_commits_are_counted(server: Server) -> None:
     server.request(EVENTS, BODY)
     server.request(EVENTS, json.dumps([CLICK] * 30).encode())
     for _ in range(2):
@@ -104,21 +104,21 @@ def test_events_and_the_commits_that_they_share_are_counted(server: Server) -> N
     assert found["bytelog_commit_events_sum[]"] == 32
 
 
-def test_the_write_ahead_logs_size_is_told(server: Server) -> None:
+def test_the_size_of_the_write_ahead_log_is_reported(server: Server) -> None:
     assert shown(server)["bytelog_wal_bytes[]"] == 0
     server.request(EVENTS, BODY)
     log = server.folder / "data" / "bytelog.db-wal"
     assert shown(server)["bytelog_wal_bytes[]"] == log.stat().st_size > 0
 
 
-def test_a_database_in_memory_has_no_log(tmp_path: Path) -> None:
+def test_a_database_in_memory_has_no_write_ahead_log(tmp_path: Path) -> None:
     settings = {"BYTELOG_METRICS_KEY": KEY, "BYTELOG_DATABASE_URL": "sqlite://"}
     client = create_app(settings, tmp_path).test_client()
     text = client.get("/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
     assert numbers(text)["bytelog_wal_bytes[]"] == 0
 
 
-def test_long_listings_in_hand_and_those_who_wait_are_counted(server: Server) -> None:
+def test_occupied_reader_slots_are_counted(server: Server) -> None:
     assert shown(server)["bytelog_places_taken[]"] == 0
     request = f"GET {EVENTS}?wait=30 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {Server.key}\r\n"
     with connect(server) as peer:
@@ -128,7 +128,7 @@ def test_long_listings_in_hand_and_those_who_wait_are_counted(server: Server) ->
     wait_for(lambda: shown(server)["bytelog_places_taken[]"] == 0)
 
 
-def test_each_application_counts_for_itself(alice: Person, tmp_path: Path) -> None:
+def test_each_application_has_its_own_counters(alice: Person, tmp_path: Path) -> None:
     other = create_app({"BYTELOG_METRICS_KEY": KEY}, tmp_path / "other").test_client()
     assert alice.post(CLICK).status_code == 201
     header = {"Authorization": f"Bearer {KEY}"}
@@ -137,6 +137,6 @@ def test_each_application_counts_for_itself(alice: Person, tmp_path: Path) -> No
     assert numbers(text)["bytelog_events_total[]"] == 1
 
 
-def test_a_request_that_waitress_refuses_is_counted(server: Server) -> None:
+def test_a_request_that_waitress_rejects_is_counted(server: Server) -> None:
     server.raw(b"GET / HTTP/1.1\r\nTransfer-Encoding: strange\r\n\r\n")
     assert shown(server)["bytelog_requests_total['', '', '400']"] == 1

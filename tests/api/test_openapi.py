@@ -107,14 +107,14 @@ def test_the_document_is_openapi_3_1(app: Flask, described: OpenApiSchema) -> No
     described.validate()
 
 
-def test_a_document_that_is_not_openapi_is_noticed(app: Flask) -> None:
+def test_an_invalid_document_fails_validation(app: Flask) -> None:
     wrong = document(app)
     del wrong["paths"][EVENTS]["get"]["parameters"][0]["name"]
     with pytest.raises(ValueError, match="name"):
         schemathesis.openapi.from_dict(wrong).validate()
 
 
-def test_a_new_field_shows_up(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_field_appears_in_the_document(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     colour = schemas.Text(required=True, metadata={"description": "its colour"})
     monkeypatch.setitem(schemas.EventSchema._declared_fields, "colour", colour)  # noqa: SLF001
     event = document(app)["components"]["schemas"]["Event"]
@@ -123,7 +123,9 @@ def test_a_new_field_shows_up(app: Flask, monkeypatch: pytest.MonkeyPatch) -> No
     assert "colour" in event["required"]
 
 
-def test_a_new_parameter_shows_up(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_parameter_appears_in_the_document(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     after = schemas.Identifier()
     monkeypatch.setitem(ListingParameters._declared_fields, "after", after)  # noqa: SLF001
     described = {it["name"]: it for it in document(app)["paths"][EVENTS]["get"]["parameters"]}
@@ -131,13 +133,13 @@ def test_a_new_parameter_shows_up(app: Flask, monkeypatch: pytest.MonkeyPatch) -
     assert described["after"]["schema"]["maximum"] == MAX_ID
 
 
-def test_no_key_is_needed(app: Flask) -> None:
+def test_the_document_is_served_without_a_key(app: Flask) -> None:
     answer = app.test_client().get("/openapi.json")
     assert (answer.status_code, answer.content_type) == (200, "application/json")
     assert answer.json == {**document(app), "servers": [{"url": "/"}]}
 
 
-def test_the_server_is_where_the_document_was_asked_for(app: Flask) -> None:
+def test_the_server_url_is_the_one_that_the_document_was_requested_from(app: Flask) -> None:
     client = Client(DispatcherMiddleware(app, {"/bytelog": app}))
     for prefix, url in [("/bytelog", "/bytelog"), ("", "/"), ("/bytelog", "/bytelog")]:
         answer = client.get(f"{prefix}/openapi.json")
@@ -145,14 +147,14 @@ def test_the_server_is_where_the_document_was_asked_for(app: Flask) -> None:
 
 
 @pytest.mark.slow
-def test_the_service_starts_without_what_makes_the_document(tmp_path: Path) -> None:
+def test_the_service_starts_without_loading_apispec(tmp_path: Path) -> None:
     script = "import bytelog, sys; bytelog.create_app(); sys.exit('apispec' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
 
 
 @given(st.from_regex(timestamps.PATTERN, fullmatch=True))
 @many_examples
-def test_what_the_pattern_of_a_date_admits_is_understood(text: str) -> None:
+def test_every_date_that_matches_the_pattern_is_parsed(text: str) -> None:
     timestamps.parse(text)
 
 
@@ -164,7 +166,7 @@ def test_what_the_pattern_of_a_date_admits_is_understood(text: str) -> None:
         *("2021-07-04 13:34:56", "2021-07-04t13:34z", "20210704T133456,9+0530", "2021-185 12-01"),
     ],
 )
-def test_the_pattern_of_a_date_admits_every_form(text: str) -> None:
+def test_the_pattern_of_a_date_matches_every_form(text: str) -> None:
     assert re.search(timestamps.PATTERN, text)
     timestamps.parse(text)
 
@@ -185,7 +187,7 @@ def provoke(status: int, method: str, path: str, person: Person, accept: str) ->
     ("method", "path", "status"),
     [(*operation, status) for operation, known in STATUSES.items() for status in sorted(known)],
 )
-def test_every_answer_is_as_described(
+def test_every_response_is_as_described(
     described: OpenApiSchema,
     person: Callable[..., Person],
     monkeypatch: pytest.MonkeyPatch,
@@ -209,7 +211,7 @@ def test_every_answer_is_as_described(
         case.validate_response(answer, CONFORMANCE)
 
 
-def test_no_other_answer_is_described(described: OpenApiSchema) -> None:
+def test_no_other_response_is_described(described: OpenApiSchema) -> None:
     for (method, path), known in STATUSES.items():
         assert set(described[path][method].definition.raw["responses"]) == set(map(str, known))
 
@@ -298,7 +300,7 @@ def failures(scenario: ScenarioFinished) -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.each_database
-def test_schemathesis_finds_nothing(explored: OpenApiSchema, database: str) -> None:
+def test_schemathesis_finds_no_failure(explored: OpenApiSchema, database: str) -> None:
     answers: Counter[tuple[str, str, int]] = Counter()
     phases: dict[str, Status] = {}
     found: list[str] = []

@@ -76,7 +76,7 @@ def test_pages_of_any_size_make_up_the_whole(shop: Person, path: str, order: str
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_pages_stay_in_their_window_and_keep_their_filters(shop: Person, order: str) -> None:
+def test_pages_keep_their_window_and_their_filters(shop: Person, order: str) -> None:
     query = f"?order={order}&limit=2&start=2021-08-02&end=2021-08-05&name=click"
     days = [day if 2 <= day < 5 else 0 for day in DATES]
     wanted = [number for number in expected(order, DATES) if days[number]]
@@ -96,7 +96,7 @@ def test_pages_stay_in_their_window_and_keep_their_filters(shop: Person, order: 
         ("order=newest&limit=10", "start=2021-08-02", []),
     ],
 )
-def test_a_cursor_outside_the_window_leaves_the_window_as_it_is(
+def test_a_cursor_outside_the_window_does_not_change_the_window(
     shop: Person, query: str, window: str, within: list[int]
 ) -> None:
     step = following(get(shop, f"{EVENTS}?{query}"))
@@ -121,7 +121,7 @@ def test_pages_neither_skip_nor_repeat_while_others_arrive(shop: Person, order: 
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_what_arrives_between_two_statements_of_a_page_comes_once(
+def test_an_event_that_arrives_between_two_statements_of_a_page_is_listed_once(
     app: Flask, shop: Person, order: str
 ) -> None:
     arrived = list(range(12))
@@ -154,7 +154,7 @@ def test_a_cursor_by_arrival_misses_no_late_event(shop: Person) -> None:
         step = following(answer)
 
 
-def test_a_cursor_by_arrival_goes_on_after_what_a_filter_hides(shop: Person) -> None:
+def test_a_cursor_by_arrival_advances_past_events_that_a_filter_hides(shop: Person) -> None:
     answer = get(shop, f"{EVENTS}?order=arrival&name=unknown&limit=3")
     assert ids(answer) == []
     step = following(answer)
@@ -170,7 +170,7 @@ def test_the_last_page_has_no_next_one(shop: Person) -> None:
     assert "Link" in get(shop, f"{EVENTS}?limit=11").headers
 
 
-def test_a_link_holds_behind_a_proxy_and_for_any_parameter(alice: Person) -> None:
+def test_a_link_works_behind_a_proxy_and_with_any_parameter(alice: Person) -> None:
     text = "a&b=c #%?+é;\n<>'"
     for number in range(3):
         alice.post({**CLICK, "id": number, "name": text, "trace_id": text, "data": {text: text}})
@@ -184,7 +184,7 @@ def test_a_link_holds_behind_a_proxy_and_for_any_parameter(alice: Person) -> Non
     assert urljoin(outside + query, reference).startswith(outside + "?limit=1&name=")
 
 
-def test_somebody_elses_cursor_opens_nothing(shop: Person, bob: Person) -> None:
+def test_the_cursor_of_another_project_grants_no_access(shop: Person, bob: Person) -> None:
     for order in ORDERS:
         step = following(get(shop, f"{EVENTS}?order={order}&limit=4"))
         assert step
@@ -192,7 +192,7 @@ def test_somebody_elses_cursor_opens_nothing(shop: Person, bob: Person) -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_cursor_that_was_changed_is_refused_or_is_a_place(shop: Person, order: str) -> None:
+def test_a_modified_cursor_is_rejected_or_is_another_position(shop: Person, order: str) -> None:
     step = following(get(shop, f"{EVENTS}?order={order}&limit=3"))
     assert step
     base, cursor = step.split("cursor=")

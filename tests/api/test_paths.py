@@ -41,7 +41,7 @@ def flow(person: Person, query: str = "") -> dict[tuple[str, str], tuple[int, fl
     }
 
 
-def test_paths_tell_what_follows_what_and_after_how_long(shopkeeper: Person) -> None:
+def test_paths_count_steps_and_their_durations(shopkeeper: Person) -> None:
     assert flow(shopkeeper) == {
         ("visit", "sign_up"): (3, 20),
         ("sign_up", "payment"): (1, 60),
@@ -50,11 +50,11 @@ def test_paths_tell_what_follows_what_and_after_how_long(shopkeeper: Person) -> 
     }
 
 
-def test_the_median_of_two_lies_between_them(shopkeeper: Person) -> None:
+def test_the_median_of_two_durations_lies_between_them(shopkeeper: Person) -> None:
     assert flow(shopkeeper, "?data.city=Rome")["visit", "sign_up"] == (2, 31)
 
 
-def test_paths_tell_where_traces_start_and_end(shopkeeper: Person) -> None:
+def test_paths_count_where_traces_start_and_end(shopkeeper: Person) -> None:
     found = paths(shopkeeper)
     assert (found["count"], found["traces"]) == (10, 4)
     assert found["names"] == [
@@ -69,13 +69,13 @@ def test_the_most_frequent_step_comes_first(shopkeeper: Person) -> None:
     assert counts == sorted(counts, reverse=True)
 
 
-def test_a_window_cuts_traces(shopkeeper: Person) -> None:
+def test_a_window_cuts_traces_at_its_bounds(shopkeeper: Person) -> None:
     assert flow(shopkeeper, "?start=2021-08-15T09:00:08Z&end=2021-08-15T09:01") == {
         ("visit", "payment"): (1, 1)
     }
 
 
-def test_filters_join_what_they_leave(shopkeeper: Person) -> None:
+def test_filtered_events_follow_each_other_directly(shopkeeper: Person) -> None:
     assert flow(shopkeeper, "?name=visit") == {("visit", "visit"): (1, 2)}
     assert paths(shopkeeper, "?trace_id=anna")["traces"] == 1
 
@@ -89,12 +89,13 @@ def test_equal_dates_are_ordered_by_arrival(alice: Person) -> None:
     assert flow(alice) == {("b", "a"): (1, 0)}
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize("query", ["?bucket=day", "?limit=5", "?start=soon", "?name=a&name=b"])
 def test_a_bad_parameter_gets_400(alice: Person, query: str) -> None:
     assert alice.get(f"/paths{query}").status_code == 400
 
 
-def test_more_pairs_than_an_answer_holds_get_400_that_says_what_to_do(
+def test_too_many_pairs_get_400_that_says_what_to_do(
     shopkeeper: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bytelog.queries.paths.MAX_GROUPS", 2)
@@ -104,5 +105,6 @@ def test_more_pairs_than_an_answer_holds_get_400_that_says_what_to_do(
     assert "shorter window" in answer.json["errors"][0]["detail"]
 
 
-def test_paths_need_a_key_that_can_read(alice: Person) -> None:
+@pytest.mark.before_database
+def test_paths_require_a_key(alice: Person) -> None:
     assert alice.client.get(f"{EVENTS}/paths").status_code == 401

@@ -22,7 +22,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Flask:
     return create_app(getattr(request, "param", {"BYTELOG_RATE_LIMIT": "3 per minute"}), tmp_path)
 
 
-def test_a_key_that_asks_too_often_gets_429_and_is_told_when_to_come_back(alice: Person) -> None:
+def test_a_key_over_its_limit_gets_429_with_retry_after(alice: Person) -> None:
     assert [alice.post(CLICK).status_code for _ in range(3)] == [201] * 3
     answer = alice.post(CLICK)
     assert answer.status_code == 429
@@ -49,7 +49,8 @@ def test_there_is_no_limit_unless_it_is_set(tmp_path: Path) -> None:
     assert {client.get(EVENTS, headers=header).status_code for _ in range(300)} == {200}
 
 
-def test_who_waits_as_told_is_let_in_again(serve: Callable[..., Server]) -> None:
+@pytest.mark.before_database
+def test_a_key_works_again_after_retry_after(serve: Callable[..., Server]) -> None:
     server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_RATE_LIMIT="5 per 2 second")
     answers = [server.request(EVENTS) for _ in range(6)]
     assert [answer.status for answer in answers] == [200] * 5 + [429]

@@ -15,7 +15,7 @@ from bytelog.testing import KEY
 pytestmark = pytest.mark.each_database
 
 
-def test_a_new_event_is_answered_with_201_and_an_empty_body(alice: Person) -> None:
+def test_a_new_event_gets_201_and_an_empty_body(alice: Person) -> None:
     answer = alice.post(CLICK)
     assert answer.status == "201 CREATED"
     assert answer.data == b""
@@ -39,7 +39,7 @@ def test_an_event_without_data_has_an_empty_object(alice: Person) -> None:
     assert alice.events()[0]["data"] == {}
 
 
-def test_the_same_id_may_come_any_number_of_times(alice: Person) -> None:
+def test_the_same_id_may_be_used_any_number_of_times(alice: Person) -> None:
     alice.post(CLICK)
     alice.post(CLICK)
     assert alice.events() == [CLICK, CLICK]
@@ -59,6 +59,7 @@ def test_a_date_comes_back_in_utc_with_milliseconds(alice: Person, sent: str, st
     assert alice.events()[0]["date"] == stored
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize(
     "change",
     [
@@ -85,7 +86,7 @@ def test_a_date_comes_back_in_utc_with_milliseconds(alice: Person, sent: str, st
         {"extra": 1},
     ],
 )
-def test_a_field_that_breaks_its_rule_gets_400_and_stores_nothing(
+def test_an_invalid_field_gets_400_and_stores_nothing(
     alice: Person, change: dict[str, Any]
 ) -> None:
     answer = alice.post({**CLICK, **change})
@@ -94,6 +95,7 @@ def test_a_field_that_breaks_its_rule_gets_400_and_stores_nothing(
     assert alice.events() == []
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize("field", ["id", "name", "trace_id"])
 def test_a_required_field_is_required(alice: Person, field: str) -> None:
     body = {name: value for name, value in CLICK.items() if name != field}
@@ -116,28 +118,32 @@ def test_unusual_text_comes_back_equal(alice: Person, text: str) -> None:
     assert alice.events() == [event]
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize(
     "kind", ["application/json", "application/json; charset=utf-8", "text/plain"]
 )
-def test_json_may_be_called_plain_text_as_browsers_do(alice: Person, kind: str) -> None:
+def test_json_may_be_sent_as_plain_text(alice: Person, kind: str) -> None:
     body = b'{"id": 1, "name": "click", "trace_id": "1"}'
     answer = alice.client.post(EVENTS, data=body, content_type=kind, headers=alice.headers)
     assert answer.status_code == 201
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/xml", None])
-def test_another_type_of_body_gets_415(alice: Person, kind: str | None) -> None:
+def test_another_content_type_gets_415(alice: Person, kind: str | None) -> None:
     answer = alice.client.post(EVENTS, data=b"{}", content_type=kind, headers=alice.headers)
     assert answer.status_code == 415
     assert answer.json == {"error": "unsupported media type"}
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize("size", [2**20 + 1, 4_000_000])
-def test_a_client_that_sends_too_much_hears_413(server: Server, size: int) -> None:
+def test_a_client_that_sends_too_much_receives_413(server: Server, size: int) -> None:
     answer = server.request(EVENTS, b"x" * size)
     assert (answer.status, answer.body) == (413, b'{"error": "request entity too large"}')
 
 
+@pytest.mark.before_database
 def test_a_body_beyond_the_limit_gets_413(alice: Person) -> None:
     answer = alice.post({**CLICK, "data": {"text": "x" * 2**20}})
     assert answer.status_code == 413

@@ -27,7 +27,7 @@ def page(origin: str, key: str = "k") -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", ["", "?start=x", "/trace/1", "/nothing"])
-def test_every_answer_carries_the_security_headers(alice: Person, path: str) -> None:
+def test_every_response_has_the_security_headers(alice: Person, path: str) -> None:
     headers = alice.get(path).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
@@ -42,11 +42,11 @@ def test_what_the_http_server_refuses_carries_them_too(server: Server) -> None:
         assert f"{name}: {value}\r\n" in answer
 
 
-def test_no_page_of_another_origin_may_call_unless_it_is_set(alice: Person) -> None:
+def test_no_other_origin_is_allowed_unless_it_is_set(alice: Person) -> None:
     assert ALLOWED not in alice.get(Origin=SHOP).headers
 
 
-def test_a_page_of_a_named_origin_may_post_and_read(tmp_path: Path) -> None:
+def test_a_page_of_an_allowed_origin_can_post_and_read(tmp_path: Path) -> None:
     shop = client(tmp_path, f"{SHOP}, http://localhost:3000")
     for origin in (SHOP, "http://localhost:3000"):
         assert shop.post(EVENTS, json=CLICK, headers=page(origin)).headers[ALLOWED] == origin
@@ -58,19 +58,19 @@ def test_a_page_of_a_named_origin_may_post_and_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "stranger", ["https://shop.example.org", "http://shop.example", "https://shop-example", "null"]
 )
-def test_a_page_of_another_origin_may_not(tmp_path: Path, stranger: str) -> None:
+def test_a_page_of_another_origin_cannot(tmp_path: Path, stranger: str) -> None:
     answer = client(tmp_path, SHOP).get(EVENTS, headers=page(stranger))
     assert ALLOWED not in answer.headers
 
 
-def test_every_page_may_call_when_all_are_named(tmp_path: Path) -> None:
+def test_every_origin_is_allowed_by_a_star(tmp_path: Path) -> None:
     anybody = client(tmp_path, "*")
     headers = anybody.get(EVENTS, headers=page("https://x.example")).headers
     assert headers[ALLOWED] in ("*", "https://x.example")
     assert "Access-Control-Allow-Credentials" not in headers
 
 
-def test_the_browsers_question_beforehand_needs_no_key(tmp_path: Path) -> None:
+def test_a_preflight_request_needs_no_key(tmp_path: Path) -> None:
     asked = {
         "Origin": SHOP,
         "Access-Control-Request-Method": "POST",
@@ -88,14 +88,16 @@ def test_the_browsers_question_beforehand_needs_no_key(tmp_path: Path) -> None:
     ("path", "key", "status"),
     [(EVENTS, "wrong", 401), (f"{EVENTS}?start=x", "k", 400), (f"{EVENTS}/x", "k", 404)],
 )
-def test_a_page_is_told_of_errors_too(tmp_path: Path, path: str, key: str, status: int) -> None:
+def test_an_error_has_the_cors_headers_too(
+    tmp_path: Path, path: str, key: str, status: int
+) -> None:
     answer = client(tmp_path, SHOP).get(path, headers=page(SHOP, key))
     assert answer.status_code == status
     assert answer.headers[ALLOWED] == SHOP
     assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
 
 
-def test_a_page_is_told_that_its_body_is_too_large(serve: Callable[..., Server]) -> None:
+def test_a_body_that_is_too_large_has_the_cors_headers_too(serve: Callable[..., Server]) -> None:
     server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_CORS_ORIGINS=SHOP)
     limit = NUMBERS["BYTELOG_BATCH_BYTES"] or 0
     for size in (MAX_BODY_BYTES + 1, limit + 1):
@@ -116,7 +118,7 @@ def test_an_origin_that_is_none_is_refused_at_the_start(tmp_path: Path, origins:
         create_app({"BYTELOG_CORS_ORIGINS": origins}, tmp_path)
 
 
-def test_a_host_application_gets_no_header_of_ours(tmp_path: Path) -> None:
+def test_responses_of_a_host_application_stay_unchanged(tmp_path: Path) -> None:
     from bytelog import init_app
 
     host = Flask(__name__)

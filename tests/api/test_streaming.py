@@ -47,7 +47,7 @@ def test_a_slow_reader_stops_neither_writers_nor_the_checkpoint(full_server: Ser
         assert log.stat().st_size < 10_000_000
 
 
-def test_a_listing_holds_what_was_there_when_it_began(full_server: Server) -> None:
+def test_a_listing_holds_only_the_events_from_before_its_start(full_server: Server) -> None:
     with start_listing(full_server) as peer:
         late = {**CLICK, "date": "2021-08-15T00:00:58Z"}  # among those that are still to come
         assert full_server.request(EVENTS, json.dumps(late).encode()).status == 201
@@ -57,14 +57,14 @@ def test_a_listing_holds_what_was_there_when_it_began(full_server: Server) -> No
 
 
 @pytest.mark.slow
-def test_a_client_that_leaves_frees_its_thread(serve: Callable[..., Server]) -> None:
+def test_a_client_that_disconnects_frees_its_thread(serve: Callable[..., Server]) -> None:
     server = serve("--threads", "1", BYTELOG_API_KEY=Server.key, events=MANY)
     for _ in range(5):
         start_listing(server).close()
         wait_for(lambda: server.request(EVENTS).status == 200)
 
 
-def test_one_long_listing_too_many_is_told_to_come_back(serve: Callable[..., Server]) -> None:
+def test_a_listing_is_refused_when_all_slots_are_taken(serve: Callable[..., Server]) -> None:
     server = serve("--threads", "2", BYTELOG_API_KEY=Server.key, events=MANY)
     with start_listing(server), start_listing(server):
         answer = server.request(EVENTS)
@@ -83,7 +83,7 @@ def test_a_failure_in_mid_stream_breaks_the_connection(full_server: Server) -> N
             read_to_the_end(peer)
 
 
-def test_a_failure_before_the_first_page_is_still_told(
+def test_a_failure_before_the_first_page_gets_503(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(app, PAGE_EVENTS * 3)

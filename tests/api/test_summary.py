@@ -55,7 +55,7 @@ def test_a_summary_counts_names_and_days(shopkeeper: Person) -> None:
         ("year", ["01-01T00:00"]),
     ],
 )
-def test_every_bucket_starts_where_it_should(
+def test_every_bucket_starts_at_a_round_date(
     shopkeeper: Person, bucket: str, starts: list[str]
 ) -> None:
     found = summary(shopkeeper, f"?bucket={bucket}&end=2021-12-31")["buckets"]
@@ -76,7 +76,7 @@ def test_the_window_starts_and_ends_as_in_a_listing(shopkeeper: Person) -> None:
 @pytest.mark.parametrize(
     "query", ["?name=payment", "?trace_id=a", "?id=7", "?data.client.id=5", "?name=x"]
 )
-def test_filters_count_what_a_listing_with_them_shows(shopkeeper: Person, query: str) -> None:
+def test_filters_count_the_same_events_as_a_listing(shopkeeper: Person, query: str) -> None:
     shopkeeper.post({**CLICK, "trace_id": "a", "id": 7, "data": {"client": {"id": 5}}})
     assert summary(shopkeeper, query)["count"] == len(shopkeeper.events(query))
 
@@ -85,6 +85,7 @@ def test_an_empty_project_has_an_empty_summary(bob: Person, shopkeeper: Person) 
     assert summary(bob) == {"count": 0, "names": {}, "buckets": []}
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize(
     "query", ["?bucket=eon", "?limit=5", "?order=date", "?start=soon", "?bucket=day&bucket=day"]
 )
@@ -92,7 +93,7 @@ def test_a_bad_parameter_gets_400(alice: Person, query: str) -> None:
     assert alice.get(f"/summary{query}").status_code == 400
 
 
-def test_more_counts_than_an_answer_holds_get_400_that_says_what_to_do(
+def test_too_many_counts_get_400_that_says_what_to_do(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bytelog.queries.summary.MAX_GROUPS", 2)
@@ -106,5 +107,6 @@ def test_more_counts_than_an_answer_holds_get_400_that_says_what_to_do(
     assert summary(alice, "?bucket=month")["count"] == 3
 
 
-def test_a_summary_needs_a_key_that_can_read(alice: Person) -> None:
+@pytest.mark.before_database
+def test_a_summary_requires_a_key(alice: Person) -> None:
     assert alice.client.get(f"{EVENTS}/summary").status_code == 401

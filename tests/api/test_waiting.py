@@ -82,7 +82,7 @@ def is_full(server: Server) -> bool:
 
 
 @pytest.mark.parametrize("path", ["?order=arrival&", "/trace/03775690?order=arrival&", "?"])
-def test_an_answer_waits_until_an_event_arrives(server: Server, path: str) -> None:
+def test_a_request_waits_until_an_event_arrives(server: Server, path: str) -> None:
     seconds = []
     for number in range(3):
         waiter = Waiter(server, f"{EVENTS}{path}wait=20&id={number}")
@@ -96,7 +96,7 @@ def test_an_answer_waits_until_an_event_arrives(server: Server, path: str) -> No
     assert min(seconds) < POLL_SECONDS / 4
 
 
-def test_an_event_that_is_there_is_not_waited_for(server: Server) -> None:
+def test_a_request_does_not_wait_when_there_are_events(server: Server) -> None:
     post(server)
     for address, found in ((f"{ARRIVAL}&wait=20", [CLICK]), (f"{ARRIVAL}&wait=0&name=none", [])):
         waiter = Waiter(server, address)
@@ -104,7 +104,7 @@ def test_an_event_that_is_there_is_not_waited_for(server: Server) -> None:
         assert waiter.seconds < 5
 
 
-def test_after_its_time_the_answer_is_empty_and_goes_on_later(server: Server) -> None:
+def test_a_request_that_times_out_gets_an_empty_page_and_a_next_link(server: Server) -> None:
     post(server, name="other")
     waiter = Waiter(server, f"{ARRIVAL}&wait=1&name=click")
     assert waiter.events() == []
@@ -115,7 +115,7 @@ def test_after_its_time_the_answer_is_empty_and_goes_on_later(server: Server) ->
     assert [event["id"] for event in Waiter(server, step).events()] == [2]
 
 
-def test_an_event_that_another_process_stores_wakes_too(server: Server) -> None:
+def test_an_event_stored_by_another_process_ends_the_wait(server: Server) -> None:
     other = create_app(instance_path=server.folder / "data")
     waiter = Waiter(server, f"{ARRIVAL}&wait=20")
     time.sleep(POLL_SECONDS / 2)
@@ -126,7 +126,7 @@ def test_an_event_that_another_process_stores_wakes_too(server: Server) -> None:
     assert time.monotonic() - stored < 1 + POLL_SECONDS
 
 
-def test_what_does_not_match_wakes_nobody(server: Server) -> None:
+def test_an_event_that_does_not_match_does_not_end_the_wait(server: Server) -> None:
     filters = ("name=buy", "data.a.b=1", "trace_id=x", "start=2030-01-01")
     waiter = Waiter(server, f"{ARRIVAL}&wait=20&{'&'.join(filters)}")
     matching = {"name": "buy", "data": {"a": {"b": 1}}, "trace_id": "x", "date": "2030-01-01"}
@@ -138,7 +138,9 @@ def test_what_does_not_match_wakes_nobody(server: Server) -> None:
     assert [event["id"] for event in waiter.events()] == [9]
 
 
-def test_another_project_wakes_nobody(app: Flask, alice: Person, bob: Person) -> None:
+def test_an_event_of_another_project_does_not_end_the_wait(
+    app: Flask, alice: Person, bob: Person
+) -> None:
     found: list[object] = []
     waiter = threading.Thread(target=lambda: found.extend(alice.events("?order=arrival&wait=1")))
     waiter.start()
@@ -148,7 +150,7 @@ def test_another_project_wakes_nobody(app: Flask, alice: Person, bob: Person) ->
     waiter.join()
 
 
-def test_a_client_too_many_is_told_to_come_back_and_short_questions_are_answered(
+def test_one_waiting_client_too_many_gets_503_and_short_requests_succeed(
     serve: Callable[..., Server],
 ) -> None:
     server = serve("--threads", "4", BYTELOG_API_KEY=Server.key)
@@ -170,7 +172,7 @@ def test_a_client_too_many_is_told_to_come_back_and_short_questions_are_answered
     assert [event["name"] for it in waiting for event in it.events()] == ["end", "end"]
 
 
-def test_half_of_the_places_are_left_to_readers(serve: Callable[..., Server]) -> None:
+def test_waiting_clients_take_at_most_half_of_the_slots(serve: Callable[..., Server]) -> None:
     server = serve("--threads", "2", BYTELOG_API_KEY=Server.key, events=MANY)
     with all_places_taken(server, 1):
         assert json.loads(server.request(EVENTS).body)["count"] == MANY
@@ -180,7 +182,7 @@ def test_half_of_the_places_are_left_to_readers(serve: Callable[..., Server]) ->
 
 
 @pytest.mark.slow
-def test_a_client_that_leaves_gives_its_place_to_the_next(serve: Callable[..., Server]) -> None:
+def test_a_waiting_client_that_disconnects_frees_its_slot(serve: Callable[..., Server]) -> None:
     server = serve("--threads", "1", BYTELOG_API_KEY=Server.key)
     for _ in range(3):
         with all_places_taken(server, 1):
@@ -188,7 +190,7 @@ def test_a_client_that_leaves_gives_its_place_to_the_next(serve: Callable[..., S
         wait_for(lambda: not is_full(server), seconds=5)
 
 
-def test_a_request_behind_one_that_waits_is_answered_too(server: Server) -> None:
+def test_a_request_pipelined_behind_a_waiting_one_is_served(server: Server) -> None:
     with begin_to_wait(server) as peer:
         time.sleep(POLL_SECONDS)
         peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -198,7 +200,7 @@ def test_a_request_behind_one_that_waits_is_answered_too(server: Server) -> None
     assert answers.count(b"HTTP/1.1 200 OK") == 2
 
 
-def test_those_who_wait_do_not_hold_up_a_stop(server: Server) -> None:
+def test_waiting_clients_do_not_delay_a_stop(server: Server) -> None:
     waiters = [Waiter(server, f"{ARRIVAL}&wait=30") for _ in range(3)]
     time.sleep(POLL_SECONDS)
     began = time.monotonic()
@@ -209,7 +211,7 @@ def test_those_who_wait_do_not_hold_up_a_stop(server: Server) -> None:
 
 
 @pytest.mark.slow
-def test_a_client_that_follows_sees_each_event_once_and_in_order(server: Server) -> None:
+def test_a_client_that_follows_arrivals_sees_each_event_once_and_in_order(server: Server) -> None:
     number, writers = 60, 4
     step, seen = f"{ARRIVAL}&limit=7&wait=5", list[str]()
 
@@ -237,7 +239,7 @@ def test_a_client_that_follows_sees_each_event_once_and_in_order(server: Server)
     assert seen == [f"{event['trace_id']}.{event['id']}" for event in whole]
 
 
-def test_who_starts_at_the_end_hears_only_of_what_arrives(alice: Person) -> None:
+def test_a_client_that_starts_at_the_end_gets_only_new_events(alice: Person) -> None:
     alice.post({**CLICK, "id": 1})
     at_the_end = alice.get("?order=arrival&limit=5&cursor=end")
     assert at_the_end.json == {"count": 0, "events": []}

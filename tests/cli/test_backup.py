@@ -51,7 +51,7 @@ def has_copied(folder: Path, size: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_backup_under_load_has_every_event_that_was_acknowledged_before(
+def test_a_backup_under_load_holds_every_event_acknowledged_before_it(
     bytelog: Bytelog, busy: Server, copy: Path
 ) -> None:
     with posting(busy) as acknowledged:
@@ -68,7 +68,7 @@ def test_a_backup_under_load_has_every_event_that_was_acknowledged_before(
     assert b"No damage was found" in bytelog.run("check", copy)
 
 
-def test_a_backup_is_one_file_for_its_owner_alone(bytelog: Bytelog, copy: Path) -> None:
+def test_a_backup_is_one_file_that_only_its_owner_can_read(bytelog: Bytelog, copy: Path) -> None:
     bytelog.run("backup", copy)
     with closing(sqlite3.connect(copy)) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
@@ -76,7 +76,7 @@ def test_a_backup_is_one_file_for_its_owner_alone(bytelog: Bytelog, copy: Path) 
     assert oct(copy.stat().st_mode)[-3:] == "600"
 
 
-def test_a_backup_serves_in_a_new_data_folder(
+def test_a_backup_works_in_a_new_data_folder(
     bytelog: Bytelog, copy: Path, serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     bytelog.run("backup", copy)
@@ -135,7 +135,7 @@ def test_a_database_that_another_program_uses_is_not_overwritten(
         assert other.execute("SELECT count(*) FROM theirs").fetchone() == (0,)
 
 
-def test_what_is_no_file_is_not_replaced(bytelog: Bytelog, copy: Path) -> None:
+def test_a_path_that_is_not_a_file_is_not_replaced(bytelog: Bytelog, copy: Path) -> None:
     os.mkfifo(copy)
     assert "is not a file" in bytelog.refuse("backup", copy)
     assert "is a directory" in bytelog.refuse("backup", copy.parent, status=2)
@@ -147,14 +147,14 @@ def test_a_copy_for_which_there_is_no_room_is_not_begun(bytelog: Bytelog, disk: 
     assert list(disk.iterdir()) == []
 
 
-def test_a_terminal_shows_how_far_it_is(bytelog: Bytelog, copy: Path) -> None:
+def test_progress_is_shown_on_a_terminal(bytelog: Bytelog, copy: Path) -> None:
     shown = bytelog.on_terminal("backup", copy)
     assert b"Copying" in shown
     assert b"100%" in shown
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_nothing_behind_and_an_older_backup_alone(
+def test_ctrl_c_leaves_no_partial_file_and_keeps_the_older_backup(
     bytelog: Bytelog, busy: Server, copy: Path
 ) -> None:
     copy.write_text("an older one")
@@ -193,6 +193,6 @@ def test_a_reader_of_one_state_lets_the_log_be_written_into_the_file(
         assert alice.events() == [CLICK]
 
 
-def test_a_database_in_memory_has_no_backup(bytelog: Bytelog, copy: Path) -> None:
+def test_a_database_in_memory_cannot_be_backed_up(bytelog: Bytelog, copy: Path) -> None:
     bytelog.environment["BYTELOG_DATABASE_URL"] = "sqlite://"
     assert "in memory" in bytelog.refuse("backup", copy)

@@ -66,14 +66,14 @@ def test_a_backup_has_the_same_counts(bytelog: Bytelog, file: Path) -> None:
     assert counts(bytelog.run("check", file)) == counts(bytelog.run("check"))
 
 
-def test_a_file_is_checked_where_there_is_no_service(file: Path, tmp_path: Path) -> None:
+def test_a_file_is_checked_without_a_data_folder(file: Path, tmp_path: Path) -> None:
     nowhere = Bytelog(tmp_path / "nowhere")
     assert len(counts(nowhere.run("check", file))) == DAYS + 1
     assert not nowhere.folder.exists()
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
-def test_an_older_file_is_not_brought_up_to_date(
+def test_an_older_file_is_not_upgraded(
     bytelog: Bytelog, file: Path, changed: sqlite3.Connection, mode: str
 ) -> None:
     changed.execute(f"PRAGMA journal_mode={mode}")
@@ -85,14 +85,14 @@ def test_an_older_file_is_not_brought_up_to_date(
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_file_of_a_newer_version_is_told(
+def test_a_file_of_a_newer_version_is_reported(
     bytelog: Bytelog, file: Path, changed: sqlite3.Connection
 ) -> None:
     changed.execute("UPDATE bytelog_version SET version_num = '9999'")
     assert "it was written by a newer bytelog: its schema is 9999" in bytelog.refuse("check", file)
 
 
-def test_what_is_not_bytelogs_is_told(
+def test_a_file_of_another_program_is_reported(
     bytelog: Bytelog, file: Path, changed: sqlite3.Connection, tmp_path: Path
 ) -> None:
     changed.execute("DROP TABLE bytelog_version")
@@ -103,7 +103,7 @@ def test_what_is_not_bytelogs_is_told(
 
 
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
-def test_a_damaged_page_is_told(bytelog: Bytelog, file: Path, place: float) -> None:
+def test_a_damaged_page_is_reported(bytelog: Bytelog, file: Path, place: float) -> None:
     with file.open("r+b") as content:
         content.seek(int(place * file.stat().st_size) // 4096 * 4096)
         content.write(b"\xff" * 4096)
@@ -112,7 +112,7 @@ def test_a_damaged_page_is_told(bytelog: Bytelog, file: Path, place: float) -> N
     assert "Restore a backup" in refused
 
 
-def test_a_damaged_live_database_is_told(bytelog: Bytelog) -> None:
+def test_a_damaged_live_database_is_reported(bytelog: Bytelog) -> None:
     live = bytelog.folder / "bytelog.db"
     with live.open("r+b") as content:
         content.seek(live.stat().st_size // 8192 * 4096)
@@ -120,7 +120,7 @@ def test_a_damaged_live_database_is_told(bytelog: Bytelog) -> None:
     assert f"{live} is damaged" in bytelog.refuse("check")
 
 
-def test_an_index_that_misses_an_event_is_damage(
+def test_an_index_without_an_event_is_damage(
     bytelog: Bytelog, file: Path, changed: sqlite3.Connection
 ) -> None:
     changed.execute("PRAGMA writable_schema=ON")
@@ -131,7 +131,7 @@ def test_an_index_that_misses_an_event_is_damage(
     assert "wrong # of entries in index event_by_trace" in bytelog.refuse("check", file)
 
 
-def test_an_event_of_a_project_that_is_gone_is_damage(
+def test_an_event_of_a_missing_project_is_damage(
     bytelog: Bytelog, file: Path, changed: sqlite3.Connection
 ) -> None:
     # SQLite checks the tables in no certain order.
@@ -164,7 +164,7 @@ def test_a_link_to_a_live_database_is_checked_with_its_log(
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_check(bytelog: Bytelog) -> None:
+def test_ctrl_c_stops_a_check(bytelog: Bytelog) -> None:
     make_history(bytelog.folder, 40)
     process = bytelog.start("check", stderr=subprocess.PIPE)
     wait_for((bytelog.folder / "bytelog.db-wal").exists)

@@ -16,7 +16,7 @@ from bytelog.maintenance import demo
 END = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 
-def test_the_demo_fills_an_empty_server_and_says_what_to_do_next(tmp_path: Path) -> None:
+def test_the_demo_fills_an_empty_database_and_prints_the_next_steps(tmp_path: Path) -> None:
     bytelog = Bytelog(tmp_path / "data")
     said = bytelog.run("demo").decode()
     assert "bytelog serve" in said
@@ -29,7 +29,7 @@ def test_the_demo_fills_an_empty_server_and_says_what_to_do_next(tmp_path: Path)
         server.stop()
 
 
-def test_the_demo_leaves_a_database_alone_that_has_events(tmp_path: Path) -> None:
+def test_the_demo_leaves_a_database_with_events_unchanged(tmp_path: Path) -> None:
     bytelog = Bytelog(tmp_path)
     bytelog.run("demo")
     ids = bytelog.ids()
@@ -43,12 +43,12 @@ def test_a_running_server_shows_the_demo_at_once(server: Server) -> None:
     wait_for(lambda: json.loads(server.request(f"{EVENTS}?limit=5").body)["count"] == 5)
 
 
-def test_every_day_of_the_shop_is_the_same(tmp_path: Path) -> None:
+def test_the_demo_generates_the_same_events_each_time(tmp_path: Path) -> None:
     assert demo.generate_events(END) == demo.generate_events(END)
     assert demo.generate_events(END, seed=1) != demo.generate_events(END, seed=2)
 
 
-def test_the_day_is_the_last_one_and_believable() -> None:
+def test_the_events_of_the_demo_are_recent_and_plausible() -> None:
     day = demo.generate_events(END)
     assert 3000 < len(day) < 10_000
     dates = [event["date"] for event in day]

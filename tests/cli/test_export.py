@@ -73,14 +73,14 @@ def test_an_export_that_is_imported_is_exported_again_byte_for_byte(
     assert b'{"big":123456789012345678901234567890,"f":1.10,"e":1E5}' in lines
 
 
-def test_an_export_is_what_the_api_sends(filled: Bytelog, alice: Person) -> None:
+def test_an_export_equals_the_listing_of_the_api(filled: Bytelog, alice: Person) -> None:
     for form, kind in (("ndjson", "application/x-ndjson"), ("csv", "text/csv")):
         exported = filled.run("export", "--project", "shop", "--format", form)
         assert exported == alice.get(Accept=kind).data
 
 
 @pytest.mark.slow
-def test_the_largest_event_goes_out_and_comes_in_again(
+def test_the_largest_event_is_exported_and_imported_again(
     alice: Person, app: Flask, tmp_path: Path
 ) -> None:
     largest = {**CLICK, "data": {"text": ""}}
@@ -148,7 +148,7 @@ def test_libreoffice_finds_no_formula_whatever_separates_cells(
         (["--name", "click", "--trace-id", "a/b"], []),
     ],
 )
-def test_an_export_holds_the_events_asked_for(
+def test_an_export_holds_the_selected_events(
     alice: Person, bob: Person, app: Flask, conditions: list[str], ids: list[int]
 ) -> None:
     for day, name, trace_id in ((16, "click", "t"), (14, "click", "t"), (15, "buy", "a/b")):
@@ -159,7 +159,9 @@ def test_an_export_holds_the_events_asked_for(
     assert [json.loads(line)["id"] for line in exported.splitlines()] == ids
 
 
-def test_a_file_is_replaced_whole_and_its_owners_alone(filled: Bytelog, tmp_path: Path) -> None:
+def test_a_file_is_replaced_at_once_and_only_its_owner_can_read_it(
+    filled: Bytelog, tmp_path: Path
+) -> None:
     (tmp_path / "events").write_text("an older export")
     (tmp_path / "events").chmod(0o644)
     (tmp_path / "link").symlink_to("events")
@@ -170,7 +172,7 @@ def test_a_file_is_replaced_whole_and_its_owners_alone(filled: Bytelog, tmp_path
     assert not [*tmp_path.glob(".bytelog-*")]
 
 
-def test_a_pipe_is_written_to_and_not_replaced(filled: Bytelog, tmp_path: Path) -> None:
+def test_a_pipe_is_written_and_not_replaced(filled: Bytelog, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     received: list[bytes] = []
     read = (tmp_path / "pipe").read_bytes
@@ -183,9 +185,7 @@ def test_a_pipe_is_written_to_and_not_replaced(filled: Bytelog, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_an_interrupted_export_leaves_the_file_that_was_there(
-    large: Bytelog, tmp_path: Path
-) -> None:
+def test_an_interrupted_export_keeps_the_older_file(large: Bytelog, tmp_path: Path) -> None:
     (tmp_path / "events").write_text("an older export")
     process = large.start("export", tmp_path / "events", stderr=subprocess.PIPE)
     wait_for(lambda: sum(part.stat().st_size for part in tmp_path.glob(".bytelog-*")) > 100_000)
@@ -195,7 +195,7 @@ def test_an_interrupted_export_leaves_the_file_that_was_there(
 
 
 @pytest.mark.slow
-def test_a_reader_that_has_seen_enough_is_no_error(large: Bytelog) -> None:
+def test_a_reader_that_closes_its_pipe_is_no_error(large: Bytelog) -> None:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with large.start("export", **pipes) as process:
         assert process.stdout is not None
@@ -212,7 +212,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(large: Bytelog) -> None:
         (["/nowhere/events"], "/nowhere/events cannot be written: No such file or directory"),
     ],
 )
-def test_what_cannot_be_done_is_said_plainly(
+def test_an_export_that_fails_reports_the_reason(
     filled: Bytelog, arguments: list[str], complaint: str
 ) -> None:
     assert complaint in filled.refuse("export", *arguments)
@@ -238,12 +238,12 @@ def test_an_export_never_replaces_a_file_of_the_live_database(filled: Bytelog, s
         ["."],
     ],
 )
-def test_an_argument_that_makes_no_sense_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+def test_an_invalid_argument_is_rejected(tmp_path: Path, arguments: list[str]) -> None:
     assert "Invalid value" in Bytelog(tmp_path).refuse("export", *arguments, status=2)
 
 
 @pytest.mark.slow
-def test_progress_is_shown_on_a_terminal_only(large: Bytelog, tmp_path: Path) -> None:
+def test_progress_is_shown_only_on_a_terminal(large: Bytelog, tmp_path: Path) -> None:
     shown = large.on_terminal("export", tmp_path / "events")
     assert b"Exporting" in shown
     assert b"100%" in shown
@@ -251,7 +251,7 @@ def test_progress_is_shown_on_a_terminal_only(large: Bytelog, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_flask_has_the_commands_too(filled: Bytelog, tmp_path: Path) -> None:
+def test_the_flask_command_exports_too(filled: Bytelog, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "export", "--project", "shop"]
     root = Path(__file__).parents[2]
     exported = subprocess.check_output(command, cwd=root, env=os.environ | filled.environment)

@@ -39,7 +39,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "events"
 
 
-def test_the_same_file_adds_nothing_the_second_time(bytelog: Bytelog, file: Path) -> None:
+def test_the_same_file_adds_nothing_when_imported_again(bytelog: Bytelog, file: Path) -> None:
     file.write_bytes(lines(1, 5))
     assert bytelog.run("import", file) == b"Imported 5 events into default.\n"
     size = file.stat().st_size
@@ -49,7 +49,7 @@ def test_the_same_file_adds_nothing_the_second_time(bytelog: Bytelog, file: Path
     assert bytelog.ids() == [1, 2, 3, 4, 5]
 
 
-def test_a_file_that_has_grown_adds_what_is_new(bytelog: Bytelog, file: Path) -> None:
+def test_a_file_that_has_grown_adds_its_new_lines(bytelog: Bytelog, file: Path) -> None:
     file.write_bytes(lines(1, 3).rstrip())
     bytelog.run("import", file)
     file.write_bytes(lines(1, 5))
@@ -68,14 +68,14 @@ def test_another_file_is_imported_from_its_start(bytelog: Bytelog, file: Path) -
     assert bytelog.ids() == [1, 2, 3, 7, 2, 3]
 
 
-def test_every_project_gets_the_file_for_itself(bytelog: Bytelog, file: Path) -> None:
+def test_the_same_file_is_imported_into_each_project(bytelog: Bytelog, file: Path) -> None:
     file.write_bytes(lines(1, 2))
     bytelog.run("import", file)
     assert bytelog.run("import", "--project", "shop", file) == b"Imported 2 events into shop.\n"
     assert bytelog.run("export", "--project", "shop") == bytelog.run("export")
 
 
-def test_a_line_without_a_date_gets_the_present_moment(bytelog: Bytelog) -> None:
+def test_a_line_without_a_date_gets_the_current_time(bytelog: Bytelog) -> None:
     before = timestamps.format_utc(timestamps.now())
     bytelog.run("import", text=b'\n{"id": 1, "name": "n", "trace_id": "t"}\n \r\n')
     event = json.loads(bytelog.run("export"))
@@ -173,7 +173,7 @@ def test_an_empty_file_holds_no_events(bytelog: Bytelog) -> None:
         (b" " * MAX_LINE_BYTES + line(1), f"Longer than {MAX_LINE_BYTES} bytes."),
     ],
 )
-def test_a_wrong_line_is_named_with_what_is_wrong(
+def test_an_invalid_line_is_reported_with_its_number_and_the_reason(
     bytelog: Bytelog, wrong: bytes, complaint: str
 ) -> None:
     said = bytelog.refuse("import", text=b"\n" + line(1) + wrong.rstrip() + b"\n" + line(3))
@@ -182,9 +182,7 @@ def test_a_wrong_line_is_named_with_what_is_wrong(
     assert bytelog.ids() == [1]
 
 
-def test_after_a_wrong_line_is_mended_the_import_goes_on_there(
-    bytelog: Bytelog, file: Path
-) -> None:
+def test_an_import_continues_at_the_line_that_was_fixed(bytelog: Bytelog, file: Path) -> None:
     before = lines(1, IMPORT_EVENTS + 5)
     file.write_bytes(before + b"wrong\n" + lines(5001, 5003) + b"wrong\n")
     assert f"line {IMPORT_EVENTS + 6}: " in bytelog.refuse("import", file)
@@ -206,21 +204,23 @@ def test_after_a_wrong_line_is_mended_the_import_goes_on_there(
         (b'2,"n', "line 4: Not CSV: unexpected end of data."),
     ],
 )
-def test_a_wrong_line_in_csv_is_named_too(bytelog: Bytelog, wrong: bytes, complaint: str) -> None:
+def test_an_invalid_line_of_csv_is_reported_with_its_number_and_the_reason(
+    bytelog: Bytelog, wrong: bytes, complaint: str
+) -> None:
     header = b"id,name,trace_id,date,data\r\n"
     right = b'1,"two\nlines","t",2021-08-15,{}\r\n'
     assert complaint in bytelog.refuse("import", text=header + right + wrong)
     assert bytelog.ids() == [1]
 
 
-def test_csv_goes_on_after_a_wrong_line_too(bytelog: Bytelog) -> None:
+def test_an_import_of_csv_continues_at_the_line_that_was_fixed(bytelog: Bytelog) -> None:
     before = b'id,name,trace_id,date,data\r\n1,"two\nlines","t",2021-08-15,{}\r\n'
     assert "line 4: " in bytelog.refuse("import", text=before + b"wrong\r\n")
     bytelog.run("import", text=before + b'2,"n","t",2021-08-15,{}\r\n')
     assert bytelog.ids() == [1, 2]
 
 
-def test_data_in_csv_nests_no_deeper_than_an_export_can_tell(bytelog: Bytelog) -> None:
+def test_data_in_csv_may_nest_as_deep_as_an_export_can_write(bytelog: Bytelog) -> None:
     deep = b'{"a":' * 62 + b"{}" + b"}" * 62
     cell = b'"' + deep.replace(b'"', b'""') + b'"'
     header = b"id,name,trace_id,date,data\r\n"
@@ -231,7 +231,7 @@ def test_data_in_csv_nests_no_deeper_than_an_export_can_tell(bytelog: Bytelog) -
 
 
 @pytest.mark.slow
-def test_an_interrupted_import_goes_on_without_doubling(bytelog: Bytelog, file: Path) -> None:
+def test_an_interrupted_import_continues_without_duplicates(bytelog: Bytelog, file: Path) -> None:
     file.write_bytes(lines(1, 30_000))
     bytelog.run("import", text=b"")
     process = bytelog.start("import", file, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -265,7 +265,7 @@ def test_an_import_that_is_killed_at_any_moment_stores_every_event_once(
 
 
 @pytest.mark.slow
-def test_two_imports_of_a_file_at_once_do_not_double_it(bytelog: Bytelog, file: Path) -> None:
+def test_two_imports_of_a_file_at_once_store_no_duplicates(bytelog: Bytelog, file: Path) -> None:
     file.write_bytes(lines(1, 20_000))
     bytelog.run("import", text=b"")
     both = [bytelog.start("import", file, stderr=subprocess.PIPE) for _ in range(2)]
@@ -281,7 +281,7 @@ def test_two_imports_of_a_file_at_once_do_not_double_it(bytelog: Bytelog, file: 
 
 
 @pytest.mark.slow
-def test_a_server_takes_every_event_while_an_import_runs(server: Server, file: Path) -> None:
+def test_a_server_stores_every_event_while_an_import_runs(server: Server, file: Path) -> None:
     file.write_bytes(lines(1, 20_000))
     bytelog = Bytelog(server.folder / "data")
     process = bytelog.start("import", file)
@@ -297,7 +297,7 @@ def test_a_server_takes_every_event_while_an_import_runs(server: Server, file: P
     assert json.loads(server.request(f"{EVENTS}?id=20000").body)["count"] == 1
 
 
-def test_progress_is_shown_on_a_terminal_only(bytelog: Bytelog, file: Path) -> None:
+def test_progress_is_shown_only_on_a_terminal(bytelog: Bytelog, file: Path) -> None:
     file.write_bytes(lines(1, 3000))
     assert bytelog.finish("import", file)[1] == ""
     shown = bytelog.on_terminal("import", "--project", "shop", file)
@@ -308,5 +308,5 @@ def test_progress_is_shown_on_a_terminal_only(bytelog: Bytelog, file: Path) -> N
 @pytest.mark.parametrize(
     "arguments", [["--from", "excel"], ["--project", ""], ["/nowhere/events"], ["."]]
 )
-def test_an_argument_that_makes_no_sense_is_refused(bytelog: Bytelog, arguments: list[str]) -> None:
+def test_an_invalid_argument_is_rejected(bytelog: Bytelog, arguments: list[str]) -> None:
     assert "Invalid value" in bytelog.refuse("import", *arguments, status=2)

@@ -113,7 +113,7 @@ SAMPLES: dict[str, list[Any]] = {
     ("source", "line", "expected", "said"),
     [(source, *sample) for source, samples in SAMPLES.items() for sample in samples],
 )
-def test_a_line_of_another_system_becomes_an_event_and_nothing_of_it_is_lost(
+def test_a_line_of_another_system_becomes_an_event_and_loses_nothing(
     source: str, line: str, expected: tuple[str, str | None, str], said: list[str]
 ) -> None:
     event = load_event(SOURCES[source].parse(line, 7, "own"))
@@ -137,7 +137,7 @@ def test_the_command_imports_the_export_of_another_system(tmp_path: Path, source
     assert bytelog.run("export", "--project", "again") == exported
 
 
-def test_an_id_is_the_same_in_every_import_and_else_the_lines_number() -> None:
+def test_an_id_comes_from_the_message_id_or_the_line_number() -> None:
     segment, clef = SOURCES["segment"], SOURCES["clef"]
     digest = sha256(b"m-1").digest()
     identified = '{"type":"track","event":"e","userId":"u","messageId":"m-1"}'
@@ -146,13 +146,13 @@ def test_an_id_is_the_same_in_every_import_and_else_the_lines_number() -> None:
     assert clef.parse('{"@t":"2021-08-15","@mt":"m"}', 5, "")["id"] == 5
 
 
-def test_numbers_stay_as_they_were_written() -> None:
+def test_numbers_stay_as_written() -> None:
     line = f'{{"event": "e", "properties": {{"n": [1.10, 1E5, {"9" * 5000}, -0]}}}}'
     event = SOURCES["mixpanel"].parse(line, 1, "")
     assert event["data"].text == f'{{"properties":{{"n":[1.10,1E5,{"9" * 5000},-0]}}}}'
 
 
-def test_a_name_that_is_too_long_is_cut_and_kept_whole_in_data() -> None:
+def test_a_name_that_is_too_long_is_cut_and_kept_in_data() -> None:
     line = json.dumps({"@t": "2021-08-15", "@mt": "m" * 300, "@tr": "t" * 255})
     event = SOURCES["clef"].parse(line, 1, "")
     assert event["name"] == "m" * 255
@@ -174,20 +174,18 @@ def test_a_name_that_is_too_long_is_cut_and_kept_whole_in_data() -> None:
         ("clef", "2021-08-15 INFO started", "text follows the object"),
     ],
 )
-def test_a_line_that_is_not_of_the_system_is_refused(
-    source: str, line: str, complaint: str
-) -> None:
+def test_a_line_of_the_wrong_system_is_rejected(source: str, line: str, complaint: str) -> None:
     with pytest.raises((InvalidJSON, ValidationError), match=complaint):
         load_event(SOURCES[source].parse(line, 1, ""))
 
 
-def test_the_command_names_the_line_that_is_wrong(tmp_path: Path) -> None:
+def test_the_command_names_the_invalid_line(tmp_path: Path) -> None:
     text = b'{"@t":"2021-08-15","@mt":"m"}\n{"@t":"yesterday"}\n'
     said = Bytelog(tmp_path).refuse("import", "--from", "clef", text=text)
     assert said.startswith("Error: line 2: date: Must be a date")
 
 
-def test_another_system_can_be_named_after_the_wrong_one(tmp_path: Path) -> None:
+def test_a_file_can_be_imported_again_from_the_right_system(tmp_path: Path) -> None:
     bytelog = Bytelog(tmp_path)
     line = b'{"event":"e","properties":{"distinct_id":"u"}}'
     bytelog.run("import", "--from", "posthog", text=line)
@@ -254,7 +252,7 @@ VALUES = st.recursive(
 
 @many_examples
 @given(st.dictionaries(NAMES, VALUES), st.sampled_from([*SOURCES]), st.sampled_from([None, 2]))
-def test_whatever_a_line_holds_is_in_its_event(
+def test_every_value_of_a_line_is_in_its_event(
     line: dict[str, Any], source: str, indent: int | None
 ) -> None:
     line |= {"@t": "2021-08-15"} if source == "clef" else {}

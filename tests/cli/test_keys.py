@@ -38,13 +38,13 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize("run", ["bytelog", "flask --app wsgi"], indirect=True)
-def test_create_prints_the_key_alone(run: Callable[..., str]) -> None:
+def test_create_prints_only_the_key(run: Callable[..., str]) -> None:
     key = run("create", "alice")
     assert key.startswith("byl_")
     assert key == key.strip() + "\n"
 
 
-def test_list_shows_what_a_key_may_do_but_not_the_key(run: Callable[..., str]) -> None:
+def test_list_shows_scopes_and_state_but_not_the_key(run: Callable[..., str]) -> None:
     key = run("create", "alice", "--project", "shop", "--scope", "read").strip()
     run("create", "bob", "--expires", "2999-12-31")
     run("create", "old", "--expires", "2001-01-01")
@@ -69,25 +69,23 @@ def test_revoke_takes_a_name_or_an_id(run: Callable[..., str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run", ["bytelog", "flask --app wsgi"], indirect=True)
-def test_a_name_that_two_keys_share_is_not_guessed(run: Callable[..., str]) -> None:
+def test_revoke_rejects_a_name_that_two_keys_share(run: Callable[..., str]) -> None:
     run("create", "alice")
     run("create", "alice")
     assert "use the id of one: 1, 2" in run("revoke", "alice", status=1)
 
 
-def test_a_date_that_is_not_understood_is_refused(run: Callable[..., str]) -> None:
+def test_an_invalid_date_is_rejected(run: Callable[..., str]) -> None:
     assert "2021-07-04" in run("create", "alice", "--expires", "soon", status=2)
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "n" * 256])
-def test_a_name_is_fit_to_be_read(run: Callable[..., str], name: str) -> None:
+def test_an_unprintable_name_is_rejected(run: Callable[..., str], name: str) -> None:
     assert "printable" in run("create", name, status=2)
     assert "printable" in run("create", "alice", "--project", name, status=2)
 
 
-def test_another_program_that_holds_the_database_is_said_plainly(
-    run: Callable[..., str], tmp_path: Path
-) -> None:
+def test_a_locked_database_is_one_sentence(run: Callable[..., str], tmp_path: Path) -> None:
     run("list")
     other = sqlite3.connect(tmp_path / "data" / "bytelog.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -97,7 +95,7 @@ def test_another_program_that_holds_the_database_is_said_plainly(
     other.close()
 
 
-def test_a_running_server_takes_a_new_key_and_drops_a_revoked_one(server: Server) -> None:
+def test_a_running_server_accepts_a_new_key_and_rejects_a_revoked_one(server: Server) -> None:
     bytelog = Bytelog(server.folder / "data")
     server.key = bytelog.run("keys", "create", "alice").decode().strip()
     assert server.request(EVENTS).status == 200

@@ -49,7 +49,7 @@ def listed(server: Server, query: str = "") -> bytes:
     return answer.body
 
 
-def test_a_live_service_moves_with_all_it_has_acknowledged(
+def test_a_live_service_moves_with_every_acknowledged_event(
     serve: Callable[..., Server], url: str
 ) -> None:
     old = serve(BYTELOG_API_KEY=Server.key)
@@ -86,7 +86,7 @@ def test_a_live_service_moves_with_all_it_has_acknowledged(
     assert new.request(EVENTS, Authorization=f"Bearer {own_key}").status == 200
 
 
-def test_after_an_interruption_it_goes_on_where_it_was(
+def test_an_interrupted_migration_continues_where_it_stopped(
     bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str
 ) -> None:
     make_history(bytelog.folder, DAYS)
@@ -117,7 +117,7 @@ def copied(cluster: Cluster, name: str) -> int:
     return int(cluster.sql("SELECT count(*) FROM event", name)[0][0])
 
 
-def test_days_with_many_events_have_partitions_and_what_was_pruned_meanwhile_goes(
+def test_busy_days_get_partitions_and_pruned_events_are_deleted(
     bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str
 ) -> None:
     make_history(bytelog.folder, 3)
@@ -133,7 +133,7 @@ def test_days_with_many_events_have_partitions_and_what_was_pruned_meanwhile_goe
     assert copied(shared_cluster, name) == 1000
 
 
-def test_no_key_is_given_a_second_time(
+def test_no_key_of_an_event_is_used_twice(
     app: Flask, alice: Person, bytelog: Bytelog, url: str, tmp_path: Path
 ) -> None:
     alice.post([{**CLICK, "date": f"20{year}-01-01"} for year in (30, 20, 21)])
@@ -148,7 +148,7 @@ def test_no_key_is_given_a_second_time(
         assert len(person.events(f"?order=arrival&cursor={cursor}")) == 1
 
 
-def test_a_difference_is_found(
+def test_a_difference_is_reported(
     bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str
 ) -> None:
     make_history(bytelog.folder, 1)
@@ -157,7 +157,7 @@ def test_a_difference_is_found(
     assert "keys 1 to 1000 differ" in bytelog.refuse("migrate", "--to", url)
 
 
-def test_a_database_with_events_of_its_own_is_left_alone(
+def test_a_database_with_events_of_its_own_is_left_unchanged(
     bytelog: Bytelog, url: str, tmp_path: Path
 ) -> None:
     make_history(bytelog.folder, 1)
@@ -297,5 +297,5 @@ def test_no_password_is_shown(bytelog: Bytelog, url: str, parameters: str) -> No
 
 
 @pytest.mark.parametrize("wrong", ["nonsense", "sqlite:////tmp/x.db"])
-def test_what_is_no_database_of_postgresql_is_refused(bytelog: Bytelog, wrong: str) -> None:
+def test_a_url_of_another_database_is_rejected(bytelog: Bytelog, wrong: str) -> None:
     assert "--to" in bytelog.refuse("migrate", "--to", wrong)

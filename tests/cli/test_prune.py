@@ -57,7 +57,7 @@ def younger_half() -> list[int]:
 
 
 @pytest.mark.slow
-def test_half_goes_and_the_file_shrinks_while_a_client_posts(
+def test_the_file_shrinks_while_a_client_posts(
     bytelog: Bytelog, start: Callable[..., Server]
 ) -> None:
     server, before = start(), size(bytelog)
@@ -73,14 +73,14 @@ def test_half_goes_and_the_file_shrinks_while_a_client_posts(
     assert b"No damage was found" in bytelog.run("check")
 
 
-def test_the_file_shrinks_when_no_server_runs_too(bytelog: Bytelog) -> None:
+def test_the_file_shrinks_without_a_server(bytelog: Bytelog) -> None:
     before = size(bytelog)
     bytelog.run("prune", "--before", MIDDLE)
     assert size(bytelog) < 0.65 * before
     assert remaining(bytelog) == younger_half()
 
 
-def test_the_file_shrinks_beside_a_server_to_which_nobody_writes(
+def test_the_file_shrinks_beside_an_idle_server(
     bytelog: Bytelog, start: Callable[..., Server]
 ) -> None:
     server, before = start(), size(bytelog)
@@ -97,7 +97,7 @@ def test_every_project_is_pruned(bytelog: Bytelog) -> None:
     assert sorted(bytelog.ids()) == sorted([*range(1000, DAYS * 1000), *range(1000, 2000)])
 
 
-def test_an_event_at_the_moment_itself_stays(bytelog: Bytelog) -> None:
+def test_an_event_at_the_bound_itself_is_kept(bytelog: Bytelog) -> None:
     bytelog.run("prune", "--before", day(1))
     assert 1000 in bytelog.ids()  # at midnight
     bytelog.run("prune", "--before", f"{day(1)}T00:00:00.001Z")
@@ -130,13 +130,13 @@ def test_a_dry_run_deletes_nothing(bytelog: Bytelog) -> None:
     "options",
     [(), ("--before", MIDDLE, "--keep-days", "1"), ("--keep-days", "0"), ("--before", "soon")],
 )
-def test_one_bound_is_given_and_it_makes_sense(bytelog: Bytelog, options: tuple[str, ...]) -> None:
+def test_exactly_one_valid_bound_is_required(bytelog: Bytelog, options: tuple[str, ...]) -> None:
     bytelog.refuse("prune", *options, status=2)
     assert len(bytelog.ids()) == DAYS * 1000
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_sound_database_and_the_next_run_goes_on(
+def test_ctrl_c_leaves_an_intact_database_and_the_next_run_continues(
     bytelog: Bytelog, start: Callable[..., Server]
 ) -> None:
     moments = random.Random(1)
@@ -153,7 +153,7 @@ def test_ctrl_c_leaves_a_sound_database_and_the_next_run_goes_on(
     assert remaining(bytelog) == younger_half()
 
 
-def test_a_terminal_shows_how_far_it_is(bytelog: Bytelog) -> None:
+def test_progress_is_shown_on_a_terminal(bytelog: Bytelog) -> None:
     shown = bytelog.on_terminal("prune", "--before", MIDDLE)
     assert b"Deleting" in shown
     assert b"Shrinking" in shown
@@ -177,7 +177,7 @@ def old(tmp_path: Path) -> Bytelog:
 
 
 @pytest.mark.slow
-def test_a_file_of_the_first_release_shrinks_when_nobody_uses_it(old: Bytelog) -> None:
+def test_a_file_of_the_first_release_shrinks_when_it_is_not_in_use(old: Bytelog) -> None:
     before = size(old)
     old.run("prune", "--before", MIDDLE)
     assert size(old) < 0.6 * before
@@ -189,7 +189,7 @@ def test_a_file_of_the_first_release_shrinks_when_nobody_uses_it(old: Bytelog) -
 
 
 @pytest.mark.slow
-def test_a_file_of_the_first_release_keeps_its_size_for_a_server_and_that_is_said(
+def test_a_file_of_the_first_release_keeps_its_size_beside_a_server_and_the_command_says_so(
     old: Bytelog, serve: Callable[..., Server]
 ) -> None:
     server, before = serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATA=str(old.folder)), size(old)
@@ -210,7 +210,7 @@ def age() -> int:
     return (datetime.now(UTC) - datetime.fromisoformat(f"{MIDDLE}T00:00:00Z")).days
 
 
-def test_a_server_deletes_what_is_older_than_it_is_to_keep(
+def test_a_server_deletes_events_older_than_its_retention(
     bytelog: Bytelog, start: Callable[..., Server]
 ) -> None:
     before = size(bytelog)
@@ -225,7 +225,7 @@ def test_a_server_deletes_what_is_older_than_it_is_to_keep(
     assert log.count(f"deleted {DAYS * 1000 - len(rest)} events from before ") == 1
 
 
-def test_a_server_keeps_everything_unless_told_otherwise(
+def test_a_server_keeps_everything_by_default(
     bytelog: Bytelog, start: Callable[..., Server]
 ) -> None:
     server = start()
@@ -246,7 +246,7 @@ def test_a_server_stops_in_the_middle_of_deleting(
 
 
 @pytest.mark.slow
-def test_a_server_tries_again_when_another_program_held_the_database(
+def test_a_server_retries_after_the_database_was_locked(
     bytelog: Bytelog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(retention, "PRUNE_INTERVAL_SECONDS", 0.1)
@@ -295,12 +295,12 @@ def test_new_events_of_a_clock_that_is_ahead_do_not_outvote_the_old_ones(tmp_pat
 
 
 @pytest.mark.parametrize("setting", ["soon", "-1", "1.5"])
-def test_days_to_keep_are_a_whole_number(bytelog: Bytelog, setting: str) -> None:
+def test_days_to_keep_must_be_a_whole_number(bytelog: Bytelog, setting: str) -> None:
     bytelog.environment["BYTELOG_KEEP_DAYS"] = setting
     assert "BYTELOG_KEEP_DAYS must be a whole number" in bytelog.refuse("keys", "list")
 
 
-def test_a_database_in_memory_is_pruned_too() -> None:
+def test_a_database_in_memory_is_pruned() -> None:
     app = create_app({"BYTELOG_DATABASE_URL": "sqlite://", "BYTELOG_API_KEY": "k"})
     headers = {"Authorization": "Bearer k"}
     assert app.test_client().post(EVENTS, json=CLICK, headers=headers).status_code == 201

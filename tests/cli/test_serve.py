@@ -33,7 +33,7 @@ def refused(folder: Path, *arguments: str) -> str:
     return errors.decode()
 
 
-def test_the_first_start_prints_a_key_once_and_curl_lines_that_work(
+def test_the_first_start_prints_a_key_once_and_working_curl_commands(
     serve: Callable[..., Server],
 ) -> None:
     server = serve()
@@ -55,13 +55,15 @@ def test_the_first_start_prints_a_key_once_and_curl_lines_that_work(
     )
 
 
-def test_with_a_key_in_the_environment_no_key_is_made(server: Server) -> None:
+def test_no_key_is_created_when_the_environment_has_one(server: Server) -> None:
     assert "API key" not in server.log.read_text()
     assert server.request(EVENTS, BODY).status == 201
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_the_requests_in_hand_finish_and_exits_0(server: Server, number: int) -> None:
+def test_a_signal_lets_running_requests_finish_and_exits_with_0(
+    server: Server, number: int
+) -> None:
     port = int(server.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as peer:
         peer.sendall(
@@ -78,7 +80,7 @@ def test_a_signal_lets_the_requests_in_hand_finish_and_exits_0(server: Server, n
     assert json.loads(server.request(EVENTS).body)["count"] == 1
 
 
-def test_a_second_ctrl_c_ends_a_server_that_still_has_requests_in_hand(server: Server) -> None:
+def test_a_second_ctrl_c_stops_a_server_with_running_requests(server: Server) -> None:
     with connect(server) as peer:
         peer.sendall(b"POST /api/v1/events HTTP/1.1\r\n")
         wait_for(lambda: server.request("/healthz").status == 200)
@@ -91,7 +93,7 @@ def test_a_second_ctrl_c_ends_a_server_that_still_has_requests_in_hand(server: S
         assert server.process.wait(5) == -signal.SIGINT
 
 
-def test_a_stopping_server_takes_no_new_connection_and_drops_idle_ones(server: Server) -> None:
+def test_a_stopping_server_accepts_no_connection_and_closes_idle_ones(server: Server) -> None:
     port = int(server.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)):
         assert server.stop() == 0
@@ -99,14 +101,14 @@ def test_a_stopping_server_takes_no_new_connection_and_drops_idle_ones(server: S
         socket.create_connection(("127.0.0.1", port))
 
 
-def test_a_stop_empties_the_write_ahead_log_into_the_one_file(server: Server) -> None:
+def test_a_stop_checkpoints_the_write_ahead_log(server: Server) -> None:
     server.request(EVENTS, BODY)
     server.stop()
     files = sorted(path.name for path in (server.folder / "data").iterdir())
     assert files == ["bytelog.db", "bytelog.db-lock"]
 
 
-def test_a_client_that_reads_no_answers_does_not_stop_the_others(server: Server) -> None:
+def test_a_client_that_reads_no_response_does_not_block_others(server: Server) -> None:
     head = (
         b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Authorization: Bearer example_api_key\r\nContent-Length: %d\r\n\r\n"
@@ -128,7 +130,7 @@ def test_an_event_for_a_database_that_was_removed_is_not_acknowledged(server: Se
     assert "was moved, removed or replaced" in server.log.read_text()
 
 
-def test_a_database_in_memory_stops_in_order_too(serve: Callable[..., Server]) -> None:
+def test_a_server_with_a_database_in_memory_stops_cleanly(serve: Callable[..., Server]) -> None:
     server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATABASE_URL="sqlite://")
     assert server.request(EVENTS, BODY).status == 201
     assert server.stop() == 0
@@ -157,7 +159,7 @@ def test_pipelined_posts_are_answered_in_order(server: Server) -> None:
     assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"201", b"400", b"201"]
 
 
-def test_the_file_and_its_folder_are_their_owners_alone(server: Server) -> None:
+def test_only_the_owner_can_read_the_file_and_its_folder(server: Server) -> None:
     folder = server.folder / "data"
     assert oct(folder.stat().st_mode)[-3:] == "700"
     assert {oct(path.stat().st_mode)[-3:] for path in folder.iterdir()} == {"600"}
@@ -191,7 +193,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     assert "BYTELOG_DATA" in refused(tmp_path)
 
 
-def test_a_database_in_place_of_which_a_folder_lies_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_database_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "instance" / "bytelog.db").mkdir(parents=True)
     assert "Is a directory" in refused(tmp_path)
 
@@ -205,7 +207,7 @@ def test_a_database_in_place_of_which_a_folder_lies_is_one_sentence(tmp_path: Pa
         ("sqlite:////nowhere/at/all/x.db", "No such file"),
     ],
 )
-def test_a_database_url_that_cannot_be_used_is_one_sentence(
+def test_an_unusable_database_url_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, reason: str
 ) -> None:
     monkeypatch.setenv("BYTELOG_DATABASE_URL", url)
@@ -215,7 +217,7 @@ def test_a_database_url_that_cannot_be_used_is_one_sentence(
 
 
 @pytest.mark.parametrize("settings", ["BYTELOG_API_KEY = 1", "1 / 0", "def"])
-def test_settings_that_cannot_be_read_are_one_sentence(tmp_path: Path, settings: str) -> None:
+def test_an_unreadable_settings_file_is_one_sentence(tmp_path: Path, settings: str) -> None:
     (tmp_path / "instance").mkdir()
     (tmp_path / "instance" / "config.py").write_text(settings)
     assert refused(tmp_path).startswith("Error: ")

@@ -55,7 +55,7 @@ def test_events_are_counted_by_name_and_day(bytelog: Bytelog) -> None:
     assert total == ["all", "3,000", "1,500", "750", "750"]
 
 
-def test_the_size_is_told(bytelog: Bytelog) -> None:
+def test_the_size_is_reported(bytelog: Bytelog) -> None:
     heading = shown(bytelog).partition("\n\n")[0]
     size = (bytelog.folder / "bytelog.db").stat().st_size
     assert f"Database: {bytelog.folder / 'bytelog.db'}\n" in heading
@@ -70,21 +70,21 @@ def test_each_project_has_its_table(bytelog: Bytelog) -> None:
     assert shown(bytelog).index("Project default") < shown(bytelog).index("Project shop")
 
 
-def test_a_longer_bar_is_a_day_with_more_events(app: Flask, alice: Person) -> None:
+def test_the_bars_are_proportional_to_the_events(app: Flask, alice: Person) -> None:
     for number in (1, 2, 2, 3, 3, 3):
         assert alice.post({**CLICK, "date": f"2021-08-0{number}"}).status_code == 201
     _, *days, _ = rows(shown(Bytelog(Path(app.instance_path))), "shop")
     assert [len(row[-1]) for row in days] == [20, 40, 60]
 
 
-def test_days_long_past_are_summed(bytelog: Bytelog) -> None:
+def test_older_days_are_summed(bytelog: Bytelog) -> None:
     make_history(bytelog.folder, 32)
     _, earlier, first, *_ = rows(shown(bytelog))
     assert earlier == ["earlier", "4,000", "2,000", "1,000", "1,000"]
     assert first[0] == day(2)
 
 
-def test_names_beyond_the_most_frequent_are_summed(app: Flask, alice: Person) -> None:
+def test_less_frequent_names_are_summed(app: Flask, alice: Person) -> None:
     for number in range(30):
         assert alice.post({**CLICK, "name": f"n{number}"}).status_code == 201
         assert alice.post({**CLICK, "name": "most"}).status_code == 201
@@ -94,7 +94,7 @@ def test_names_beyond_the_most_frequent_are_summed(app: Flask, alice: Person) ->
     assert sum(int(count) for count in only_day[2 : len(heading)]) == 60
 
 
-def test_a_name_cannot_write_to_the_terminal(app: Flask, alice: Person) -> None:
+def test_control_characters_of_a_name_are_not_printed(app: Flask, alice: Person) -> None:
     for name in ("\x1b[2Jgone", "a\nb", "long" * 60):
         assert alice.post({**CLICK, "name": name}).status_code == 201
     output = shown(Bytelog(Path(app.instance_path)))
@@ -105,7 +105,7 @@ def test_a_name_cannot_write_to_the_terminal(app: Flask, alice: Person) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
-def test_a_terminal_is_filled_and_not_more(bytelog: Bytelog, columns: int) -> None:
+def test_the_chart_fits_the_terminal(bytelog: Bytelog, columns: int) -> None:
     lines = [line for line in in_terminal(bytelog, columns) if "▇" in line]
     assert len(lines) == DAYS
     assert all(len(line) <= columns for line in lines)
@@ -129,7 +129,7 @@ def test_events_are_counted_while_a_server_writes(
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_it(bytelog: Bytelog) -> None:
+def test_ctrl_c_stops_the_command(bytelog: Bytelog) -> None:
     make_history(bytelog.folder, 40)
     process = bytelog.start("stats", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     wait_for((bytelog.folder / "bytelog.db-wal").exists)

@@ -26,7 +26,7 @@ def log(app: Flask) -> Bytelog:
     return Bytelog(app)
 
 
-def test_what_is_recorded_is_read_over_http_and_the_other_way(log: Bytelog, alice: Person) -> None:
+def test_recorded_events_are_read_over_http_and_the_reverse(log: Bytelog, alice: Person) -> None:
     log.record(**CLICK, project="shop")
     assert alice.events() == [CLICK]
     alice.post({**CLICK, "id": 2, "data": {"amount": 10**30, "é": [0.1, None]}})
@@ -34,7 +34,7 @@ def test_what_is_recorded_is_read_over_http_and_the_other_way(log: Bytelog, alic
     assert second["data"] == {"amount": 10**30, "é": [0.1, None]}
 
 
-def test_what_is_absent_is_as_over_http(log: Bytelog) -> None:
+def test_missing_fields_get_the_same_defaults_as_over_http(log: Bytelog) -> None:
     log.record(**EVENT)
     (event,) = log.events()
     assert event["data"] == {}
@@ -42,7 +42,7 @@ def test_what_is_absent_is_as_over_http(log: Bytelog) -> None:
     assert abs((datetime.now(UTC) - moment).total_seconds()) < 20
 
 
-def test_a_datetime_is_a_date(log: Bytelog) -> None:
+def test_a_datetime_is_accepted_as_date(log: Bytelog) -> None:
     moment = datetime(2021, 8, 15, 23, 41, 41, 507_000, UTC)
     log.record(**EVENT, date=moment, data={"paid": moment})
     (event,) = log.events(start=datetime(2021, 8, 15, 23, tzinfo=UTC), end="2021-08-16")
@@ -50,6 +50,7 @@ def test_a_datetime_is_a_date(log: Bytelog) -> None:
     assert event["data"] == {"paid": "2021-08-15T23:41:41.507000+00:00"}
 
 
+@pytest.mark.before_database
 @pytest.mark.parametrize(
     ("change", "member"),
     [
@@ -67,7 +68,7 @@ def test_a_datetime_is_a_date(log: Bytelog) -> None:
         ({"data": {"text": "x" * 2**20}}, "_schema"),
     ],
 )
-def test_what_the_api_refuses_is_refused(
+def test_an_event_that_the_api_rejects_is_rejected(
     log: Bytelog, app: Flask, change: dict[str, Any], member: str
 ) -> None:
     with pytest.raises(ValidationError) as refused:
@@ -77,14 +78,15 @@ def test_what_the_api_refuses_is_refused(
         projects.find("new")
 
 
-def test_what_is_nested_without_end_is_refused(log: Bytelog) -> None:
+@pytest.mark.before_database
+def test_endlessly_nested_data_is_rejected(log: Bytelog) -> None:
     data: dict[str, Any] = {}
     data["self"] = data
     with pytest.raises(ValidationError, match="Circular"):
         log.record(**EVENT, data=data)
 
 
-def test_many_are_stored_whole_or_not_at_all(log: Bytelog) -> None:
+def test_a_batch_is_stored_whole_or_not_at_all(log: Bytelog) -> None:
     log.record_many({**EVENT, "id": number} for number in range(1000))
     assert sum(1 for _ in log.events(trace_id="03775690")) == 1000
     with pytest.raises(ValidationError) as refused:
@@ -121,7 +123,7 @@ def test_threads_record_at_the_same_time(log: Bytelog) -> None:
     assert sorted(event["id"] for event in log.events()) == list(range(400))
 
 
-def test_a_view_of_the_host_records(tmp_path: Path) -> None:
+def test_a_view_of_the_host_records_events(tmp_path: Path) -> None:
     host = Flask("host")
     init_app(host, instance_path=tmp_path)
     log = Bytelog(host)
@@ -148,7 +150,7 @@ while True:
 
 
 @pytest.mark.slow
-def test_what_was_recorded_survives_a_kill(tmp_path: Path) -> None:
+def test_recorded_events_survive_a_kill(tmp_path: Path) -> None:
     command = [sys.executable, "-c", RECORDS_UNTIL_KILLED, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -161,7 +163,7 @@ def test_what_was_recorded_survives_a_kill(tmp_path: Path) -> None:
 
 
 @pytest.mark.sqlite_file
-def test_a_database_that_is_gone_is_a_storage_error(log: Bytelog, app: Flask) -> None:
+def test_a_missing_database_is_a_storage_error(log: Bytelog, app: Flask) -> None:
     log.record(**EVENT)
     (Path(app.instance_path) / "bytelog.db").unlink()
     with pytest.raises(StorageError, match="removed or replaced"):
@@ -195,7 +197,7 @@ for use in uses.values():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("use", "answers"), [("record", "11"), ("read", "11"), ("nothing", "00")])
-def test_a_child_of_a_process_that_used_the_database_is_refused(
+def test_a_forked_child_of_a_process_that_used_the_database_gets_an_error(
     tmp_path: Path, use: str, answers: str
 ) -> None:
     command = [sys.executable, "-c", FORKS_AFTER_USE, str(tmp_path), use]

@@ -59,14 +59,14 @@ def client(host: Flask, tmp_path: Path) -> FlaskClient:
     return host.test_client()
 
 
-def test_the_api_is_there(client: FlaskClient) -> None:
+def test_the_api_is_served(client: FlaskClient) -> None:
     assert client.post(EVENTS, json=CLICK, headers=HEADERS).status_code == 201
     expected = {"count": 1, "events": [CLICK]}
     assert client.get(EVENTS, headers=HEADERS).json == expected
     assert client.get(f"{EVENTS}/trace/03775690", headers=HEADERS).json == expected
 
 
-def test_the_api_answers_errors_in_its_own_way(client: FlaskClient) -> None:
+def test_the_api_keeps_its_own_error_format(client: FlaskClient) -> None:
     assert client.get(EVENTS).json == {"error": "unauthorized"}
     assert client.delete(EVENTS).headers["Allow"]
     assert client.get(f"{EVENTS}/nothing").json == {"error": "not found"}
@@ -88,7 +88,7 @@ def test_the_hosts_hooks_do_not_see_the_api(host: Flask, client: FlaskClient) ->
     assert host.extensions["requests seen"] == 1
 
 
-def test_the_hosts_flask_command_makes_keys(host: Flask, client: FlaskClient) -> None:
+def test_the_flask_command_of_the_host_creates_keys(host: Flask, client: FlaskClient) -> None:
     result = host.test_cli_runner().invoke(args=["keys", "create", "alice"])
     assert result.exit_code == 0, result.output
     own = host.test_cli_runner().invoke(args=["serve"])
@@ -97,7 +97,7 @@ def test_the_hosts_flask_command_makes_keys(host: Flask, client: FlaskClient) ->
     assert client.get(EVENTS, headers=headers).status_code == 200
 
 
-def test_a_host_with_a_command_keys_keeps_it(host: Flask, tmp_path: Path) -> None:
+def test_the_host_keeps_its_own_keys_command(host: Flask, tmp_path: Path) -> None:
     @host.cli.command("keys")
     def own_keys() -> None:
         click.echo("the host's own keys")
@@ -115,7 +115,7 @@ def test_the_application_can_be_mounted_under_a_prefix(tmp_path: Path) -> None:
     assert listed.get_json() == {"count": 1, "events": [CLICK]}
 
 
-def test_two_applications_in_a_process_keep_apart(tmp_path: Path) -> None:
+def test_two_applications_in_a_process_are_independent(tmp_path: Path) -> None:
     settings = {"BYTELOG_API_KEY": "example_api_key"}
     one, two = (create_app(settings, tmp_path / name).test_client() for name in ("one", "two"))
     one.post(EVENTS, json=CLICK, headers=HEADERS)

@@ -154,7 +154,7 @@ def leave_early(mounted: Tool) -> None:
         assert peer.recv(1000)
 
 
-def test_the_sample_of_recording_from_python_runs(tmp_path: Path) -> None:
+def test_the_sample_that_records_from_python_runs(tmp_path: Path) -> None:
     write("Record and read from Python", tmp_path)
     printed = run("python orders.py", tmp_path).splitlines()
     assert "integer" in printed[0]
@@ -164,7 +164,7 @@ def test_the_sample_of_recording_from_python_runs(tmp_path: Path) -> None:
     assert len(list(log.events())) == 1
 
 
-def test_a_tools_own_keys_and_users_open_its_events(tool: Callable[..., Tool]) -> None:
+def test_the_keys_and_users_of_a_tool_grant_access_to_its_events(tool: Callable[..., Tool]) -> None:
     mounted = tool("Your own keys and users")
     answer = run("".join(map(mounted.here, mounted.requests)), mounted.folder)
     assert answer.endswith('{"count":0,"events":[]}{"count":0,"events":[]}')

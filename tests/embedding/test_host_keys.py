@@ -35,14 +35,14 @@ def person(app: Flask, key: str) -> Person:
     return Person(app.test_client(), key)
 
 
-def test_the_applications_own_keys_open_their_projects(app: Flask) -> None:
+def test_keys_of_the_host_grant_access_to_their_projects(app: Flask) -> None:
     assert person(app, "alice's").post(CLICK).status_code == 201
     assert person(app, "the reader's").events() == [CLICK]
     assert person(app, "bob's").events() == []
     assert list(Bytelog(app).events(project="shop")) == [CLICK]
 
 
-def test_a_header_of_its_own_will_do(app: Flask) -> None:
+def test_a_header_of_the_host_is_accepted(app: Flask) -> None:
     person(app, "alice's").post(CLICK)
     answer = app.test_client().get(EVENTS, headers={"X-Internal-User": "alice"})
     assert answer.json == {"count": 1, "events": [CLICK]}
@@ -52,7 +52,7 @@ def test_a_header_of_its_own_will_do(app: Flask) -> None:
     assert answer.status_code == 200
 
 
-def test_who_is_refused_hears_what_a_wrong_key_does(app: Flask) -> None:
+def test_a_rejected_key_gets_the_same_response_as_an_unknown_one(app: Flask) -> None:
     refused = person(app, "mallory's").get()
     assert refused.status_code == 401
     assert refused.json == {"error": "unauthorized"}
@@ -62,27 +62,27 @@ def test_who_is_refused_hears_what_a_wrong_key_does(app: Flask) -> None:
     assert nobody.headers["WWW-Authenticate"] == 'Bearer realm="bytelog"'
 
 
-def test_who_lacks_a_scope_hears_which(app: Flask) -> None:
+def test_a_key_without_the_scope_gets_its_name(app: Flask) -> None:
     forbidden = person(app, "the reader's").post(CLICK)
     assert forbidden.status_code == 403
     assert 'scope="write"' in forbidden.headers["WWW-Authenticate"]
 
 
-def test_bytelogs_keys_open_nothing(app: Flask) -> None:
+def test_keys_of_bytelog_grant_no_access(app: Flask) -> None:
     with app.app_context():
         key = keys.create("carol", "shop")
     assert person(app, key).get().status_code == 401
     assert person(app, "example_api_key").get().status_code == 401
 
 
-def test_what_is_revoked_is_revoked_at_once(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_revoked_key_stops_working_at_once(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     alice = person(app, "alice's")
     assert alice.get().status_code == 200
     monkeypatch.delitem(SERVICES, "alice's")
     assert alice.get().status_code == 401
 
 
-def test_each_user_of_a_project_is_counted_alone(tmp_path: Path) -> None:
+def test_each_user_of_a_project_has_a_rate_limit(tmp_path: Path) -> None:
     app = create_app({"BYTELOG_RATE_LIMIT": "2 per hour"}, tmp_path, authenticate)
     alice = person(app, "alice's")
     assert [alice.get().status_code for _ in range(3)] == [200, 200, 429]
@@ -90,7 +90,7 @@ def test_each_user_of_a_project_is_counted_alone(tmp_path: Path) -> None:
     assert person(app, "bob's").get().status_code == 200
 
 
-def test_a_function_that_fails_is_an_error_of_the_server(
+def test_a_failing_authentication_function_gets_500(
     app: Flask, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_: str | None, __: dict[str, Any]) -> Access | None:
@@ -102,7 +102,7 @@ def test_a_function_that_fails_is_an_error_of_the_server(
     assert "the directory of users is down" in caplog.text
 
 
-def test_the_host_of_init_app_may_decide_too(tmp_path: Path) -> None:
+def test_init_app_accepts_an_authentication_function_too(tmp_path: Path) -> None:
     host = Flask("host")
     init_app(host, instance_path=tmp_path, authenticate=authenticate)
     assert person(host, "alice's").post(CLICK).status_code == 201

@@ -46,7 +46,7 @@ def test_each_test_gets_an_empty_server(suite: pytest.Pytester) -> None:
 
 
 @pytest.mark.slow
-def test_settings_from_outside_touch_nothing(
+def test_the_environment_does_not_affect_the_test_server(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BYTELOG_DATABASE_URL", f"sqlite:///{suite.path / 'precious.db'}")
@@ -61,7 +61,7 @@ def test_settings_from_outside_touch_nothing(
 
 
 @pytest.mark.slow
-def test_the_server_ends_with_its_test_though_a_client_waits(suite: pytest.Pytester) -> None:
+def test_the_server_stops_after_its_test_even_if_a_client_waits(suite: pytest.Pytester) -> None:
     suite.makepyfile("""
         import os
         import socket

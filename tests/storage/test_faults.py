@@ -65,7 +65,7 @@ def lock(server: Server) -> Iterator[sqlite3.Connection]:
         yield other
 
 
-def test_a_full_disk_refuses_events_until_there_is_room_and_reads_go_on(
+def test_a_full_disk_rejects_events_until_there_is_room_and_reads_continue(
     disk: Path, server_on_disk: Server
 ) -> None:
     server, ballast = server_on_disk, disk / "ballast"
@@ -141,7 +141,7 @@ def test_a_disk_without_one_free_byte_refuses_small_events_too(
     assert count(server) == 2 + stored
 
 
-def test_a_start_on_a_full_disk_is_one_sentence_and_the_events_are_there_afterwards(
+def test_a_start_on_a_full_disk_fails_with_one_sentence_and_loses_nothing(
     disk: Path, server_on_disk: Server
 ) -> None:
     server, ballast = server_on_disk, disk / "ballast"
@@ -154,7 +154,7 @@ def test_a_start_on_a_full_disk_is_one_sentence_and_the_events_are_there_afterwa
     assert count(server) == 1
 
 
-def test_files_that_cannot_be_written_any_more_refuse_events_and_reads_go_on(
+def test_a_file_size_limit_rejects_events_and_reads_continue(
     server: Server,
 ) -> None:
     assert server.request(EVENTS, BODY).status == 201
@@ -245,7 +245,7 @@ def timed_post(server: Server) -> tuple[Answer, float]:
     return answer, time.monotonic() - began
 
 
-def test_posts_are_told_to_come_back_while_another_process_holds_the_lock(
+def test_posts_get_503_while_another_process_holds_the_lock(
     server: Server, lock: sqlite3.Connection
 ) -> None:
     with ThreadPoolExecutor() as pool:
@@ -264,7 +264,7 @@ def test_posts_are_told_to_come_back_while_another_process_holds_the_lock(
     assert count(server) == 1
 
 
-def test_a_post_that_waits_for_the_lock_is_stored_when_it_is_let_go_in_time(
+def test_a_post_that_waits_for_the_lock_is_stored_when_it_is_released_in_time(
     server: Server, lock: sqlite3.Connection
 ) -> None:
     with ThreadPoolExecutor() as pool:
@@ -354,7 +354,7 @@ def list_by_http_1_0(server: Server, form: str) -> None:
 
 
 @pytest.mark.parametrize("garbage", [ONES, ZEROS], ids=["ones", "zeros"])
-def test_a_damaged_page_is_told_in_json_and_the_rest_still_works(
+def test_a_damaged_page_is_reported_in_json_and_the_rest_still_works(
     whole: Path, serve_file: Callable[[bytes], Server], garbage: bytes
 ) -> None:
     server = serve_file(damaged(whole, page_of(whole, 1000), garbage))
@@ -387,7 +387,7 @@ def test_a_damaged_page_far_into_a_listing_breaks_the_connection(
     assert server.stop() == 0
 
 
-def test_a_damaged_last_page_refuses_new_events_and_the_rest_is_read(
+def test_a_damaged_last_page_rejects_new_events_and_the_rest_is_read(
     whole: Path, serve_file: Callable[[bytes], Server]
 ) -> None:
     server = serve_file(damaged(whole, page_of(whole, MANY - 1), ONES))
@@ -405,7 +405,7 @@ PLACES = ["sqlite_sequence", "event", "event_by_date", "event_by_trace", 0.6, 0.
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_whatever_page_is_damaged_no_answer_looks_whole_that_is_not(
+def test_no_incomplete_response_looks_complete_whichever_page_is_damaged(
     whole: Path, serve_file: Callable[[bytes], Server], place: str | float
 ) -> None:
     by_part = isinstance(place, float) and int(place * whole.stat().st_size) // PAGE
@@ -435,7 +435,7 @@ def listed(server: Server, path: str) -> list[dict[str, object]] | None:
     return None
 
 
-def test_events_that_come_while_the_clock_steps_back_are_listed_by_date_then_arrival(
+def test_events_stored_while_the_clock_steps_back_are_ordered_by_date_then_arrival(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = [5, 6, 2, 2, 3, 6, 1]

@@ -37,14 +37,14 @@ def columns(path: Path) -> dict[str, object]:
     }
 
 
-def test_the_revision_is_the_newest_of_the_history() -> None:
+def test_the_revision_is_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", "bytelog:migrations")
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_current_head() == migrations.HEAD
 
 
-def test_every_step_taken_from_the_first_gives_the_schema_of_a_new_database(
+def test_all_migrations_together_give_the_schema_of_a_new_database(
     app: Flask, tmp_path: Path
 ) -> None:
     old = tmp_path / "old.db"
@@ -64,7 +64,7 @@ def test_every_step_taken_from_the_first_gives_the_schema_of_a_new_database(
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_a_database_of_the_first_release_is_brought_up_to_date_with_its_events(
+def test_a_database_of_the_first_release_is_upgraded_with_its_events(
     tmp_path: Path,
 ) -> None:
     settings = {"BYTELOG_API_KEY": "k"}
@@ -90,7 +90,7 @@ def test_a_database_of_the_first_release_is_brought_up_to_date_with_its_events(
     assert client.post("/api/v1/events", json=event, headers=once).status_code == 201
 
 
-def test_a_database_of_a_newer_bytelog_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_database_of_a_newer_bytelog_is_rejected_and_left_unchanged(tmp_path: Path) -> None:
     create_app(instance_path=tmp_path)
     with sqlite3.connect(tmp_path / "bytelog.db") as connection:
         connection.execute("UPDATE bytelog_version SET version_num = '9999'")
@@ -101,7 +101,7 @@ def test_a_database_of_a_newer_bytelog_is_refused_and_left_alone(tmp_path: Path)
     assert (tmp_path / "bytelog.db").read_bytes() == before
 
 
-def test_another_programs_tables_in_the_file_are_left_alone(tmp_path: Path) -> None:
+def test_tables_of_another_program_in_the_file_are_left_unchanged(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "bytelog.db") as connection:
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
         connection.execute("INSERT INTO alembic_version VALUES ('theirs')")

@@ -77,7 +77,7 @@ def test_each_day_from_the_first_write_on_has_a_partition(alice: Person, sql: Sq
     }
 
 
-def test_events_from_before_their_day_had_a_partition_move_into_it(
+def test_events_move_into_the_partition_that_is_created_for_their_day(
     app: Flask, alice: Person, name: str, sql: Sql, tmp_path: Path
 ) -> None:
     alice.post([event(0, id=number) for number in range(3)])
@@ -91,7 +91,7 @@ def test_events_from_before_their_day_had_a_partition_move_into_it(
     assert alice.events() == before
 
 
-def test_one_who_reads_for_long_keeps_partitions_waiting_but_no_events(
+def test_a_long_reader_delays_partitions_but_no_events(
     alice: Person, sql: Sql, shared_cluster: Cluster, name: str, tmp_path: Path
 ) -> None:
     alice.post(event(0))
@@ -145,7 +145,7 @@ def test_commands_tell_what_postgresql_has(alice: Person, name: str, tmp_path: P
     assert "pg_dump" in command.refuse("backup", tmp_path / "copy.db")
 
 
-def test_what_is_exported_is_imported_and_exported_again_the_same(
+def test_an_export_that_is_imported_is_exported_again_unchanged(
     alice: Person, name: str, tmp_path: Path
 ) -> None:
     alice.post([event(days, id=days, data={"é\n": [days, "\0"]}) for days in range(-3, 3)])
@@ -157,7 +157,7 @@ def test_what_is_exported_is_imported_and_exported_again_the_same(
     assert command.run("export", "--project", "copy") == exported
 
 
-def test_every_step_of_the_history_is_taken(app: Flask, sql: Sql) -> None:
+def test_every_migration_is_applied(app: Flask, sql: Sql) -> None:
     assert sql("SELECT version_num FROM bytelog_version") == [(HEAD,)]
     with app.app_context():
         made = inspect(db.engine)
@@ -167,7 +167,7 @@ def test_every_step_of_the_history_is_taken(app: Flask, sql: Sql) -> None:
         db.engine.dispose()
 
 
-def test_many_that_start_at_once_make_one_schema(
+def test_processes_that_start_at_once_create_one_schema(
     shared_cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     shared_cluster.sql("CREATE DATABASE fresh")
@@ -185,12 +185,12 @@ def test_many_that_start_at_once_make_one_schema(
     "query",
     ["/trace/a%00b", "?name=%00", "?trace_id=%00", "?data.a%00=1", "?data.a=%00"],
 )
-def test_nul_in_a_question_is_refused_or_finds_nothing(alice: Person, query: str) -> None:
+def test_nul_in_a_request_is_rejected_or_finds_nothing(alice: Person, query: str) -> None:
     answer = alice.get(query)
     assert answer.status_code == 400 or (answer.json or {})["count"] == 0
 
 
-def test_what_another_writer_holds_for_long_is_busy(alice: Person, app: Flask) -> None:
+def test_a_post_gets_503_while_another_writer_holds_the_lock(alice: Person, app: Flask) -> None:
     assert alice.post(CLICK).status_code == 201
     with app.app_context(), db.engine.connect() as other:
         other.exec_driver_sql("BEGIN; SELECT pg_advisory_xact_lock(6453612)")
@@ -202,14 +202,16 @@ def test_what_another_writer_holds_for_long_is_busy(alice: Person, app: Flask) -
     assert len(alice.events()) == 2
 
 
-def test_a_database_in_another_encoding_is_refused(shared_cluster: Cluster, tmp_path: Path) -> None:
+def test_a_database_in_another_encoding_is_rejected(
+    shared_cluster: Cluster, tmp_path: Path
+) -> None:
     shared_cluster.sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
     with pytest.raises(UnusableDatabase, match="create it with ENCODING 'UTF8'"):
         create_app({"BYTELOG_DATABASE_URL": shared_cluster.url("latin")}, tmp_path)
     shared_cluster.sql("DROP DATABASE latin WITH (FORCE)")
 
 
-def test_a_server_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+def test_the_error_for_an_unreachable_server_holds_no_password(tmp_path: Path) -> None:
     url = "postgresql+psycopg://me:secret@127.0.0.1:1/bytelog"
     with pytest.raises(UnusableDatabase, match="Check that its server runs") as refused:
         create_app({"BYTELOG_DATABASE_URL": url}, tmp_path)
@@ -217,7 +219,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(tmp_path: P
     assert "secret" not in str(refused.value)
 
 
-def test_without_the_driver_it_is_said_how_to_get_it(
+def test_the_error_for_a_missing_driver_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
@@ -225,7 +227,7 @@ def test_without_the_driver_it_is_said_how_to_get_it(
         create_app({"BYTELOG_DATABASE_URL": "postgresql+psycopg://h/d"}, tmp_path)
 
 
-def test_a_server_greets_with_its_database_but_not_the_password(
+def test_the_greeting_names_the_database_without_its_password(
     serve: Callable[..., Server], shared_cluster: Cluster, name: str
 ) -> None:
     url = shared_cluster.url(name).replace("postgres@", "postgres:secret@")
@@ -246,7 +248,7 @@ def follow(server: Server, seen: list[int], stopped: threading.Event) -> None:
             return
 
 
-def test_two_servers_on_one_database_lose_and_double_nothing(
+def test_two_servers_on_one_database_lose_and_duplicate_nothing(
     serve: Callable[..., Server], name: str
 ) -> None:
     servers = [serve(BYTELOG_API_KEY=Server.key) for _ in range(2)]
@@ -290,7 +292,7 @@ def send_all(proxy: Proxy, numbers: range, unsure: list[int]) -> None:
             unsure.append(number)
 
 
-def test_behind_nginx_servers_die_and_come_back_and_no_event_is_lost_or_doubled(
+def test_no_event_is_lost_or_duplicated_when_servers_behind_nginx_are_killed(
     serve: Callable[..., Server], name: str, tmp_path: Path
 ) -> None:
     servers = [serve(BYTELOG_API_KEY=Server.key) for _ in range(2)]
@@ -342,7 +344,7 @@ def test_an_idempotency_key_is_known_to_every_server(
     assert statuses[-1] == 422
 
 
-def test_a_key_that_was_revoked_beside_one_server_stops_at_the_other(
+def test_a_revoked_key_stops_working_at_a_running_server(
     serve: Callable[..., Server], name: str, tmp_path: Path
 ) -> None:
     server = serve(BYTELOG_API_KEY=Server.key)
@@ -353,9 +355,7 @@ def test_a_key_that_was_revoked_beside_one_server_stops_at_the_other(
     wait_for(lambda: server.request(EVENTS).status == 401, seconds=1.5)
 
 
-def test_the_guide_moves_a_service_sets_one_up_and_names_its_replicas_as_printed(
-    shared_cluster: Cluster, tmp_path: Path
-) -> None:
+def test_the_commands_of_the_guide_work_as_printed(shared_cluster: Cluster, tmp_path: Path) -> None:
     make, run, move, replica, failover = GUIDE_COMMANDS
     commands = f"set -e\nbytelog keys create alice\n{make}{move}{run}{replica}{failover}"
     commands = commands.replace("bytelog serve", "").replace("pip install 'bytelog[postgres]'", "")

@@ -196,7 +196,7 @@ def test_no_acknowledged_event_is_lost_when_the_power_fails(tmp_path: Path) -> N
         assert replay.files[str(path)].content == path.read_bytes(), path
 
 
-def test_the_power_cut_shows_when_a_server_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+def test_the_simulated_power_cut_detects_a_server_that_does_not_sync(tmp_path: Path) -> None:
     replay = record(WeakenedServer(tmp_path, BYTELOG_API_KEY=Server.key))
     assert any(
         set(replay.acknowledged) - stored_in(files, tmp_path / "rebuilt").keys()

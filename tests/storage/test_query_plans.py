@@ -64,7 +64,7 @@ def work(person: Person, address: str) -> int:
 @pytest.mark.parametrize(
     ("path", "order"), [it for it in product(PATHS, ORDERS) if it != (PATHS[1], "arrival")]
 )
-def test_the_last_page_takes_the_work_of_the_first(many: Person, path: str, order: str) -> None:
+def test_the_last_page_takes_as_much_work_as_the_first(many: Person, path: str, order: str) -> None:
     step = f"{path}?order={order}&limit={MAX_LIMIT}"
     for _ in range(MANY // MAX_LIMIT - 1):
         step = following(get(many, step)) or step
@@ -126,7 +126,7 @@ def counted(app: Flask) -> Iterator[list[int]]:
         event.remove(db.engine, "checkout", listen)
 
 
-def test_what_has_been_looked_at_while_waiting_is_not_looked_at_again(app: Flask) -> None:
+def test_a_waiting_request_reads_no_event_twice(app: Flask) -> None:
     fill(app, 20_000)
     other = create_app({"BYTELOG_API_KEY": "k"}, app.instance_path)
     reader = Person(other.test_client(), "k")

@@ -63,7 +63,9 @@ def lag(server: Server) -> float:
     return float(numbers.split(f"\n{LAG} ")[1].split()[0])
 
 
-def test_events_are_read_at_the_replica_and_the_lag_is_told(pair: Pair, server: Server) -> None:
+def test_events_are_read_from_the_replica_and_its_lag_is_reported(
+    pair: Pair, server: Server
+) -> None:
     assert post(server, 1) == 201
     wait_for(lambda: ids(server) == [1])
     assert lag(server) == 0
@@ -76,7 +78,7 @@ def test_events_are_read_at_the_replica_and_the_lag_is_told(pair: Pair, server: 
     assert lag(server) == 0
 
 
-def test_who_follows_arrivals_is_never_sent_back_by_a_replica_that_lags(
+def test_a_lagging_replica_never_sends_a_cursor_back(
     pair: Pair, serve: Callable[..., Server], server: Server
 ) -> None:
     direct = serve(**pair.settings())
@@ -91,7 +93,7 @@ def test_who_follows_arrivals_is_never_sent_back_by_a_replica_that_lags(
     pair.replica.sql("SELECT pg_wal_replay_resume()")
 
 
-def test_readers_go_on_without_the_primary(pair: Pair, server: Server) -> None:
+def test_reads_continue_without_the_primary(pair: Pair, server: Server) -> None:
     assert post(server, 1) == 201
     wait_for(lambda: ids(server) == [1])
     pair.primary.kill()
@@ -149,7 +151,7 @@ def test_no_acknowledged_event_is_lost_when_the_primary_dies_and_the_replica_tak
     assert server.process.poll() is None
 
 
-def test_a_commit_that_the_replica_did_not_confirm_is_not_acknowledged(
+def test_a_commit_without_the_confirmation_of_the_replica_is_not_acknowledged(
     pair: Pair, serve: Callable[..., Server]
 ) -> None:
     server = serve(**pair.settings())
@@ -164,6 +166,6 @@ def test_a_commit_that_the_replica_did_not_confirm_is_not_acknowledged(
     assert answers == [503]
 
 
-def test_a_replica_without_a_primary_of_its_kind_is_refused(tmp_path: Path) -> None:
+def test_a_replica_without_a_postgresql_primary_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UnusableDatabase, match="for replicas of PostgreSQL only"):
         create_app({"BYTELOG_READ_DATABASE_URL": "postgresql+psycopg://h/d"}, tmp_path)

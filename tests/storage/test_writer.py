@@ -59,11 +59,11 @@ def test_threads_that_wait_for_a_commit_share_the_next_one(
     assert len(inserts(statements)) <= 2
 
 
-def test_a_pause_outside_a_gathered_request_returns_at_once() -> None:
+def test_a_yield_outside_a_batched_request_returns_at_once() -> None:
     yield_to_batch()
 
 
-def test_every_row_of_a_group_that_fails_is_told(app: Flask) -> None:
+def test_every_request_of_a_failed_commit_gets_the_error(app: Flask) -> None:
     with app.app_context():
         writer = current_writer()
         other = sqlite3.connect(str(db.engine.url.database), isolation_level=None)
@@ -86,9 +86,7 @@ def test_every_row_of_a_group_that_fails_is_told(app: Flask) -> None:
         writer.append([ROW])
 
 
-def test_another_program_that_holds_the_database_makes_a_post_wait_and_then_503(
-    app: Flask, alice: Person
-) -> None:
+def test_a_post_waits_for_another_program_and_then_gets_503(app: Flask, alice: Person) -> None:
     with app.app_context():
         path = str(db.engine.url.database)
     other = sqlite3.connect(path, isolation_level=None)
@@ -122,7 +120,7 @@ def test_each_connection_syncs_its_commits_and_readers_cannot_write(app: Flask) 
     assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "query_only": 1}
 
 
-def test_an_application_in_memory_works_too() -> None:
+def test_an_application_with_a_database_in_memory_works() -> None:
     from bytelog import create_app
 
     app = create_app({"BYTELOG_DATABASE_URL": "sqlite://", "BYTELOG_API_KEY": "k"})

@@ -83,8 +83,8 @@ def database(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    test = metafunc.definition
-    if test.get_closest_marker("each_database") and not test.get_closest_marker("sqlite_file"):
+    marks = {mark.name for mark in metafunc.definition.iter_markers()}
+    if "each_database" in marks and not marks & {"sqlite_file", "before_database"}:
         metafunc.fixturenames.append("database")
         postgresql = pytest.param("postgresql", marks=pytest.mark.postgresql)
         metafunc.parametrize("database", ["sqlite", postgresql], indirect=True)

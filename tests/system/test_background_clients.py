@@ -63,7 +63,7 @@ def end(server: Server, command: list[str], script: str) -> subprocess.Completed
     )
 
 
-def test_python_sends_what_is_queued_in_order(server: Server, client: Client) -> None:
+def test_python_sends_queued_events_in_order(server: Server, client: Client) -> None:
     for number in range(2500):
         client.record(number, "click", "1")
     client.flush()
@@ -71,14 +71,14 @@ def test_python_sends_what_is_queued_in_order(server: Server, client: Client) ->
     assert client.dropped == 0
 
 
-def test_python_drops_a_bad_event_alone(server: Server, client: Client) -> None:
+def test_python_drops_only_the_invalid_event(server: Server, client: Client) -> None:
     client.record_many({"id": it, "name": "x" * (it != 3), "trace_id": "1"} for it in range(9))
     client.flush()
     assert sorted(event["id"] for event in events(server)) == [0, 1, 2, 4, 5, 6, 7, 8]
     assert client.dropped == 1
 
 
-def test_python_keeps_what_is_queued_while_the_server_is_away(
+def test_python_keeps_queued_events_while_the_server_is_down(
     server: Server, client: Client
 ) -> None:
     server.arguments = ("--port", server.url.rpartition(":")[2])
@@ -94,7 +94,7 @@ def test_python_keeps_what_is_queued_while_the_server_is_away(
     assert client.dropped == 0
 
 
-def test_pythons_queue_is_bounded_and_what_it_loses_is_counted() -> None:
+def test_the_queue_of_python_is_bounded_and_dropped_events_are_counted() -> None:
     with Client("http://127.0.0.1:9", "key", retries=0, background=True) as client:
         for number in range(20):
             client.record(number, "click", "1", {"text": "x" * 2**20})
@@ -261,7 +261,7 @@ for (let id = 0; id < 2500; id++) await client.record({ id, name: "click", trace
     assert [event["id"] for event in events(server)] == list(range(2500))
 
 
-def test_javascript_drops_a_bad_event_alone(server: Server) -> None:
+def test_javascript_drops_only_the_invalid_event(server: Server) -> None:
     script = """
 import { Client } from "./bytelog.mjs";
 
@@ -364,7 +364,7 @@ console.log(count);
 
 
 @pytest.mark.parametrize(("name", "media_type"), MEDIA_TYPES.items())
-def test_a_client_is_fetched_without_a_key_and_only_when_it_changed(
+def test_a_client_is_downloaded_without_a_key_and_only_when_it_has_changed(
     app: Flask, name: str, media_type: str
 ) -> None:
     browser = app.test_client()
@@ -375,7 +375,7 @@ def test_a_client_is_fetched_without_a_key_and_only_when_it_changed(
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_nothing_else_is_fetched(app: Flask) -> None:
+def test_no_other_file_can_be_downloaded(app: Flask) -> None:
     for name in ("__init__.py", "..%2Fconfig.py", "bytelog.php"):
         assert app.test_client().get(f"/clients/{name}").status_code == 404
 

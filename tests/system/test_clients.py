@@ -133,7 +133,9 @@ def shortest_wait(answer: dict[str, Any]) -> int:
 
 @pytest.mark.parametrize("language", RUNTIMES)
 @pytest.mark.parametrize("case", CASES)
-def test_a_client_does_what_the_table_says(world: World, case: str, language: str) -> None:
+def test_a_client_behaves_as_the_table_of_cases_says(
+    world: World, case: str, language: str
+) -> None:
     with ExitStack() as stack:
         url, unruly, answers = None, None, CASES[case].get("answers")
         if answers is not None:

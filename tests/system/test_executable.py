@@ -81,16 +81,16 @@ def server(root: Path) -> Iterator[Executable]:
     server.process.wait()
 
 
-def test_it_is_small(executable: Path) -> None:
+def test_the_executable_is_small(executable: Path) -> None:
     assert executable.stat().st_size < MAX_BYTES
 
 
-def test_it_needs_nothing_but_the_c_library(executable: Path) -> None:
+def test_the_executable_needs_only_the_c_library(executable: Path) -> None:
     needed = subprocess.check_output(["ldd", executable], text=True)
     assert set(re.findall(r"(\S+) =>", needed)) == {"libc.so.6"}
 
 
-def test_it_serves_soon(server: Executable) -> None:
+def test_the_executable_starts_fast(server: Executable) -> None:
     taken = []
     for _ in range(3):
         server.stop()
@@ -100,7 +100,7 @@ def test_it_serves_soon(server: Executable) -> None:
     assert min(taken) < MAX_SECONDS
 
 
-def test_it_records_and_lists_and_keeps_events_over_a_restart(server: Executable) -> None:
+def test_events_are_kept_over_a_restart(server: Executable) -> None:
     assert server.request(EVENTS, json.dumps(CLICK).encode()).status == 201
     assert json.loads(server.request(EVENTS).body)["events"] == [CLICK]
     wait_for(lambda: stops_in_order(server))
@@ -120,7 +120,9 @@ def stops_in_order(server: Executable) -> bool:
     return False
 
 
-def test_keys_are_made_listed_and_revoked_while_it_serves(root: Path, server: Executable) -> None:
+def test_keys_are_created_listed_and_revoked_beside_a_running_server(
+    root: Path, server: Executable
+) -> None:
     key = run(root, "keys", "create", "alice", "--project", "shop").strip()
     authorization = f"Bearer {key}"
     assert "alice" in run(root, "keys", "list")
@@ -129,7 +131,7 @@ def test_keys_are_made_listed_and_revoked_while_it_serves(root: Path, server: Ex
     wait_for(lambda: server.request(EVENTS, Authorization=authorization).status == 401, 2)
 
 
-def test_data_lands_in_the_current_directory_and_nothing_is_left_behind(
+def test_the_data_folder_is_in_the_current_directory_and_no_temporary_file_remains(
     root: Path, server: Executable
 ) -> None:
     server.request(EVENTS, json.dumps(CLICK).encode())
@@ -158,7 +160,7 @@ def test_every_command_is_there(root: Path) -> None:
     assert set(listed) == {command.name for command in COMMANDS}
 
 
-def test_a_database_of_the_previous_release_is_brought_up_to_date(root: Path) -> None:
+def test_a_database_of_the_previous_release_is_upgraded(root: Path) -> None:
     data = root / HOME / "instance"
     data.mkdir()
     with closing(sqlite3.connect(data / "bytelog.db")) as connection:

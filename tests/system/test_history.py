@@ -34,7 +34,7 @@ def make_file(path: Path) -> None:
 
 
 @pytest.mark.long
-def test_history_goes_in_comes_out_is_kept_and_halved_while_a_client_posts(
+def test_a_history_is_imported_exported_backed_up_and_pruned_while_a_client_posts(
     tmp_path: Path, serve: Callable[..., Server]
 ) -> None:
     bytelog = Bytelog(tmp_path / "data")

@@ -93,14 +93,14 @@ def check_that_newcomers_are_served(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("first", "then"), [HEADERS, SIZED_BODY, CHUNKS, LARGE_CHUNKS, CHUNK_SIZE])
-def test_two_hundred_requests_that_never_end_stop_nobody(
+def test_two_hundred_endless_requests_block_nobody(
     server: Server, first: bytes, then: bytes
 ) -> None:
     with crowd(server, 200, first) as peers, dripping(peers, then):
         check_that_newcomers_are_served(server)
 
 
-def test_a_thousand_idle_connections_stop_nobody_and_stay_open(server: Server) -> None:
+def test_a_thousand_idle_connections_block_nobody_and_stay_open(server: Server) -> None:
     with crowd(server, 1000) as peers:
         check_that_newcomers_are_served(server)
         for peer in peers:
@@ -128,7 +128,7 @@ def received(peer: socket.socket, end: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("first", "then"), [NOTHING, HEADERS, SIZED_BODY, CHUNKS])
-def test_more_connections_than_there_may_be_keep_nobody_out(
+def test_newcomers_are_served_at_the_connection_limit(
     server: Server, first: bytes, then: bytes
 ) -> None:
     with crowd(server, CONNECTIONS + 100, first) as peers, dripping(peers, then, seconds=1):
@@ -145,7 +145,7 @@ def configured(tmp_path: Path, serve: Callable[..., Server]) -> Callable[[str], 
     return start
 
 
-def test_more_connections_than_files_may_be_open_keep_nobody_out(
+def test_newcomers_are_served_at_the_limit_of_open_files(
     configured: Callable[[str], Server],
 ) -> None:
     server = configured("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))")
@@ -155,7 +155,7 @@ def test_more_connections_than_files_may_be_open_keep_nobody_out(
 
 
 @pytest.mark.parametrize(("first", "then"), [HEADERS, SIZED_BODY, CHUNKS])
-def test_a_request_that_never_ends_is_given_up(
+def test_an_endless_request_times_out(
     configured: Callable[[str], Server], first: bytes, then: bytes
 ) -> None:
     server = configured(IMPATIENT)
@@ -166,22 +166,20 @@ def test_a_request_that_never_ends_is_given_up(
     assert server.request(EVENTS, BODY).status == 201
 
 
-def test_a_body_that_never_ends_is_cut_off(server: Server) -> None:
+def test_an_endless_body_is_cut_off(server: Server) -> None:
     chunks = b"10000\r\n%s\r\n" % (b"x" * 0x10000) * 1000
     with connect(server) as peer, pytest.raises(ConnectionError):
         peer.sendall(CHUNKED + chunks)
 
 
 @pytest.mark.parametrize("start", [b"", b"0\r\nX-Trailer: "], ids=["a chunk's size", "a trailer"])
-def test_a_line_that_never_ends_is_refused_long_before_it_is_as_long_as_a_body(
-    server: Server, start: bytes
-) -> None:
+def test_an_endless_chunk_line_is_rejected_early(server: Server, start: bytes) -> None:
     with connect(server) as peer:
         peer.sendall(CHUNKED + start + b"0" * 20_000)
         assert peer.recv(1000).startswith(b"HTTP/1.1 400 ")
 
 
-def test_two_hundred_pipelined_posts_are_answered_and_stored_in_order(server: Server) -> None:
+def test_two_hundred_pipelined_posts_are_stored_in_order(server: Server) -> None:
     is_good = [number % 3 != 0 for number in range(200)]
     bodies = [json.dumps({**CLICK, "id": n if it else "bad"}) for n, it in enumerate(is_good)]
     posts = [b"%sContent-Length: %d\r\n\r\n%s" % (POST, len(it), it.encode()) for it in bodies]
@@ -193,7 +191,7 @@ def test_two_hundred_pipelined_posts_are_answered_and_stored_in_order(server: Se
     assert [event["id"] for event in events] == [n for n, it in enumerate(is_good) if it]
 
 
-def test_pipelined_reads_whose_answers_nobody_takes_stop_nobody(server: Server) -> None:
+def test_pipelined_reads_without_a_reader_block_nobody(server: Server) -> None:
     large = json.dumps({**CLICK, "data": {"text": "x" * 900_000}}).encode()
     assert [server.request(EVENTS, large).status for _ in range(2)] == [201, 201]
     read = b"GET %s/trace/%s HTTP/1.1\r\n%s\r\n" % (EVENTS.encode(), b"03775690", AUTHORIZED)
@@ -201,7 +199,7 @@ def test_pipelined_reads_whose_answers_nobody_takes_stop_nobody(server: Server) 
         check_that_newcomers_are_served(server)
 
 
-def test_readers_who_take_nothing_give_their_places_back(
+def test_stalled_readers_lose_their_slots(
     tmp_path: Path, configured: Callable[[str], Server]
 ) -> None:
     copy_filled(tmp_path / "data", MANY)

@@ -130,7 +130,7 @@ def restored(server: Server, litestream: Litestream) -> list[int]:
     return [event["id"] for event in events]
 
 
-def test_what_was_synced_comes_back_from_the_replica(
+def test_synced_events_are_restored_from_the_replica(
     server: Server, litestream: Litestream
 ) -> None:
     client = Client(server)
@@ -145,9 +145,7 @@ def test_what_was_synced_comes_back_from_the_replica(
     assert server.request(EVENTS, json.dumps(CLICK).encode()).status == 201
 
 
-def test_a_litestream_that_is_stopped_has_synced_all(
-    server: Server, litestream: Litestream
-) -> None:
+def test_a_stopped_litestream_has_synced_everything(server: Server, litestream: Litestream) -> None:
     client = Client(server)
     wait_for(lambda: client.acknowledged > 2000)
     acknowledged = client.stop()
@@ -173,7 +171,7 @@ def test_restarts_of_either_leave_no_gap(server: Server, litestream: Litestream)
 
 
 @pytest.mark.parametrize(("setting", "is_emptied"), [(None, True), ("off", False)])
-def test_bytelog_leaves_the_log_to_litestream_when_it_is_told_to(
+def test_bytelog_does_not_checkpoint_when_checkpoints_are_off(
     setting: str | None, is_emptied: bool, tmp_path: Path
 ) -> None:
     app = create_app({"BYTELOG_CHECKPOINTS": setting}, tmp_path)
@@ -185,6 +183,6 @@ def test_bytelog_leaves_the_log_to_litestream_when_it_is_told_to(
     assert ((tmp_path / "bytelog.db").stat().st_size > before) == is_emptied
 
 
-def test_another_value_is_refused(tmp_path: Path) -> None:
+def test_another_value_of_the_setting_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="BYTELOG_CHECKPOINTS must be `off`"):
         create_app({"BYTELOG_CHECKPOINTS": "on"}, tmp_path)

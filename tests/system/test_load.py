@@ -28,7 +28,8 @@ from bytelog.storage.sqlite_connection import WAL_LIMIT_BYTES
 
 pytestmark = pytest.mark.slow
 
-WRITERS, PEAK_SECONDS, SOAK_SECONDS = 8, 5, 1800 if LONG else 60
+WRITERS, PEAK_SECONDS, SOAK_SECONDS = 8, 5, 1800 if LONG else 30
+MAX_GROWTH_KIB = 8 * 1024 if LONG else 4 * 1024
 SLOW_READERS, ROUND_SECONDS, ROUNDS = 32, 1, 101 if LONG else 7
 
 
@@ -114,7 +115,7 @@ def quarters(samples: Sequence[Sample]) -> list[Sample]:
 
 
 @pytest.mark.long
-def test_under_half_the_peak_load_nothing_fails_and_nothing_grows(server: Server) -> None:
+def test_nothing_fails_and_nothing_grows_under_half_the_peak_load(server: Server) -> None:
     with clients(server) as (*writers, reader), ThreadPoolExecutor(WRITERS) as pool:
         half = throughput(writers, PEAK_SECONDS) / 2
         work = [pool.submit(it.write, SOAK_SECONDS, half / len(writers)) for it in writers]
@@ -126,7 +127,7 @@ def test_under_half_the_peak_load_nothing_fails_and_nothing_grows(server: Server
     assert answers.keys() == {200, 201, 400}
     assert stored(server) == answers[201] > half * SOAK_SECONDS / 2
     _, early, _, late = quarters(samples)
-    assert late.memory - early.memory < 8 * 1024, (early, late)
+    assert late.memory - early.memory < MAX_GROWTH_KIB, (early, late)
     assert late.files - early.files < 8, (early, late)
     assert late.threads == early.threads
     assert max(it.log for it in samples) <= WAL_LIMIT_BYTES
@@ -203,13 +204,14 @@ def processor_ticks(server: Server) -> int:
 
 
 @pytest.mark.long
-def test_32_slow_readers_stop_no_writers_and_all_but_8_are_told_to_come_back(
+def test_32_slow_readers_do_not_slow_writers_and_all_but_8_get_503(
     serve: Callable[..., Server],
 ) -> None:
     server = serve(BYTELOG_API_KEY=Server.key, events=MANY)
-    ratios = []
+    ratios: list[float] = []
     with clients(server) as writers:
-        for _ in range(ROUNDS):
+        # Whatever else the machine does disturbs some rounds; slow readers would disturb them all.
+        while len(ratios) < ROUNDS and (LONG or sum(ratio >= 0.7 for ratio in ratios) < 2):
             wait_for(lambda: is_quiet(server))
             alone = throughput(writers, ROUND_SECONDS)
             with slow_readers(server) as readers:
@@ -218,5 +220,4 @@ def test_32_slow_readers_stop_no_writers_and_all_but_8_are_told_to_come_back(
             reading = [reader for reader in readers if reader.reads]
             assert len(reading) == READER_THREADS
             assert all(reader.refusals for reader in readers if reader not in reading)
-    # Whatever else the machine does disturbs some rounds; slow readers would disturb them all.
     assert sorted(ratios)[-2] >= 0.7, ratios

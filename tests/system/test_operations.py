@@ -132,25 +132,27 @@ def test_the_guide_begins_with_the_command_that_builds_the_executable() -> None:
     assert BUILD == "deploy/build.sh\n"
 
 
-def test_every_command_of_the_guide_works_as_printed(shown: str) -> None:
+def test_the_commands_of_the_guide_work_as_printed(shown: str) -> None:
     assert shown.count('{"status": "ok"}') == 2
     assert re.search(r"^byl_\w+$", shown, re.MULTILINE)
 
 
-def test_the_data_is_the_services_alone_and_survives_all_that(machine: Machine, shown: str) -> None:
+def test_only_the_service_can_read_the_data_and_nothing_is_lost(
+    machine: Machine, shown: str
+) -> None:
     listed = machine.run("stat -c '%U %a %n' /var/lib/bytelog /var/lib/bytelog/*")
     assert {line.split()[0] for line in listed.splitlines()} == {"bytelog"}
     assert {line.split()[1] for line in listed.splitlines()} == {"700", "600"}
     assert "alice" in machine.run(f"{AS_BYTELOG} keys list")
 
 
-def test_no_key_gets_into_the_journal(machine: Machine, shown: str) -> None:
+def test_no_key_is_written_to_the_journal(machine: Machine, shown: str) -> None:
     log = (machine.home / "log").read_text()
     assert "bytelog listens on" in log
     assert "byl_" not in log
 
 
-def test_the_guide_names_the_metrics_that_there_are(shown: str) -> None:
+def test_the_guide_names_all_metrics(shown: str) -> None:
     there = set(re.findall(r"^# TYPE (bytelog_\w+)(?<!_created) ", shown, re.MULTILINE))
     assert there == set(re.findall(r"^\| `(bytelog_\w+)`", GUIDE, re.MULTILINE))
 
@@ -163,7 +165,7 @@ def allowed(name: str) -> set[str]:
     return members.difference(groups).union(*map(allowed, groups))
 
 
-def test_the_unit_allows_what_bytelog_does(machine: Machine, shown: str) -> None:
+def test_the_unit_allows_every_system_call_that_bytelog_makes(machine: Machine, shown: str) -> None:
     key = machine.run(f"{AS_BYTELOG} keys create bob").strip()
     machine.run(
         f"curl -fsS http://127.0.0.1:8000{EVENTS} -H 'Authorization: Bearer {key}'"
@@ -188,12 +190,12 @@ def test_the_units_score_is_the_one_in_the_guide() -> None:
     assert re.findall(r"exposure level for bytelog.service: ([\d.]+)", text) == stated
 
 
-def test_systemd_understands_the_unit(machine: Machine, shown: str) -> None:
+def test_systemd_accepts_the_unit(machine: Machine, shown: str) -> None:
     unit = "/etc/systemd/system/bytelog.service"
     assert machine.run(f"systemd-analyze verify --recursive-errors=no {unit}") == ""
 
 
-def test_what_the_dockerfile_copies_is_there() -> None:
+def test_every_file_that_the_dockerfile_copies_exists() -> None:
     copied = re.findall(r"^COPY (?!--)(.*) /", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
     for name in " ".join(copied).split():
         assert (ROOT / name).exists()

@@ -70,7 +70,7 @@ def test_the_api_works_at_the_root_and_under_a_prefix(start: Start, prefix: str)
 
 
 @pytest.mark.parametrize("prefix", ["", "/bytelog"])
-def test_every_trace_id_gets_through(start: Start, prefix: str) -> None:
+def test_every_trace_id_passes_the_proxy(start: Start, prefix: str) -> None:
     _, proxy = start(prefix)
     ids = ["a/b", "a//b", "%2F", "a b+c", "ü?#%", "a/../b"]
     for trace_id in ids:
@@ -105,7 +105,7 @@ def test_a_long_listing_comes_as_it_is_packed_or_not(start: Start) -> None:
 
 
 @pytest.mark.parametrize("start", ["nginx"], indirect=True)
-def test_a_long_listing_that_breaks_off_does_not_look_whole(start: Start) -> None:
+def test_a_long_listing_that_breaks_off_does_not_look_complete(start: Start) -> None:
     server, proxy = start(days=4 * DAYS)
     with proxy.open("GET", EVENTS) as answer:
         assert answer.read(1000).startswith(b'{"count":')
@@ -114,7 +114,7 @@ def test_a_long_listing_that_breaks_off_does_not_look_whole(start: Start) -> Non
             answer.read()
 
 
-def test_who_waits_hears_of_an_event_at_once(start: Start) -> None:
+def test_a_waiting_client_gets_an_event_at_once(start: Start) -> None:
     _, proxy = start()
     heard: list[bytes] = []
     path = f"{EVENTS}?wait={MAX_WAIT_SECONDS}"
@@ -128,7 +128,7 @@ def test_who_waits_hears_of_an_event_at_once(start: Start) -> None:
     assert time.monotonic() - began < MAX_WAIT_SECONDS / 2
 
 
-def test_the_largest_batch_gets_through_and_a_larger_one_is_refused_by_bytelog(
+def test_the_largest_batch_passes_and_a_larger_one_is_rejected_by_bytelog(
     start: Start,
 ) -> None:
     _, proxy = start()

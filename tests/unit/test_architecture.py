@@ -75,7 +75,7 @@ def test_imports_between_packages_go_one_way(name: str) -> None:
 @pytest.mark.parametrize(
     "path", sorted(PACKAGE.glob("*/__init__.py")), ids=lambda path: path.parent.name
 )
-def test_a_package_says_in_five_lines_what_it_holds_and_imports(path: Path) -> None:
+def test_a_package_describes_itself_in_at_most_five_lines(path: Path) -> None:
     (statement,) = ast.parse(path.read_text()).body
     assert isinstance(statement, ast.Expr)
     assert len(path.read_text().splitlines()) <= 5
@@ -95,12 +95,12 @@ def test_imports_within_packages_go_one_way() -> None:
         ("events/i_json", "marshmallow"),
     ],
 )
-def test_a_layer_does_not_know_what_is_not_its_business(module: str, stranger: str) -> None:
+def test_a_domain_module_does_not_import_a_framework(module: str, stranger: str) -> None:
     assert f"import {stranger}" not in (PACKAGE / f"{module}.py").read_text()
     assert f"from {stranger}" not in (PACKAGE / f"{module}.py").read_text()
 
 
-def test_only_the_database_module_knows_flask_sqlalchemy() -> None:
+def test_only_the_database_module_imports_flask_sqlalchemy() -> None:
     knowing = [
         path.name for path in PACKAGE.rglob("*.py") if "flask_sqlalchemy" in path.read_text()
     ]
@@ -127,7 +127,7 @@ def imported_names(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_package_whole_and_nothing_else(tmp_path: Path) -> None:
+def test_the_wheel_holds_the_whole_package_and_nothing_else(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT],
         check=True,

@@ -157,7 +157,7 @@ def test_the_readmes_embedding_sample_runs(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "instance" / "bytelog.db").exists()
 
 
-def test_the_project_speaks_of_itself_alone() -> None:
+def test_the_repository_holds_no_local_path_and_no_todo() -> None:
     tracked = [*ROOT.glob("*.*"), *ROOT.glob("bytelog/**/*.py"), *ROOT.glob("tests/**/*.py")]
     for path in [*tracked, *PAGES]:
         if path.is_file() and path.name != ".git" and path != Path(__file__):

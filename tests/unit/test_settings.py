@@ -29,14 +29,14 @@ def test_the_mapping_wins_over_the_environment_and_the_environment_over_the_file
     assert create_app(settings, tmp_path).config["BYTELOG_API_KEY"] == "from the mapping"
 
 
-def test_the_data_folder_is_instance_in_the_current_directory(
+def test_the_default_data_folder_is_instance_in_the_current_directory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert database(create_app()) == str(tmp_path / "instance" / "bytelog.db")
 
 
-def test_the_data_folder_can_be_named_in_three_ways(
+def test_the_data_folder_can_be_set_in_three_ways(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("BYTELOG_DATA", str(tmp_path / "environment"))

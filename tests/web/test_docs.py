@@ -145,7 +145,7 @@ def running(command: str, folder: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_the_commands_work_as_shown(page: str, tmp_path: Path) -> None:
+def test_the_commands_of_the_page_work(page: str, tmp_path: Path) -> None:
     run(commands(page, "keys"), tmp_path)
     run("bytelog import --project shop", tmp_path, json.dumps(EVENTS[0]))
     for section in ("export", "backup", "prune"):
@@ -157,7 +157,7 @@ def test_the_commands_work_as_shown(page: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("section", ["serve", "settings"])
-def test_a_server_starts_as_shown(page: str, tmp_path: Path, section: str) -> None:
+def test_the_commands_that_start_a_server_work(page: str, tmp_path: Path, section: str) -> None:
     command = commands(page, section).replace("/var/lib/bytelog", str(tmp_path / "data"))
     command = command.replace("--port 8000", "").replace("bytelog serve", "bytelog serve --port 0")
     with running(command, tmp_path) as log:
@@ -169,7 +169,7 @@ def file(page: str, caption: str) -> str:
     return text
 
 
-def test_the_file_of_settings_is_one(page: str, tmp_path: Path) -> None:
+def test_the_sample_settings_file_is_valid(page: str, tmp_path: Path) -> None:
     (tmp_path / "config.py").write_text(file(page, "config.py, in the data folder"))
     app = create_app(instance_path=tmp_path)
     assert app.config["BYTELOG_KEEP_DAYS"] == 90
@@ -187,7 +187,7 @@ def test_the_embedding_sample_serves_the_api(
 
 
 @pytest.mark.slow
-def test_litestream_brings_back_what_it_has_replicated_as_shown(page: str, tmp_path: Path) -> None:
+def test_the_litestream_sample_restores_a_replica(page: str, tmp_path: Path) -> None:
     database, replica = tmp_path / "data" / "bytelog.db", tmp_path / "replica"
 
     def here(text: str) -> str:
@@ -246,7 +246,9 @@ def test_every_field_and_error_is_on_the_page(app: Flask, page: str) -> None:
         assert response["description"].replace("`", "") in plain(page)
 
 
-def test_a_new_field_shows_up(page: str, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_field_appears_on_the_page(
+    page: str, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from bytelog.events import schemas
 
     colour = schemas.Text(metadata={"description": "Its colour."})
@@ -262,7 +264,7 @@ def test_every_link_within_the_page_leads_somewhere(page: str) -> None:
     assert set(re.findall(r'href="#([^"]+)"', page)) <= set(anchors)
 
 
-def test_the_page_needs_no_key_and_may_load_only_what_is_the_servers(app: Flask) -> None:
+def test_the_page_needs_no_key_and_loads_only_files_of_the_server(app: Flask) -> None:
     answer = app.test_client().get("/docs")
     assert answer.status_code == 200
     assert answer.headers["Content-Security-Policy"] == PAGE_POLICY
@@ -281,12 +283,12 @@ def test_the_page_and_its_samples_work_under_a_prefix(app: Flask) -> None:
             assert answer.status_code == 200
 
 
-def test_what_a_host_is_called_cannot_become_part_of_the_page(app: Flask) -> None:
+def test_the_host_header_is_escaped(app: Flask) -> None:
     answer = app.test_client().get("/docs", headers={"Host": '"><script>alert(1)</script>'})
     assert "<script>alert" not in answer.text
 
 
 @pytest.mark.slow
-def test_the_service_starts_without_what_colours_the_samples(tmp_path: Path) -> None:
+def test_the_service_starts_without_loading_pygments(tmp_path: Path) -> None:
     script = "import bytelog, sys; bytelog.create_app(); sys.exit('pygments' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)

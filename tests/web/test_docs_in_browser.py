@@ -41,7 +41,7 @@ def copied(page: Page) -> str:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_reader_copies_the_first_sample_runs_it_and_gets_what_is_documented(
+def test_the_copied_first_sample_prints_the_documented_result(
     docs: Page, server: Server, tmp_path: Path, language: str
 ) -> None:
     docs.get_by_text(language, exact=True).first.click()
@@ -67,9 +67,7 @@ def test_a_tab_switches_every_sample_and_is_remembered(docs: Page) -> None:
 
 
 @pytest.mark.parametrize("width", [820, 1440])
-def test_what_is_being_read_stays_where_it_is_when_the_language_changes(
-    page: Page, width: int
-) -> None:
+def test_the_text_stays_in_place_when_the_language_changes(page: Page, width: int) -> None:
     def top() -> float:
         offset: float = page.locator("#batches").evaluate("it => it.getBoundingClientRect().top")
         return offset
@@ -83,7 +81,7 @@ def test_what_is_being_read_stays_where_it_is_when_the_language_changes(
     assert top() == pytest.approx(before, abs=1)
 
 
-def test_copying_says_so_and_copies_the_text_alone(docs: Page) -> None:
+def test_copying_shows_a_confirmation_and_copies_only_the_text(docs: Page) -> None:
     button = docs.locator("#batches >> xpath=ancestor::section >> button:visible").first
     button.click()
     expect(button).to_have_text("Copied")
@@ -92,7 +90,7 @@ def test_copying_says_so_and_copies_the_text_alone(docs: Page) -> None:
     assert lines[-1] == '  -H "Content-Encoding: gzip" --data-binary @-'
 
 
-def test_searching_leaves_what_was_looked_for(docs: Page) -> None:
+def test_searching_hides_everything_else(docs: Page) -> None:
     docs.keyboard.press("/")
     docs.keyboard.type("litestream restore")
     expect(docs.locator("main section:visible")).to_have_count(1)
@@ -116,7 +114,7 @@ def test_a_link_to_what_the_search_has_hidden_shows_it(docs: Page) -> None:
     expect(docs.get_by_role("heading", name="Continuous replication")).to_be_in_viewport()
 
 
-def test_the_contents_show_the_place_and_lead_to_it(docs: Page) -> None:
+def test_the_table_of_contents_follows_the_reader_and_leads_to_sections(docs: Page) -> None:
     here = docs.locator("nav a[aria-current]")
     expect(here).to_have_text("Start")
     docs.get_by_role("navigation").get_by_role("link", name="Settings").click()
@@ -127,12 +125,12 @@ def test_the_contents_show_the_place_and_lead_to_it(docs: Page) -> None:
     expect(here).to_have_text("Follow a trace id")
 
 
-def test_a_deep_link_opens_at_its_place(page: Page) -> None:
+def test_a_deep_link_opens_at_its_section(page: Page) -> None:
     page.goto("/docs#prune")
     expect(page.locator("#prune")).to_be_in_viewport()
 
 
-def test_the_colours_are_the_systems_until_others_are_chosen(docs: Page) -> None:
+def test_the_colors_follow_the_system_until_others_are_chosen(docs: Page) -> None:
     def ground() -> str:
         colour: str = docs.evaluate("getComputedStyle(document.body).backgroundColor")
         return colour
@@ -150,7 +148,7 @@ def test_the_colours_are_the_systems_until_others_are_chosen(docs: Page) -> None
 @pytest.mark.parametrize(
     ("width", "scheme"), [(390, "light"), (820, "dark"), (1440, "light"), (1440, "dark")]
 )
-def test_the_page_is_as_wide_as_the_window_and_keeps_nobody_out(
+def test_the_page_fits_the_window_and_is_accessible(
     docs: Page, width: int, scheme: Literal["light", "dark"]
 ) -> None:
     docs.set_viewport_size({"width": width, "height": 900})
@@ -159,7 +157,7 @@ def test_the_page_is_as_wide_as_the_window_and_keeps_nobody_out(
     assert barriers(docs) == []
 
 
-def test_on_a_phone_the_contents_open_and_close(docs: Page) -> None:
+def test_the_table_of_contents_opens_and_closes_on_a_phone(docs: Page) -> None:
     docs.set_viewport_size({"width": 390, "height": 844})
     contents = docs.get_by_role("navigation")
     expect(contents).to_be_hidden()
@@ -169,7 +167,7 @@ def test_on_a_phone_the_contents_open_and_close(docs: Page) -> None:
     expect(docs.locator("#errors")).to_be_in_viewport()
 
 
-def test_tabs_and_colours_work_without_javascript(page: Page, server: Server) -> None:
+def test_tabs_and_colors_work_without_javascript(page: Page, server: Server) -> None:
     assert page.context.browser
     context = page.context.browser.new_context(java_script_enabled=False)
     plain = context.new_page()
@@ -180,7 +178,7 @@ def test_tabs_and_colours_work_without_javascript(page: Page, server: Server) ->
     context.close()
 
 
-def test_it_prints_dark_on_light(docs: Page) -> None:
+def test_the_page_prints_dark_on_light(docs: Page) -> None:
     docs.emulate_media(media="print", color_scheme="dark")
     expect(docs.get_by_role("navigation")).to_be_hidden()
     code = docs.locator(".sample pre:visible span").first

@@ -17,7 +17,7 @@ from support.server import Server, wait_for
 LIVE_MILLISECONDS = 2000
 
 
-def test_a_wrong_key_says_so_and_a_right_one_opens(
+def test_a_wrong_key_is_reported_and_a_right_one_signs_in(
     page: Page, server: Server, complaints: list[str]
 ) -> None:
     post(server, CLICK)
@@ -31,7 +31,7 @@ def test_a_wrong_key_says_so_and_a_right_one_opens(
     expect(page.locator("#events")).to_be_visible()
 
 
-def test_a_key_that_cannot_read_is_told_so(
+def test_a_key_without_the_read_scope_is_reported(
     page: Page, server: Server, complaints: list[str]
 ) -> None:
     key = Bytelog(server.folder / "data").run("keys", "create", "w", "--scope", "write")
@@ -42,9 +42,7 @@ def test_a_key_that_cannot_read_is_told_so(
     assert "403" in complaints.pop()
 
 
-def test_the_key_stays_in_the_tab_and_signing_out_forgets_it(
-    shop: Page, shop_server: Server
-) -> None:
+def test_the_key_stays_in_the_tab_until_signing_out(shop: Page, shop_server: Server) -> None:
     assert shop_server.key not in shop.url
     assert shop_server.key not in shop.evaluate("JSON.stringify(localStorage) + document.cookie")
     shop.reload()
@@ -141,7 +139,7 @@ def test_a_key_that_ends_while_the_page_is_open_leads_back_to_the_same_view(
 SENDERS = ["curl", "Shell", "JavaScript", "Python", "Ruby"]
 
 
-def test_an_empty_server_tells_how_to_send_the_first_event_and_notices_it(
+def test_an_empty_server_shows_how_to_send_the_first_event_and_shows_it(
     page: Page, server: Server, tmp_path: Path
 ) -> None:
     sign_in(page)
@@ -167,7 +165,7 @@ HOSTILE = [
 ]
 
 
-def test_hostile_names_and_data_stay_text(page: Page, server: Server) -> None:
+def test_hostile_names_and_data_are_shown_as_text(page: Page, server: Server) -> None:
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     for number, text in enumerate(HOSTILE):
         data = {text: text, "large": "y" * 200_000, "list": list(range(3000)), "deep": [[[text]]]}
@@ -191,7 +189,7 @@ def test_hostile_names_and_data_stay_text(page: Page, server: Server) -> None:
     assert page.locator("img[src=x]").count() == 0
 
 
-def test_a_server_that_fails_is_told_and_asked_again(
+def test_a_failing_server_is_reported_and_can_be_retried(
     page: Page, server: Server, complaints: list[str]
 ) -> None:
     post(server, {**CLICK, "date": now().isoformat()})

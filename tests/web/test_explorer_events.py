@@ -12,7 +12,7 @@ from support.server import Server, wait_for
 from bytelog import timestamps
 
 
-def test_the_list_has_the_newest_first_and_counts_all(page: Page, server: Server) -> None:
+def test_the_list_shows_the_newest_event_first_and_the_count(page: Page, server: Server) -> None:
     number = fill(server)
     sign_in(page)
     expect(page.locator("#count")).to_have_text(f"{number:,} events")
@@ -38,7 +38,7 @@ def test_scrolling_reaches_the_oldest_event_and_keeps_few_rows(shop: Page) -> No
     assert rows(shop).count() < 80
 
 
-def test_a_click_on_a_name_or_a_value_filters_and_back_goes_back(shop: Page) -> None:
+def test_a_click_on_a_name_or_a_value_filters_and_the_back_button_undoes_it(shop: Page) -> None:
     shop.locator("#names button", has_text="paypal_payment").click()
     expect(rows(shop).first).to_contain_text("paypal_payment")
     assert "name=paypal_payment" in shop.url
@@ -57,7 +57,7 @@ def test_a_click_on_a_name_or_a_value_filters_and_back_goes_back(shop: Page) -> 
     expect(shop.locator("#chips li")).to_have_count(0)
 
 
-def test_an_address_shows_a_colleague_the_same(shop: Page, browser: Browser) -> None:
+def test_the_address_of_a_view_shows_the_same_to_a_colleague(shop: Page, browser: Browser) -> None:
     everything = shop.locator("#count").inner_text()
     shop.keyboard.press("/")
     shop.keyboard.type("data.device=phone")
@@ -73,7 +73,7 @@ def test_an_address_shows_a_colleague_the_same(shop: Page, browser: Browser) -> 
     context.close()
 
 
-def test_the_keyboard_is_enough(shop: Page) -> None:
+def test_everything_works_with_the_keyboard(shop: Page) -> None:
     shop.keyboard.press("/")
     expect(shop.get_by_role("combobox", name="Filter events")).to_be_focused()
     shop.keyboard.type("payp")
@@ -124,7 +124,7 @@ def hours_since_a_busy_time() -> float:
     return next(it for it in hours if 2 < it < 21)
 
 
-def test_hovering_over_the_histogram_tells_the_counts(shop: Page) -> None:
+def test_hovering_over_the_histogram_shows_the_counts(shop: Page) -> None:
     box = shop.locator("#histogram .u-over").bounding_box()
     assert box
     place = 1 - hours_since_a_busy_time() / 24
@@ -142,7 +142,7 @@ def test_two_dates_make_a_window(shop: Page) -> None:
     assert "start=" in shop.url
 
 
-def test_times_are_the_readers_or_utc(browser: Browser, server: Server) -> None:
+def test_times_are_local_or_utc(browser: Browser, server: Server) -> None:
     date = now().replace(hour=0, minute=30, second=0, microsecond=0)
     post(server, {**CLICK, "date": date.isoformat()})
     context = browser.new_context(base_url=server.url, timezone_id="Asia/Tokyo")
@@ -156,7 +156,7 @@ def test_times_are_the_readers_or_utc(browser: Browser, server: Server) -> None:
     context.close()
 
 
-def test_an_empty_window_leads_to_the_newest_event(page: Page, server: Server) -> None:
+def test_an_empty_window_offers_the_newest_event(page: Page, server: Server) -> None:
     post(server, CLICK)
     sign_in(page)
     expect(page.locator("#state")).to_contain_text("The newest matching event is from 2021-08-15")
@@ -169,7 +169,7 @@ def test_an_empty_window_leads_to_the_newest_event(page: Page, server: Server) -
     expect(page.locator("#state")).to_contain_text("2021-08-15")
 
 
-def test_exact_numbers_are_shown_as_they_were_written(page: Page, server: Server) -> None:
+def test_numbers_are_shown_exactly_as_sent(page: Page, server: Server) -> None:
     body = (
         b'{"id": 9007199254740993, "name": "n", "trace_id": "t",'
         b' "data": {"price": 1.10, "big": 123456789012345678901234567890}}'

@@ -31,7 +31,7 @@ MANY = 1_000_000 if LONG else 100_000
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (820, "dark"), (1440, "light")])
-def test_nobody_is_kept_out(
+def test_the_explorer_is_accessible(
     browser: Browser, server: Server, width: int, scheme: Any, complaints: list[str]
 ) -> None:
     fill(server)
@@ -56,7 +56,7 @@ def test_nobody_is_kept_out(
     context.close()
 
 
-def test_the_page_is_small_and_painted_at_once(page: Page, server: Server) -> None:
+def test_the_page_is_small_and_painted_fast(page: Page, server: Server) -> None:
     post(server, CLICK)
     loaded: list[int] = []
     page.on("requestfinished", lambda it: loaded.append(sum(_received(it.sizes()))))
@@ -96,7 +96,7 @@ def many(tmp_path: Path) -> Path:
     return tmp_path / "many"
 
 
-def test_the_first_view_of_many_events_is_complete_within_a_second(
+def test_the_first_view_of_many_events_takes_less_than_a_second(
     browser: Browser, serve: Callable[..., Server], many: Path
 ) -> None:
     server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATA=str(many))
@@ -130,7 +130,7 @@ def prefixed(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
-def test_everything_works_below_a_prefix(browser: Browser, prefixed: str) -> None:
+def test_the_explorer_works_under_a_prefix(browser: Browser, prefixed: str) -> None:
     context = browser.new_context()
     page = context.new_page()
     sign_in(page, prefixed)
@@ -146,14 +146,14 @@ def test_everything_works_below_a_prefix(browser: Browser, prefixed: str) -> Non
     context.close()
 
 
-def test_the_policy_admits_nothing_but_the_servers_own_files(server: Server) -> None:
+def test_the_content_security_policy_allows_only_files_of_the_server(server: Server) -> None:
     policy = server.request("/").headers["Content-Security-Policy"]
     assert "unsafe" not in policy
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy
 
 
-def test_the_explorer_can_be_left_out(serve: Callable[..., Server]) -> None:
+def test_the_explorer_can_be_disabled(serve: Callable[..., Server]) -> None:
     server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_EXPLORER="false")
     assert server.request("/").status == 404
     assert server.request("/static/explorer/main.js").status == 404

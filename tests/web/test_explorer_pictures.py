@@ -14,7 +14,7 @@ SIZE: ViewportSize = {"width": 1080, "height": 660}
 WIDER: ViewportSize = {"width": 1280, "height": 720}
 
 
-def test_the_pictures_of_the_readme_are_made(
+def test_the_screenshots_of_the_readme_can_be_taken(
     browser: Browser, server: Server, tmp_path: Path
 ) -> None:
     folder = Path(os.environ.get("SCREENSHOTS", tmp_path))

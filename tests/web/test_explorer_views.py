@@ -21,7 +21,7 @@ MAX_LIVE_EVENTS = 5000  # what bytelog/static/explorer/events.js keeps
 ROW_PIXELS = 28  # the height that bytelog/static/explorer/list.js gives a row
 
 
-def test_a_trace_shows_its_steps_its_pauses_and_its_neighbours(page: Page, server: Server) -> None:
+def test_a_trace_shows_its_steps_pauses_and_neighbors(page: Page, server: Server) -> None:
     start = now() - timedelta(hours=5)
     plans = {"a": (0, 10), "b": (60, 61, 7261), "c": (120, 130)}
     for trace, moments in plans.items():
@@ -103,7 +103,7 @@ def test_an_event_that_curl_posts_appears_within_two_seconds(
     expect(shop.get_by_role("switch")).to_contain_text("1/min")
 
 
-def test_live_pauses_while_somebody_reads_further_down(shop: Page, shop_server: Server) -> None:
+def test_live_pauses_while_the_reader_scrolls_down(shop: Page, shop_server: Server) -> None:
     shop.get_by_role("switch", name="Live").click()
     expect(shop.get_by_role("switch")).to_contain_text("/min")
     shop.locator("#list").evaluate("list => list.scrollTop = 600")
@@ -173,7 +173,7 @@ def test_a_view_is_exported(shop: Page, form: str, first: str) -> None:
     assert len(lines) - (form == "CSV") == int(shop.locator("#count").inner_text().split()[0])
 
 
-def test_the_copied_curl_line_shows_the_same(shop: Page, shop_server: Server) -> None:
+def test_the_copied_curl_command_returns_the_same_events(shop: Page, shop_server: Server) -> None:
     shop.context.grant_permissions(["clipboard-read", "clipboard-write"])
     shop.goto("/?data.city=Lima&last=24h&name=it%27s")
     shop.get_by_role("button", name="Remove name").click()
