@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from flask import Flask
 from werkzeug.wrappers import Response
@@ -29,7 +31,8 @@ PAGE_POLICY = (
 )
 """The Content-Security-Policy of bytelog's own pages: they load from the server alone."""
 
-_ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?|https?://\[[0-9a-fA-F:]+\](:\d+)?|\*", re.ASCII)
+_ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def init_app(app: Flask) -> None:
@@ -55,12 +58,28 @@ def _add_security_headers(response: Response) -> Response:
     return response
 
 
-def _parse_origins(text: str) -> list[str]:
+def _parse_origins(text: str) -> list[str | re.Pattern[str]]:
+    """Return patterns that match each origin exactly; `*` matches all (RFC 6454 section 5)."""
     origins = text.replace(",", " ").split()
-    for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise SetupError(
-                f"BYTELOG_CORS_ORIGINS contains {origin!r}, which is not an origin. "
-                "Write it like https://shop.example, without a path, or `*` for all."
-            )
-    return origins
+    # flask-cors takes text with a bracket, as IPv6 addresses have, for a regular expression.
+    return [
+        origin if origin == "*" else re.compile(re.escape(_normalize_origin(origin)) + r"\Z")
+        for origin in origins
+    ]
+
+
+def _normalize_origin(text: str) -> str:
+    """Return an origin as browsers send it, without a default port (RFC 6454 section 6.2)."""
+    try:
+        origin = urlsplit(text.lower())
+        port = origin.port
+        if not _ORIGIN.fullmatch(text.lower()) or port == 0:
+            raise ValueError
+        host = f"[{ip_address(origin.hostname or '')}]" if "[" in text else origin.hostname
+    except ValueError as error:
+        raise SetupError(
+            f"BYTELOG_CORS_ORIGINS contains {text!r}, which is not an origin. "
+            "Write it like https://shop.example, without a path, or `*` for all."
+        ) from error
+    is_default = port in (None, _DEFAULT_PORTS[origin.scheme])
+    return f"{origin.scheme}://{host}" + ("" if is_default else f":{port}")

@@ -112,7 +112,36 @@ def test_a_body_that_is_too_large_has_the_cors_headers_too(serve: Callable[..., 
         assert f"{ALLOWED}: {SHOP}" in answer
 
 
-@pytest.mark.parametrize("origins", ["shop.example", "https://shop.example/", "https://*.example"])
+@pytest.mark.parametrize(
+    ("setting", "origin"),
+    [
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("http://[0:0::1]:3000", "http://[::1]:3000"),
+        ("https://shop.example:443", SHOP),
+        ("http://SHOP.example:80", "http://shop.example"),
+    ],
+)
+def test_an_origin_is_compared_exactly(tmp_path: Path, setting: str, origin: str) -> None:
+    shop = client(tmp_path, setting)
+    assert shop.get(EVENTS, headers=page(origin)).headers[ALLOWED] == origin
+    strangers = ["http://1:3000.evil.example", f"{origin}.evil.example", f"{origin}0", "http://:"]
+    for stranger in strangers:
+        assert ALLOWED not in shop.get(EVENTS, headers=page(stranger)).headers, stranger
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        *(
+            "shop.example",
+            "https://shop.example/",
+            "https://*.example",
+            "http://[::1",
+            "http://[1]",
+        ),
+        *("https://shop.example:0", "https://shop.example:65536"),
+    ],
+)
 def test_an_origin_that_is_none_is_refused_at_the_start(tmp_path: Path, origins: str) -> None:
     with pytest.raises(SetupError, match="is not an origin"):
         create_app({"BYTELOG_CORS_ORIGINS": origins}, tmp_path)
