@@ -58,9 +58,9 @@ def decode_text(body: bytes) -> str:
 def decode_object(text: str) -> dict[str, Any]:
     """Return the members of a JSON object; `data` is an ObjectText if it is an object.
 
-    Raises InvalidJSON for duplicate names, lone surrogates, NaN, Infinity, numbers that overflow a
-    double, nesting deeper than MAX_DEPTH, a byte order mark, and everything else that is not
-    I-JSON.
+    Raises InvalidJSON for duplicate names, lone surrogates, NaN, Infinity, numbers with a fraction
+    or an exponent that overflow a double, nesting deeper than MAX_DEPTH, a byte order mark, and
+    everything else that is not I-JSON. Integers may have any size: they are kept as text.
     """
     return check_members(_decode_whole(text), text)
 
