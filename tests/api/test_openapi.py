@@ -237,10 +237,11 @@ def explored(server: Server, peers: Path, database: str) -> OpenApiSchema:
         "suppress-health-check": ["all"],
         "cache": {"enabled": False},
         "auth": {"wfc": {"path": str(peers), "peers": ["alice", "bob"]}},
-        # 422 means that the request is as it should be, but its Idempotency-Key came before.
+        # 422 means that the request is as it should be, but its Idempotency-Key came before; 410
+        # that its cursor was issued by another history of the database.
         "checks": {
             "max_response_time": 10,
-            "positive_data_acceptance": {"expected-statuses": ["2xx", "422"]},
+            "positive_data_acceptance": {"expected-statuses": ["2xx", "410", "422"]},
             "negative_data_rejection": {"expected-statuses": ["400", "401", "415"]},
         },
         # A wrong key beside wrong data hides what is said of the data; `ignored_auth` sends keys.
