@@ -40,6 +40,7 @@ from bytelog.api.openapi import document
 from bytelog.api.parameters import ListingParameters
 from bytelog.config import MAX_BODY_BYTES, MAX_ID, MAX_TEXT_LENGTH
 from bytelog.events import schemas, store
+from bytelog.queries.selection import CursorGone
 from bytelog.storage.backend import StorageBusy, StorageFull
 from bytelog.storage.idempotency import IdempotencyKeyReused, RequestInProgress
 
@@ -49,10 +50,10 @@ CASES = {"sqlite": SQLITE_CASES, "postgresql": SQLITE_CASES // 10}
 TRACE = f"{EVENTS}/trace/{{trace_id}}"
 STATUSES = {
     ("POST", EVENTS): {201, 400, 401, 403, 409, 413, 415, 422, 429, 503, 507},
-    ("GET", EVENTS): {200, 400, 401, 403, 429, 503},
+    ("GET", EVENTS): {200, 400, 401, 403, 410, 429, 503},
     ("GET", f"{EVENTS}/summary"): {200, 400, 401, 403, 429, 503},
     ("GET", f"{EVENTS}/paths"): {200, 400, 401, 403, 429, 503},
-    ("GET", TRACE): {200, 400, 401, 403, 404, 429, 503},
+    ("GET", TRACE): {200, 400, 401, 403, 404, 410, 429, 503},
     ("GET", "/healthz"): {200, 503},
     ("GET", "/openapi.json"): {200},
 }
@@ -61,6 +62,7 @@ NO_API = {"clients", "docs", "explorer"}
 
 FAILURES: dict[int, Exception] = {
     409: RequestInProgress(),
+    410: CursorGone(),
     422: IdempotencyKeyReused(),
     429: TooManyRequests(retry_after=5),
     503: StorageBusy(),
