@@ -1,4 +1,4 @@
-"""The world of the tests: Alice keeps a shop, Bob a bank, and each has a project and a key."""
+"""Fixtures of all tests: Alice has a key of the project shop, Bob one of the project bank."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ settings.register_profile("thorough", settings.get_profile("quick"), max_example
 settings.load_profile("quick")
 
 MARKS = {"browser": "browser", "cluster_folder": "postgresql", "executable": "build"}
-"""Fixtures that take a program, and the marks of the tests that use them."""
+"""Fixtures that need a program, and the marks of the tests that use them."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Run a test that is named on the command line, whatever its marks."""
+    """Run a test that the command line names regardless of its marks."""
     arguments = config.invocation_params.args
     if "-m" not in arguments and any("::" in str(argument) for argument in arguments):
         config.option.markexpr = ""
@@ -67,7 +67,7 @@ SYNCHRONOUS = PRAGMAS["synchronous"]
 
 @pytest.fixture(autouse=True, scope="session")
 def no_commit_waits_for_the_disk() -> Iterator[None]:
-    """Spare applications in this process the disk; servers and commands do wait for it."""
+    """Turn off disk syncs of applications in this process, but not of servers and commands."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRAGMAS, "synchronous", "OFF")
         yield
@@ -113,11 +113,11 @@ def app(tmp_path: Path, database: str) -> Flask:
 
 @pytest.fixture
 def person(app: Flask) -> Callable[..., Person]:
-    def meet(name: str, project: str, **changes: Any) -> Person:
+    def create_person(name: str, project: str, **changes: Any) -> Person:
         with app.app_context():
             return Person(app.test_client(), keys.create(name, project, **changes))
 
-    return meet
+    return create_person
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""What tests share: fixtures, servers, proxies, pages, samples."""
+"""Shared parts of tests: fixtures, servers, proxies, pages, samples."""

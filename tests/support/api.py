@@ -1,4 +1,4 @@
-"""People with keys, at an application's HTTP interface."""
+"""Clients with keys for the HTTP interface of an application."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLICK: dict[str, Any] = {
 
 
 class Person:
-    """Somebody with a key, at an application's HTTP interface."""
+    """A client with a key, which sends requests to an application."""
 
     def __init__(self, client: FlaskClient, key: str) -> None:
         self.client = client
@@ -35,11 +35,11 @@ class Person:
         return self.client.get(EVENTS + query, headers={**self.headers, **headers})
 
     def events(self, query: str = "") -> list[dict[str, Any]]:
-        answer = self.get(query)
-        assert answer.status_code == 200, answer.text
-        assert answer.json is not None
-        assert answer.json["count"] == len(answer.json["events"])
-        return list(answer.json["events"])
+        response = self.get(query)
+        assert response.status_code == 200, response.text
+        assert response.json is not None
+        assert response.json["count"] == len(response.json["events"])
+        return list(response.json["events"])
 
 
 def close(application: Flask) -> None:

@@ -17,17 +17,17 @@ def clicks(number: int, **changes: Any) -> list[dict[str, Any]]:
 
 
 def written(kind: str, *values: object) -> bytes:
-    texts = [it if isinstance(it, str) else json.dumps(it) for it in values]
+    texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
     return ("\n".join(texts) if kind == LINES else f"[{','.join(texts)}]").encode()
 
 
 def send(person: Person, body: bytes, kind: str = JSON, **headers: str) -> TestResponse:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    named |= {"Accept": "application/problem+json", **person.headers}
-    return person.client.post(EVENTS, data=body, content_type=kind, headers=named)
+    header_lines = {name.replace("_", "-"): value for name, value in headers.items()}
+    header_lines |= {"Accept": "application/problem+json", **person.headers}
+    return person.client.post(EVENTS, data=body, content_type=kind, headers=header_lines)
 
 
-def problems(answer: TestResponse) -> list[str]:
-    assert answer.status_code == 400, answer.text
-    assert answer.json is not None
-    return [problem["pointer"] for problem in answer.json["errors"]]
+def problems(response: TestResponse) -> list[str]:
+    assert response.status_code == 400, response.text
+    assert response.json is not None
+    return [problem["pointer"] for problem in response.json["errors"]]

@@ -1,4 +1,4 @@
-"""A real browser: Debian's Chromium, with a new page for each test that asks."""
+"""A real browser, Debian's Chromium, with a new page for each test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from support import programs
 from support.server import Server
 
-# No name is looked up, so that a page that asks another server fails at once.
+# No host name is resolved, so a request to another server fails at once.
 ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 
 
@@ -29,7 +29,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def complaints() -> Iterator[list[str]]:
-    """What the browser says of a page: a test that expects something takes it out."""
+    """Errors that the browser reports; a test removes those that it expects."""
     complaints: list[str] = []
     yield complaints
     assert complaints == []
@@ -37,7 +37,7 @@ def complaints() -> Iterator[list[str]]:
 
 @pytest.fixture
 def page(browser: Browser, server: Server, complaints: list[str]) -> Iterator[Page]:
-    """A page whose addresses are those of a new server."""
+    """Yield a page with the base address of a new server."""
     context = browser.new_context(base_url=server.url, reduced_motion="reduce")
     page = context.new_page()
     page.set_default_timeout(10_000)
@@ -47,27 +47,27 @@ def page(browser: Browser, server: Server, complaints: list[str]) -> Iterator[Pa
 
 
 def watch(page: Page, server: Server, complaints: list[str]) -> None:
-    """Note errors in the console, and requests that leave the server."""
+    """Record errors in the console and requests to other servers."""
 
-    def hear(message: ConsoleMessage) -> None:
+    def note_message(message: ConsoleMessage) -> None:
         if message.type == "error":
             complaints.append(message.text)
 
-    def see(request: Request) -> None:
+    def note_request(request: Request) -> None:
         if not request.url.startswith((f"{server.url}/", "data:", "blob:")):
             complaints.append(f"asks {request.url}")
 
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", hear)
-    page.on("request", see)
+    page.on("console", note_message)
+    page.on("request", note_request)
 
 
 def barriers(page: Page) -> list[str]:
-    """Return what axe-core finds that keeps people out: its serious and critical findings."""
-    found = Axe().run(page).response["violations"]
+    """Return the serious and critical accessibility findings of axe-core."""
+    violations = Axe().run(page).response["violations"]
     return [
         f"{finding['id']}: {node['html']} {node['failureSummary']}"
-        for finding in found
+        for finding in violations
         if finding["impact"] in ("serious", "critical")
         for node in finding["nodes"]
     ]

@@ -1,4 +1,4 @@
-"""Texts that a spreadsheet takes for formulas if it separates cells otherwise than by commas."""
+"""Texts with formulas for spreadsheets that separate cells by other characters than commas."""
 
 SEPARATORS = (";", "\t", "\n", "\r\n", ";\t", ";;", '";"')
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(1,1)", '"=1+1', "'=1+1", "＝1+1", "a")

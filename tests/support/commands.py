@@ -1,4 +1,4 @@
-"""The real command, on a data folder of its own."""
+"""The real command, with its own data folder."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class Bytelog:
         return self.finish(*arguments, text=text, status=status)[1]
 
     def on_terminal(self, *arguments: str | Path) -> bytes:
-        """Return what a command wrote to a terminal, which is its standard error."""
+        """Return the output of a command to a terminal, which is its standard error."""
         terminal, end = pty.openpty()
         with self.start(*arguments, stdout=subprocess.DEVNULL, stderr=end) as process:
             os.close(end)
-            shown = b""
+            output = b""
             while part := _read(terminal):
-                shown += part
+                output += part
         os.close(terminal)
-        assert process.returncode == 0, shown
-        return shown
+        assert process.returncode == 0, output
+        return output
 
     def ids(self) -> list[int]:
         """Return the ids of all events in order of arrival."""
@@ -59,10 +59,10 @@ class Bytelog:
 
 
 def interrupt(process: Process) -> bytes:
-    """Press Ctrl-C; returns what the command then wrote to standard error."""
+    """Press Ctrl-C, and return the standard error of the command."""
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
-    # Python ends by the signal when it came while code was being made out of text.
+    # Python dies of the signal if it arrives during compilation.
     assert process.returncode in (1, -signal.SIGINT), errors
     return errors
 

@@ -1,4 +1,4 @@
-"""Dates as people and programs write them, what they mean, and what is no date."""
+"""Valid dates with their meaning, and invalid dates."""
 
 UNDERSTOOD = [
     ("2021-07-04", "2021-07-04T00:00:00.000Z"),

@@ -1,4 +1,4 @@
-"""The samples of `/docs`: as they stand on the page, and run as a reader would run them."""
+"""The samples of `/docs`, read from the page and run like a reader runs them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EVENTS = [
         "data": {"clicked_on": "cancel sign up"},
     },
 ]
-"""The events that the samples record, and read."""
+"""The events that the samples record and read."""
 
 RUNTIMES = {
     "terminal": ("sh", "sample.sh"),
@@ -45,7 +45,7 @@ RUNTIMES = {
     "python": (sys.executable, "sample.py"),
     "javascript": ("node", "sample.mjs"),
 }
-"""The program that runs a sample, and the file that a reader would put it into."""
+"""The program that runs a sample, and the name of its file."""
 
 _PART = re.compile(
     r'<h[23] id="(?P<section>[^"]+)"'
@@ -57,37 +57,37 @@ _PART = re.compile(
 
 @dataclass
 class Sample:
-    """A sample: its section, its language or other kind, and what the page says that it prints."""
+    """A sample with its section, its language or other kind, and its documented output."""
 
     section: str
     kind: str
     caption: str
     text: str
-    answer: str = ""
+    output: str = ""
 
     def run(self, folder: Path, key: str) -> str:
-        """Return what it prints with a key, in a folder that holds the clients."""
-        # The first sample of all is for a terminal, in every language.
-        pasted = self.section == "quick-start"
-        program, name = RUNTIMES["terminal" if pasted else self.kind]
+        """Return the output of the sample with a key, in a folder with the clients."""
+        # The first sample is for a terminal in every language.
+        is_for_terminal = self.section == "quick-start"
+        program, name = RUNTIMES["terminal" if is_for_terminal else self.kind]
         require(program, *(["curl"] if program == "sh" else []))
         (folder / name).write_text(self.text.replace("YOUR_API_KEY", key))
-        done = subprocess.run([program, name], cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
-        return done.stdout
+        process = subprocess.run([program, name], cwd=folder, capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr
+        assert process.stderr == ""
+        return process.stdout
 
     def documents(self, printed: str) -> bool:
-        """Return whether the page says of the sample that it prints this."""
-        if (shown := _json(self.answer)) is not None:
+        """Return whether an output matches the documented one."""
+        if (shown := _json(self.output)) is not None:
             return shown == _json(printed)
-        pattern = re.escape(self.answer.strip()).replace("…", ".+")
+        pattern = re.escape(self.output.strip()).replace("…", ".+")
         return re.fullmatch(pattern, printed.strip()) is not None
 
 
 def samples(page: str) -> list[Sample]:
     """Return the samples of a page in their order."""
-    found: list[Sample] = []
+    found_samples: list[Sample] = []
     section = ""
     for part in _PART.finditer(page):
         section = part["section"] or section
@@ -95,11 +95,11 @@ def samples(page: str) -> list[Sample]:
             continue
         kinds, text = part["kinds"].split(), plain(part["code"])
         if kinds[0] == "output":
-            for sample in _answered(found, section, kinds):
-                sample.answer = text
+            for sample in _samples_with_output(found_samples, section, kinds):
+                sample.output = text
         else:
-            found.append(Sample(section, kinds[-1], part["caption"], text))
-    return found
+            found_samples.append(Sample(section, kinds[-1], part["caption"], text))
+    return found_samples
 
 
 def plain(markup: str) -> str:
@@ -107,10 +107,12 @@ def plain(markup: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", markup))
 
 
-def _answered(found: list[Sample], section: str, kinds: list[str]) -> Iterator[Sample]:
-    for sample in found:
-        speaks_of = "tabbed" not in kinds or sample.kind in kinds
-        if sample.section == section and speaks_of:
+def _samples_with_output(
+    found_samples: list[Sample], section: str, kinds: list[str]
+) -> Iterator[Sample]:
+    for sample in found_samples:
+        is_for_kind = "tabbed" not in kinds or sample.kind in kinds
+        if sample.section == section and is_for_kind:
             yield sample
 
 

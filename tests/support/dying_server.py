@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-DIES_BEFORE_THE_ANSWER = """
+DIES_BEFORE_THE_RESPONSE = """
 import os, signal
 from bytelog import __main__
 from bytelog.events import store

@@ -1,8 +1,8 @@
-"""How long the tests may take."""
+"""The duration of the tests."""
 
 from __future__ import annotations
 
 import os
 
 LONG = "LONG" in os.environ
-"""Whether the tests that are marked `long` take their time."""
+"""Whether the tests with the mark `long` run for their full duration."""

@@ -13,7 +13,7 @@ from support.programs import require
 
 @pytest.fixture(scope="session")
 def executable(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
-    """The executable, built by the first of the processes that run tests."""
+    """Return the executable, which the first of the test processes builds."""
     require("gcc", "libpython", "strip")
     build = Path(__file__).parents[2] / "deploy" / "build.sh"
     folder = tmp_path_factory.getbasetemp().parent / f"dist-{testrun_uid}"

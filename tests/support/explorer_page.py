@@ -1,4 +1,4 @@
-"""What the tests of the explorer share: a shop's day, and somebody who looks at it."""
+"""Shared parts of the explorer's tests: the events of a shop's day, and a signed-in page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def post(server: Server, *events: dict[str, Any]) -> None:
 
 
 def fill(server: Server) -> int:
-    # None that the last 24 hours lose while a test looks at them.
+    # Leave out events that would leave the last 24 hours during a test.
     first = now() - timedelta(hours=23)
     day, events = [event for event in day_of_the_shop(now()) if event["date"] > first], []
     for event in day:
@@ -45,7 +45,7 @@ def sign_in(page: Page, address: str = "/", key: str = Server.key) -> None:
 
 @pytest.fixture(scope="module")
 def shop_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with a day of a shop, which a module's tests only read."""
+    """Yield a server with the events of a shop's day, which tests only read."""
     server = Server(tmp_path_factory.mktemp("shop"), BYTELOG_API_KEY=Server.key)
     fill(server)
     yield server
@@ -55,7 +55,7 @@ def shop_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def shop(browser: Browser, shop_server: Server, complaints: list[str]) -> Iterator[Page]:
-    """The page of somebody who has signed in, and looks at a day of a shop."""
+    """Yield a signed-in page with the events of a shop's day."""
     context = browser.new_context(base_url=shop_server.url, reduced_motion="reduce")
     page = context.new_page()
     watch(page, shop_server, complaints)
@@ -70,6 +70,6 @@ def rows(page: Page) -> Locator:
     return page.locator("#list .row")
 
 
-def open_event(page: Page, place: int = 0) -> Locator:
-    rows(page).nth(place).locator(".what").click()
+def open_event(page: Page, position: int = 0) -> Locator:
+    rows(page).nth(position).locator(".what").click()
     return page.locator("#event")

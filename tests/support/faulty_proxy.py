@@ -1,4 +1,4 @@
-"""A proxy before a real server that does what such a server cannot be made to do."""
+"""A proxy in front of a real server that simulates failures."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ class Request(NamedTuple):
 
 
 class Proxy(ThreadingHTTPServer):
-    """Gives the first requests the answers that are named, and passes all others on."""
+    """A proxy that sends given responses to the first requests and forwards all others."""
 
     daemon_threads = True
 
-    def __init__(self, server: Server, answers: list[dict[str, Any]]) -> None:
+    def __init__(self, server: Server, responses: list[dict[str, Any]]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.server = server
-        self.answers = iter(answers)
+        self.responses = iter(responses)
         self.requests: list[Request] = []
         self.stopping = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing of clients that have gone."""
+        """Log no errors of clients that have disconnected."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -49,32 +49,34 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         key = self.headers["Idempotency-Key"]
         self.server.requests.append(Request(self.command, key, body, time.monotonic()))
-        answer = next(self.server.answers, PASSED)
-        match answer["status"]:
+        response = next(self.server.responses, PASSED)
+        match response["status"]:
             case "silent":
                 self.server.stopping.wait()
             case int(status):
-                content = answer.get("body", "").encode()
-                headers = {name: value for name, value in answer.items() if name.istitle()}
-                self._answer(status, headers, content, len(content))
-            case fate:
-                self._pass_on(body, fate)
+                content = response.get("body", "").encode()
+                headers = {name: value for name, value in response.items() if name.istitle()}
+                self._send_response(status, headers, content, len(content))
+            case failure:
+                self._forward(body, failure)
 
     do_POST = do_GET  # noqa: N815
 
-    def _pass_on(self, body: bytes, fate: str) -> None:
+    def _forward(self, body: bytes, failure: str) -> None:
         request = urllib.request.Request(
             self.server.server.url + self.path, body or None, dict(self.headers)
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            content, length = answer.read(), int(answer.headers["Content-Length"])
-        if fate == "lost":
+        with urllib.request.urlopen(request, timeout=20) as response:
+            content, length = response.read(), int(response.headers["Content-Length"])
+        if failure == "lost":
             return
-        kept = content[: len(content) // 2] if fate == "cut" else content
-        headers = {name: answer.headers[name] for name in ("Content-Type", "Link")}
-        self._answer(answer.status, headers, kept, length)
+        content_to_send = content[: len(content) // 2] if failure == "cut" else content
+        headers = {name: response.headers[name] for name in ("Content-Type", "Link")}
+        self._send_response(response.status, headers, content_to_send, length)
 
-    def _answer(self, status: int, headers: dict[str, Any], content: bytes, length: int) -> None:
+    def _send_response(
+        self, status: int, headers: dict[str, Any], content: bytes, length: int
+    ) -> None:
         self.send_response(status)
         for name, value in headers.items():
             if value:
@@ -90,17 +92,17 @@ class _Handler(BaseHTTPRequestHandler):
         super().send_header(keyword, value)
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log no requests."""
 
 
 @contextmanager
-def proxy(server: Server, answers: list[dict[str, Any]]) -> Iterator[Proxy]:
-    with Proxy(server, answers) as made:
-        thread = threading.Thread(target=made.serve_forever, args=(0.01,))
+def proxy(server: Server, responses: list[dict[str, Any]]) -> Iterator[Proxy]:
+    with Proxy(server, responses) as proxy_server:
+        thread = threading.Thread(target=proxy_server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield made
+            yield proxy_server
         finally:
-            made.stopping.set()
-            made.shutdown()
+            proxy_server.stopping.set()
+            proxy_server.shutdown()
             thread.join()

@@ -1,4 +1,4 @@
-"""A program that floods a server with pipelined requests that are refused, until it is killed."""
+"""A program that floods a server with refused, pipelined requests until it is killed."""
 
 from __future__ import annotations
 

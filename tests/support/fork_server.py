@@ -1,4 +1,4 @@
-"""A process that has loaded bytelog, and forks one for each command: loading takes most of a start.
+"""A process that loads bytelog once and forks for each command: loading dominates a start.
 
 It reads requests from the socket whose number is its argument: JSON with `arguments`, `environment`
 and `folder`, along with four files: standard input, output and error, and a pipe that receives the
@@ -20,13 +20,13 @@ MAX_REQUEST_BYTES = 2**20
 
 def main() -> None:
     """Serve until the other end of the socket is closed; in a forked process, run its command."""
-    del sys.path[0]  # this folder, which holds modules of the tests
+    del sys.path[0]  # this folder, which contains modules of the tests
     # bytelog loads these only when it needs them.
     import psycopg  # noqa: F401
 
     from bytelog.__main__ import main as run_command
 
-    gc.freeze()  # or the first collection in each process would copy all that is loaded
+    gc.freeze()  # or the first collection in each process would copy all loaded objects
     with socket.socket(fileno=int(sys.argv[1])) as requests:
         is_forked = serve(requests)
     if is_forked:
@@ -35,7 +35,7 @@ def main() -> None:
 
 def serve(requests: socket.socket) -> bool:
     """Fork a process for each request; return True in such a process, and False at the end."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the processes that wait are not waited for
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # intermediate processes are not waited for
     while True:
         message, files, _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, 4)
         if not message:
@@ -48,7 +48,7 @@ def serve(requests: socket.socket) -> bool:
 
 
 def fork_command(files: list[int]) -> None:
-    """Return in a forked process; the process that called reports on it and exits."""
+    """Return only in a forked process; the caller reports its exit code and exits."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     process = os.fork()
     if process == 0:
@@ -61,7 +61,7 @@ def fork_command(files: list[int]) -> None:
 
 
 def become_command(request: dict[str, Any], files: list[int]) -> None:
-    """Replace all that a new process would have of its own."""
+    """Set the files, folder, environment and arguments of a new process."""
     for number, file in enumerate(files[:3]):
         os.dup2(file, number)
     close_all(files)

@@ -1,4 +1,4 @@
-"""Events and requests that Hypothesis generates, and somebody who posts them."""
+"""Events and requests that Hypothesis generates."""
 
 from __future__ import annotations
 
@@ -40,34 +40,38 @@ styles: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 
 
 examples = settings()
-"""As many examples as the profile wants: `pytest --hypothesis-profile=thorough`."""
+"""As many examples as the profile sets: `pytest --hypothesis-profile=thorough`."""
 
 many_examples = settings(max_examples=5 * examples.max_examples)
-"""More of those that take no time."""
+"""More examples for fast tests."""
 
 
 @st.composite
-def encoded(draw: st.DrawFn, of: st.SearchStrategy[Event]) -> bytes:
-    event = draw(of)
+def encoded(draw: st.DrawFn, strategy: st.SearchStrategy[Event]) -> bytes:
+    event = draw(strategy)
     shuffled = {name: event[name] for name in draw(st.permutations(list(event)))}
     return json.dumps(shuffled, **draw(styles)).encode("utf-8", "surrogatepass")
 
 
 def listed(person: Person, path: str = "") -> list[Event]:
-    answer = person.get(path)
-    with answer:
-        assert answer.status_code == 200, answer.text
-        found = json.loads(answer.data)
-    json.dumps(found, allow_nan=False, ensure_ascii=False).encode()  # fails unless it is I-JSON
-    assert found["count"] == len(found["events"])
-    return list(found["events"])
+    response = person.get(path)
+    with response:
+        assert response.status_code == 200, response.text
+        listing = json.loads(response.data)
+    json.dumps(listing, allow_nan=False, ensure_ascii=False).encode()  # fails unless it is I-JSON
+    assert listing["count"] == len(listing["events"])
+    return list(listing["events"])
 
 
 def expected(stored: list[Event], start: str | None = None, end: str | None = None) -> list[Event]:
-    within = [e for e in stored if (start or "") <= e["date"] and (not end or e["date"] < end)]
-    return sorted(within, key=lambda event: str(event["date"]))
+    events_in_window = [
+        event
+        for event in stored
+        if (start or "") <= event["date"] and (not end or event["date"] < end)
+    ]
+    return sorted(events_in_window, key=lambda event: str(event["date"]))
 
 
-def same(some: object, other: object) -> bool:
-    # For Python, 1 == 1.0 == True and 0.0 == -0.0; not so for their texts.
-    return json.dumps(some, sort_keys=True) == json.dumps(other, sort_keys=True)
+def same(value: object, other: object) -> bool:
+    # In Python, 1 == 1.0 == True and 0.0 == -0.0, but their JSON texts differ.
+    return json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Years of events in a database."""
+"""Databases with a long history of events."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ NAMES = ("click", "click", "paypal_payment", "sign_up")
 
 
 def day(number: int) -> str:
-    """Return the day on which the events with the ids from `number` times 1000 on happened."""
+    """Return the day of the 1000 events whose ids start at 1000 times `number`."""
     return (FIRST_DAY + timedelta(number)).isoformat()
 
 
 def make_history(folder: Path, days: int, project_id: int = 1) -> None:
-    """Fill a data folder with 1000 events a day, whose ids count them in the order of dates."""
+    """Fill a data folder with 1000 events a day, with ids from 0 in the order of dates."""
     if folder.exists() or project_id != 1:
         _record(folder, days, project_id)
         return
     folder.mkdir(parents=True)
-    shutil.copy(Path(_made(days).name) / "bytelog.db", folder)
+    shutil.copy(Path(_history_folder(days).name) / "bytelog.db", folder)
 
 
 @cache
-def _made(days: int) -> TemporaryDirectory[str]:
-    made = TemporaryDirectory(prefix="bytelog-history-")
-    _record(Path(made.name), days, 1)
-    return made
+def _history_folder(days: int) -> TemporaryDirectory[str]:
+    folder = TemporaryDirectory(prefix="bytelog-history-")
+    _record(Path(folder.name), days, 1)
+    return folder
 
 
 def _record(folder: Path, days: int, project_id: int) -> None:
@@ -52,8 +52,8 @@ def _record(folder: Path, days: int, project_id: int) -> None:
 
 
 def _events_of(number: int, project_id: int) -> Iterator[Row]:
-    scattered = random.Random(number)
-    for place in range(1000):
-        moment = f"{day(number)}T{place % 24:02}:{place % 60:02}:00.{place:03}Z"
-        trace_id, data = f"{scattered.getrandbits(32):08x}", json.dumps({"text": "x" * 50})
-        yield project_id, number * 1000 + place, NAMES[place % 4], trace_id, moment, data
+    generator = random.Random(number)
+    for index in range(1000):
+        moment = f"{day(number)}T{index % 24:02}:{index % 60:02}:00.{index:03}Z"
+        trace_id, data = f"{generator.getrandbits(32):08x}", json.dumps({"text": "x" * 50})
+        yield project_id, number * 1000 + index, NAMES[index % 4], trace_id, moment, data

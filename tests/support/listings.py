@@ -33,7 +33,7 @@ def fill(app: Flask, number: int) -> None:
 
 
 def copy_filled(folder: Path, number: int) -> None:
-    """Make a data folder whose database has many events; it is filled once and copied each time."""
+    """Create a data folder with many events, copied from one that is filled only once."""
     folder.mkdir(parents=True)
     shutil.copy(Path(_filled(number).name) / "bytelog.db", folder)
 
@@ -63,5 +63,5 @@ def start_listing(server: Server, form: str = "application/json") -> socket.sock
 
 
 def read_to_the_end(peer: socket.socket) -> int:
-    """Return how many bytes there were."""
+    """Read to the end, and return the number of bytes."""
     return sum(map(len, iter(lambda: peer.recv(1_000_000), b"")))

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from support.api import CLICK, EVENTS
 from support.server import Server
 
-TODAY = 10_000_000  # ids from here on are of events that came in while a command ran
+TODAY = 10_000_000  # the first id of events posted while a command runs
 
 
 @contextmanager
 def posting(server: Server) -> Iterator[list[int]]:
-    """Post one event after the other, and see that each is acknowledged; gives the ids so far."""
+    """Post single events, and check that each is acknowledged; yields the list of their ids."""
     acknowledged: list[int] = []
     refused: list[object] = []
     stopping = threading.Event()
@@ -26,8 +26,8 @@ def posting(server: Server) -> Iterator[list[int]]:
             event = {**CLICK, "id": number, "trace_id": f"{number % 97}"}
             del event["date"]
             try:
-                answer = server.request(EVENTS, json.dumps(event).encode())
-                (acknowledged if answer.status == 201 else refused).append(number)
+                response = server.request(EVENTS, json.dumps(event).encode())
+                (acknowledged if response.status == 201 else refused).append(number)
             except OSError as error:
                 refused.append(error)
 

@@ -1,4 +1,4 @@
-"""Any number of people with a project of their own, and small pages."""
+"""New clients with their own projects, and small pages."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
     app = create_app({"TESTING": True}, tmp_path_factory.mktemp("properties"))
     names = map(str, count())
 
-    def meet() -> Person:
+    def create_person() -> Person:
         name = next(names)
         with app.app_context():
             return Person(app.test_client(), keys.create(name, name))
 
-    yield meet
+    yield create_person
     close(app)
 
 
 @pytest.fixture(scope="module")
-def resident(newcomer: Callable[[], Person]) -> Person:
+def person_with_events(newcomer: Callable[[], Person]) -> Person:
     person = newcomer()
     for number in range(10):
         assert person.post({**CLICK, "id": number}).status_code == 201

@@ -1,4 +1,4 @@
-"""Pages of a listing, as a client follows them."""
+"""Pages of a listing, followed like a client does."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ ORDERS = ("date", "newest", "arrival")
 
 
 def get(person: Person, address: str) -> TestResponse:
-    answer = person.client.get(address, headers=person.headers, buffered=True)
-    assert answer.status_code == 200, answer.text
-    return answer
+    response = person.client.get(address, headers=person.headers, buffered=True)
+    assert response.status_code == 200, response.text
+    return response
 
 
-def ids(answer: TestResponse) -> list[int]:
-    assert answer.json is not None
-    return [it["id"] for it in answer.json["events"]]
+def ids(response: TestResponse) -> list[int]:
+    assert response.json is not None
+    return [event["id"] for event in response.json["events"]]
 
 
-def following(answer: TestResponse) -> str | None:
-    """Return the address of the next page, as a client finds it."""
-    if "Link" not in answer.headers:
+def following(response: TestResponse) -> str | None:
+    """Return the address of the next page, or None on the last."""
+    if "Link" not in response.headers:
         return None
-    match = re.fullmatch(r'<(\?[!-~]+)>; rel="next"', answer.headers["Link"])
+    match = re.fullmatch(r'<(\?[!-~]+)>; rel="next"', response.headers["Link"])
     assert match
-    return str(urljoin(answer.request.url, match[1]))
+    return str(urljoin(response.request.url, match[1]))

@@ -1,4 +1,4 @@
-"""PostgreSQL in tests: servers of their own, and databases of bytelog's in them."""
+"""PostgreSQL servers and databases for tests."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from support.programs import require
 
 @pytest.fixture(scope="session")
 def cluster_folder() -> Iterator[Callable[[], Path]]:
-    """Make folders that PostgreSQL's user can reach, unlike pytest's."""
+    """Yield a function that creates folders that PostgreSQL's user can access, unlike pytest's."""
     require("initdb")
-    made: list[Path] = []
+    folders: list[Path] = []
 
-    def make() -> Path:
+    def create() -> Path:
         folder = Path(tempfile.mkdtemp(prefix="bytelog-postgresql-"))
         if USER:
             shutil.chown(folder, "postgres", "postgres")
-        made.append(folder)
+        folders.append(folder)
         return folder
 
-    yield make
-    for folder in made:
+    yield create
+    for folder in folders:
         shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
 def shared_cluster(cluster_folder: Callable[[], Path]) -> Iterator[Cluster]:
-    """A server for tests that ask nothing of its disk, which would make them slow."""
+    """Yield a server for tests that need no disk syncs, which are slow."""
     cluster = Cluster(cluster_folder(), fsync="off").create().start()
     yield cluster
     cluster.stop()
@@ -42,7 +42,7 @@ def shared_cluster(cluster_folder: Callable[[], Path]) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def new_database(shared_cluster: Cluster) -> Callable[[], str]:
-    """Make an empty database of bytelog's, and return its name."""
+    """Return a function that creates an empty database of bytelog and returns its name."""
     from bytelog import create_app
     from bytelog.storage.database import db
 
@@ -54,19 +54,19 @@ def new_database(shared_cluster: Cluster) -> Callable[[], str]:
             db.engine.dispose()
     numbers = count()
 
-    def make() -> str:
+    def create() -> str:
         name = f"test{next(numbers)}"
         shared_cluster.sql(f"CREATE DATABASE {name} TEMPLATE empty STRATEGY file_copy")
         return name
 
-    return make
+    return create
 
 
 @pytest.fixture
 def own_database(
     new_database: Callable[[], str], shared_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    """Have bytelog use an empty database of PostgreSQL; gives its name."""
+    """Set an empty PostgreSQL database for bytelog, and yield its name."""
     name = new_database()
     monkeypatch.setenv("BYTELOG_DATABASE_URL", shared_cluster.url(name))
     yield name
@@ -75,7 +75,7 @@ def own_database(
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> str:
-    """Have bytelog use one kind of database or the other, in tests marked `each_database`."""
+    """Set the kind of database in tests marked `each_database`, and return it."""
     kind: str = getattr(request, "param", "sqlite")
     if kind == "postgresql":
         request.getfixturevalue("own_database")

@@ -1,4 +1,4 @@
-"""Commands of bytelog in processes of their own, forked from one that has loaded bytelog."""
+"""Commands of bytelog in separate processes, forked from one that has loaded bytelog."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ Stream = int | IO[bytes] | IO[str] | None
 
 
 class ForkServer:
-    """The process that forks the others; the first of them starts it."""
+    """The process that forks a process for each command; the first command starts it."""
 
     def __init__(self) -> None:
         self._requests: socket.socket | None = None
 
     def send(self, request: dict[str, object], files: list[int]) -> None:
-        """Have a command run; `files` are its standard streams, and a pipe for its exit code."""
+        """Run a command; `files` are its standard streams and a pipe for its exit code."""
         if self._requests is None:
             self._requests = self._start()
         socket.send_fds(self._requests, [json.dumps(request).encode()], files)
 
     def _start(self) -> socket.socket:
-        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        own_end, other_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         program = str(Path(__file__).with_name("fork_server.py"))
-        command = [sys.executable, program, str(its.fileno())]
-        with its:
-            self._process = subprocess.Popen(command, pass_fds=[its.fileno()])
-        return ours
+        command = [sys.executable, program, str(other_end.fileno())]
+        with other_end:
+            self._process = subprocess.Popen(command, pass_fds=[other_end.fileno()])
+        return own_end
 
     def stop(self) -> None:
-        """End the process; commands that it has forked go on."""
+        """End the process, but not the commands that it has forked."""
         if self._requests:
             self._requests.close()
             self._process.wait(20)
@@ -50,7 +50,7 @@ FORK_SERVER = ForkServer()
 
 
 def spawn(command: Sequence[str | Path], **options: Any) -> subprocess.Popen[bytes]:
-    """Start a program that SIGINT can end, though pytest may run where it is ignored."""
+    """Start a program that SIGINT can end, even if pytest ignores SIGINT."""
     return subprocess.Popen(command, preexec_fn=_restore_interrupt, **options)
 
 
@@ -59,7 +59,7 @@ def _restore_interrupt() -> None:
 
 
 class Process:
-    """A command of bytelog, with as much of `subprocess.Popen` as tests need."""
+    """A command of bytelog, with the parts of `subprocess.Popen` that tests need."""
 
     def __init__(
         self,
@@ -78,10 +78,10 @@ class Process:
             "environment": dict(environment),
             "folder": str(Path(folder).absolute()),
         }
-        status, its_status = os.pipe()
+        status, status_end = os.pipe()
         streams = [_open(number, stream) for number, stream in enumerate((stdin, stdout, stderr))]
         self.stdin, self.stdout, self.stderr = (pipe for _, pipe in streams)
-        files = [file for file, _ in streams] + [its_status]
+        files = [file for file, _ in streams] + [status_end]
         FORK_SERVER.send(request, files)
         for file in files:
             os.close(file)
@@ -104,7 +104,7 @@ class Process:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end and return the exit code; raises TimeoutExpired."""
+        """Wait for the end, and return the exit code. Raises TimeoutExpired."""
         if self.returncode is None:
             if not select.select([self._status], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
@@ -113,7 +113,7 @@ class Process:
         return self.returncode
 
     def communicate(self, text: bytes = b"", timeout: float | None = None) -> tuple[bytes, bytes]:
-        """Write to standard input, and return what came out; raises TimeoutExpired."""
+        """Write to standard input, and return the output and errors. Raises TimeoutExpired."""
         with ThreadPoolExecutor(2) as pool:
             output, errors = (
                 pool.submit(pipe.read if pipe else bytes) for pipe in (self.stdout, self.stderr)
@@ -143,7 +143,7 @@ class Process:
 
 
 def _open(number: int, stream: Stream) -> tuple[int, IO[bytes] | None]:
-    """Return the file that becomes a standard stream, and our end if it is a pipe."""
+    """Return the file for a standard stream, and the other end if it is a pipe."""
     match stream:
         case None:
             return os.dup(number), None

@@ -1,6 +1,6 @@
-"""Programs that tests run, and the Debian packages that hold them.
+"""Programs that tests run, and the Debian packages that contain them.
 
-Run as a script, it prints the packages that are missing.
+Run as a script, this module prints the missing packages.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PACKAGES = {
     "systemd-analyze": "systemd",
     "zsh": "zsh",
 }
-# Programs of administrators, which are not on everybody's path, and those of PostgreSQL.
+# Folders of administrators' programs and of PostgreSQL, which may be missing from PATH.
 FOLDERS = ["/usr/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
 IS_CI = os.environ.get("CI") == "true"
 
@@ -38,7 +38,7 @@ def find(name: str) -> str | None:
 
 
 def is_installed(name: str) -> bool:
-    """Return whether there is a program, Python's shared library, or the right to be root."""
+    """Return whether a program, Python's shared library or root access is available."""
     if name == "libpython":
         library = f"{sysconfig.get_config_var('LIBDIR')}/{sysconfig.get_config_var('INSTSONAME')}"
         return Path(library).exists()
@@ -48,7 +48,7 @@ def is_installed(name: str) -> bool:
 
 
 def require(*names: str) -> None:
-    """Skip the test if a program is missing; in continuous integration, fail it."""
+    """Skip the test if a program is missing, or fail it in continuous integration."""
     import pytest
 
     for name in names:

@@ -1,4 +1,4 @@
-"""A real nginx or Caddy before a server."""
+"""A real nginx or Caddy in front of a server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ http {
 
 
 class Proxy:
-    """A real nginx or Caddy with the configuration that is shipped, but for ports and names."""
+    """A real nginx or Caddy with the shipped configuration, except for ports and names."""
 
     def __init__(
         self, name: str, folder: Path, server: Server, prefix: str = "", *others: Server
@@ -43,7 +43,9 @@ class Proxy:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = int(free.getsockname()[1])
         self.name, self.prefix = name, prefix
-        servers = [it.url.removeprefix("http://") for it in (server, *others)]
+        servers = [
+            upstream_server.url.removeprefix("http://") for upstream_server in (server, *others)
+        ]
         upstream = ";\n    server ".join(servers)
         command = (
             self._nginx(folder, upstream) if name == "nginx" else self._caddy(folder, upstream)
@@ -62,8 +64,8 @@ class Proxy:
         (folder / "site").write_text(site)
         (folder / "nginx.conf").write_text(NGINX)
         names = ["-keyout", "privkey.pem", "-out", "fullchain.pem"]
-        make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x"]
-        subprocess.run([*make, *names], cwd=folder, check=True, capture_output=True)
+        generate = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x"]
+        subprocess.run([*generate, *names], cwd=folder, check=True, capture_output=True)
         return [str(find("nginx")), "-p", f"{folder}/", "-e", "error.log", "-c", "nginx.conf"]
 
     def _caddy(self, folder: Path, upstream: str) -> list[str]:
@@ -89,12 +91,12 @@ class Proxy:
         return peer.getresponse()
 
     def get(self, path: str, **headers: str) -> tuple[int, Response, bytes]:
-        answer = self.open("GET", path, None, **headers)
-        return answer.status, answer, answer.read()
+        response = self.open("GET", path, None, **headers)
+        return response.status, response, response.read()
 
     def post(self, body: bytes) -> tuple[int, Response, bytes]:
-        answer = self.open("POST", EVENTS, body)
-        return answer.status, answer, answer.read()
+        response = self.open("POST", EVENTS, body)
+        return response.status, response, response.read()
 
 
 Response = http.client.HTTPResponse

@@ -1,4 +1,4 @@
-"""A real `bytelog serve`, on a port of its own."""
+"""A real `bytelog serve` on its own port."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from typing import IO, NamedTuple
 from support.processes import Process, spawn
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     headers: Message
     body: bytes
 
 
 class Server:
-    """A real `bytelog serve`, on a port of its own."""
+    """A real `bytelog serve` on its own port."""
 
     key = "example_api_key"
 
@@ -51,17 +51,17 @@ class Server:
         arguments, environment = ["serve", *self.arguments], os.environ | self.environment
         return Process(arguments, environment, self.folder, stdout=log, stderr=log)
 
-    def request(self, path: str, body: bytes | None = None, **headers: str) -> Answer:
+    def request(self, path: str, body: bytes | None = None, **headers: str) -> Response:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
         request = urllib.request.Request(self.url + path, body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return Answer(answer.status, answer.headers, answer.read())
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return Response(response.status, response.headers, response.read())
         except urllib.error.HTTPError as error:
             with error:
-                return Answer(error.code, error.headers, error.read())
+                return Response(error.code, error.headers, error.read())
 
     def raw(self, request: bytes) -> bytes:
         with socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), 20) as peer:
@@ -74,7 +74,7 @@ class Server:
 
 
 class SpawnedServer(Server):
-    """A server whose process is started as a user starts it, not forked."""
+    """A server whose process is started like by a user, not forked."""
 
     program: Sequence[str | Path] = (sys.executable, "-m", "bytelog")
 

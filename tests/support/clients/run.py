@@ -1,4 +1,4 @@
-"""Takes the steps of the case that is named, and tells what came of each, a line of JSON a step."""
+"""Run the steps of the named case, and print the outcome of each as a line of JSON."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ case = json.loads(Path(os.environ["CASES"]).read_text())[sys.argv[1]]
 client = bytelog.Client(**case.get("options", {}))
 
 
-def take(call: str, given: Any) -> object:
+def take(call: str, arguments: Any) -> object:
     match call:
         case "record":
-            return client.record(**given)
+            return client.record(**arguments)
         case "record_many":
-            return client.record_many(given)
+            return client.record_many(arguments)
         case "record_copies":
-            return client.record_many({**given["event"], "id": it} for it in range(given["copies"]))
+            return client.record_many(
+                {**arguments["event"], "id": number} for number in range(arguments["copies"])
+            )
         case "events":
-            return list(client.events(**given))
+            return list(client.events(**arguments))
         case "trace":
-            return list(client.trace(given))
+            return list(client.trace(arguments))
         case _:
             return sys.stdin.readline()
 
