@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "bytelog"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Packages and modules of the top folder, from the bottom to the top. Each imports only from lines
+# Packages and modules of the top folder, from the lowest layer up. Each imports only from lines
 # above its own.
 LAYERS = [
     {"config", "timestamps"},
@@ -87,7 +87,7 @@ def test_imports_within_packages_go_one_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "stranger"),
+    ("module", "library"),
     [
         ("events/schemas", "flask"),
         ("events/schemas", "sqlalchemy"),
@@ -95,9 +95,9 @@ def test_imports_within_packages_go_one_way() -> None:
         ("events/i_json", "marshmallow"),
     ],
 )
-def test_a_domain_module_does_not_import_a_framework(module: str, stranger: str) -> None:
-    assert f"import {stranger}" not in (PACKAGE / f"{module}.py").read_text()
-    assert f"from {stranger}" not in (PACKAGE / f"{module}.py").read_text()
+def test_a_domain_module_does_not_import_a_framework(module: str, library: str) -> None:
+    assert f"import {library}" not in (PACKAGE / f"{module}.py").read_text()
+    assert f"from {library}" not in (PACKAGE / f"{module}.py").read_text()
 
 
 def test_only_the_database_module_imports_flask_sqlalchemy() -> None:
@@ -127,7 +127,7 @@ def imported_names(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_whole_package_and_nothing_else(tmp_path: Path) -> None:
+def test_the_wheel_contains_exactly_the_package(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT],
         check=True,

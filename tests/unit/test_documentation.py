@@ -43,7 +43,7 @@ def links(path: Path) -> Iterator[str]:
             yield target
 
 
-def test_the_readme_takes_five_minutes() -> None:
+def test_the_readme_is_short() -> None:
     assert len(README.encode()) <= 6144
 
 
@@ -82,7 +82,7 @@ def test_every_limit_on_the_page_is_a_constant() -> None:
 def test_every_endpoint_is_documented(app: Flask) -> None:
     api = (ROOT / "docs" / "api.md").read_text()
     for rule in app.url_map.iter_rules():
-        # What lies below /docs/ is loaded by the page alone.
+        # Only the page itself loads files below /docs/.
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule.partition("/docs/")[0])
         assert f"{path}`" in api
 
@@ -145,9 +145,9 @@ def test_the_readme_shows_what_the_first_start_prints(serve: Callable[..., Any])
     printed = server.log.read_text().replace(server.url, "http://127.0.0.1:8000")
     printed = re.sub(r"byl_\w+", "byl_…", printed)
     printed = re.sub(r"(?m)^Database: .*", "Database: …", printed)
-    (shown, *_) = samples("text")
-    shown = re.sub(r"(?m)^Database: .*", "Database: …", shown)
-    assert shown.strip() == printed.strip()
+    (output, *_) = samples("text")
+    output = re.sub(r"(?m)^Database: .*", "Database: …", output)
+    assert output.strip() == printed.strip()
 
 
 def test_the_readmes_embedding_sample_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_the_readmes_embedding_sample_runs(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "instance" / "bytelog.db").exists()
 
 
-def test_the_repository_holds_no_local_path_and_no_todo() -> None:
+def test_the_repository_contains_no_local_path_and_no_todo() -> None:
     tracked = [*ROOT.glob("*.*"), *ROOT.glob("bytelog/**/*.py"), *ROOT.glob("tests/**/*.py")]
     for path in [*tracked, *PAGES]:
         if path.is_file() and path.name != ".git" and path != Path(__file__):

@@ -32,7 +32,7 @@ def test_a_project_without_a_slot_gets_one_although_another_has_taken_all() -> N
         slots.slot(CLUB).take()
 
 
-def test_half_of_the_slots_are_left_to_requests_that_do_not_wait() -> None:
+def test_half_of_the_slots_are_reserved_for_requests_that_do_not_wait() -> None:
     slots = ReaderSlots(2)
     with slots.slot(SHOP) as slot, slot.wait():
         with slots.slot(SHOP) as other, pytest.raises(TooManyReaders), other.wait():
@@ -73,6 +73,8 @@ def test_the_number_of_threads_sets_the_limit_without_replacing_the_slots(app: F
         slots_of(app).slot(SHOP).take()
 
 
-def test_every_application_is_its_own_service(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_every_application_registers_itself_as_its_service(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     app = create_app(instance_path=tmp_path_factory.mktemp("instance"))
     assert app.extensions["bytelog"] is app

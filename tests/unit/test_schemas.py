@@ -23,7 +23,7 @@ class SchemaWithField(EventSchema):
     source = fields.String(load_default="")
 
 
-def test_a_hook_of_the_schema_is_run() -> None:
+def test_a_hook_of_the_schema_is_called() -> None:
     with pytest.raises(ValidationError, match="No clicks"):
         EventLoader(SchemaWithHook()).load(MEMBERS)
 
@@ -34,7 +34,7 @@ def test_the_schema_and_the_table_have_the_same_fields_in_the_same_order() -> No
     assert tuple(Event.__table__.columns.keys()) == COLUMNS
 
 
-def test_a_field_that_the_table_lacks_is_never_dropped() -> None:
+def test_a_field_that_the_table_lacks_raises_an_error() -> None:
     event = EventLoader(SchemaWithField()).load({**MEMBERS, "source": "web"})
     with pytest.raises(ValueError, match="source"):
         to_row(1, event)

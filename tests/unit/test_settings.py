@@ -47,7 +47,9 @@ def test_the_data_folder_can_be_set_in_three_ways(
     assert database(argument) == str(tmp_path / "argument" / "bytelog.db")
 
 
-def test_the_database_can_be_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_database_can_be_outside_the_data_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("BYTELOG_DATABASE_URL", f"sqlite:///{tmp_path / 'other.db'}")
     assert database(create_app(instance_path=tmp_path / "data")) == str(tmp_path / "other.db")
     monkeypatch.setenv("BYTELOG_DATABASE_URL", "sqlite:///relative.db")
@@ -58,9 +60,7 @@ def test_the_database_can_be_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path
 @pytest.mark.parametrize(
     "name", ["team?1", "feature%2Flogin", "a#b", "x?mode=memory&uri=true", "a b@c:d"]
 )
-def test_the_database_is_in_its_data_folder_whatever_the_folder_is_called(
-    tmp_path: Path, name: str
-) -> None:
+def test_the_database_is_in_a_data_folder_with_any_name(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     assert database(create_app(instance_path=folder)) == str(folder / "bytelog.db")
     assert (folder / "bytelog.db").stat().st_size > 0
@@ -109,7 +109,7 @@ def test_a_key_that_no_header_can_contain_is_refused(tmp_path: Path, name: str, 
 
 @pytest.mark.parametrize("value", [0, "0", -1, True, 1.5, "many", "1" * 5000, 2**31, float("inf")])
 @pytest.mark.parametrize("name", NUMBERS)
-def test_a_number_that_cannot_be_meant_is_refused(tmp_path: Path, name: str, value: object) -> None:
+def test_a_number_outside_its_range_is_refused(tmp_path: Path, name: str, value: object) -> None:
     with pytest.raises(SetupError, match=f"{name} must be a whole number"):
         create_app({name: value}, tmp_path)
 

@@ -7,7 +7,7 @@ from bytelog import timestamps
 
 
 @pytest.mark.parametrize(("written", "meant"), UNDERSTOOD)
-def test_iso_8601_is_understood(written: str, meant: str) -> None:
+def test_iso_8601_is_accepted(written: str, meant: str) -> None:
     assert timestamps.format_utc(timestamps.parse(written)) == meant
 
 

@@ -164,7 +164,7 @@ def test_a_class_that_bytelog_replaces_is_still_used(path: str) -> None:
 
 
 class Queue:
-    """A dispatcher that serves nothing, and notes whether the connection was locked."""
+    """A dispatcher that runs no task and records whether the connection was locked."""
 
     was_locked: bool | None = None
 
@@ -200,7 +200,7 @@ def server(queue: Queue, sockets: dict[int, Any]) -> Any:
 
 @pytest.fixture
 def connection(server: Any, sockets: dict[int, Any]) -> Iterator[Any]:
-    """A connection that has received a request with a body in chunks."""
+    """Return a connection that has received a request with a chunked body."""
     with socket.create_connection(server.socket.getsockname()) as client:
         server.handle_accept()
         (connection,) = server.active_channels.values()
@@ -225,7 +225,9 @@ def instances(server: Any, connection: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", USED)
-def test_an_instance_still_has_what_bytelog_uses(instances: dict[str, Any], path: str) -> None:
+def test_an_instance_still_has_the_attributes_that_bytelog_uses(
+    instances: dict[str, Any], path: str
+) -> None:
     owner, _, name = path.rpartition(".")
     assert hasattr(instances[owner], name), f"Waitress no longer has {path}."
     value, kind = getattr(instances[owner], name), USED[path]
@@ -247,7 +249,7 @@ def test_a_receiver_keeps_a_line_that_has_not_ended() -> None:
 
 
 def waitress_owner(subclass: type, name: str) -> str | None:
-    """Return the class of Waitress that defines a name first, among the bases of a class."""
+    """Return the first base class of Waitress that defines a name."""
     bases = (base for base in subclass.__mro__ if base.__module__.startswith("waitress."))
     return next((base.__name__ for base in bases if name in vars(base)), None)
 
@@ -261,7 +263,7 @@ def test_every_override_is_listed(subclass: type) -> None:
 
 
 def names_on_self(subclass: type) -> set[str]:
-    """Return the attributes that a class uses of `self`, but does not define."""
+    """Return the attributes of `self` that a class uses but does not define."""
     nodes = ast.walk(ast.parse(inspect.getsource(subclass)))
     uses = [node for node in nodes if isinstance(node, ast.Attribute)]
     uses = [node for node in uses if ast.unparse(node.value) == "self"]
