@@ -23,21 +23,21 @@ PATHS = [EVENTS, f"{EVENTS}/trace/03775690"]
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_request_without_a_key_gets_401_and_a_challenge(app: Flask, path: str) -> None:
-    answer = app.test_client().get(path)
-    assert answer.status_code == 401
-    assert answer.json == {"error": "unauthorized"}
-    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="bytelog"'
+    response = app.test_client().get(path)
+    assert response.status_code == 401
+    assert response.json == {"error": "unauthorized"}
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="bytelog"'
 
 
 @pytest.mark.parametrize(
     "header",
     ["Bearer", "Bearer ", "Bearer nobody", "Basic YTpi", "byl_", "Bearer a b", "Bearer \xff"],
 )
-def test_a_bad_key_gets_401_invalid_token(app: Flask, header: str) -> None:
-    answer = app.test_client().get(EVENTS, headers={"Authorization": header})
-    assert answer.status_code == 401
+def test_an_invalid_key_gets_401_invalid_token(app: Flask, header: str) -> None:
+    response = app.test_client().get(EVENTS, headers={"Authorization": header})
+    assert response.status_code == 401
     expected = 'Bearer realm="bytelog", error="invalid_token"'
-    assert answer.headers["WWW-Authenticate"] == expected
+    assert response.headers["WWW-Authenticate"] == expected
 
 
 @pytest.mark.before_database
@@ -51,11 +51,11 @@ def test_a_key_without_the_scope_gets_403(
     person: Callable[..., Person], scope: str, other: str
 ) -> None:
     carol = person("carol", "shop", scopes=[scope])
-    answer = carol.post(CLICK) if other == "POST" else carol.get()
+    response = carol.post(CLICK) if other == "POST" else carol.get()
     lacking = "write" if other == "POST" else "read"
-    assert answer.status_code == 403
-    assert answer.json == {"error": "forbidden"}
-    assert answer.headers["WWW-Authenticate"] == (
+    assert response.status_code == 403
+    assert response.json == {"error": "forbidden"}
+    assert response.headers["WWW-Authenticate"] == (
         f'Bearer realm="bytelog", error="insufficient_scope", scope="{lacking}"'
     )
     allowed = carol.get() if other == "POST" else carol.post(CLICK)
@@ -149,12 +149,12 @@ def test_an_unknown_and_a_revoked_key_get_the_same_response_in_the_same_time(app
     seconds: dict[str, list[float]] = {revoked: [], unknown: []}
     for number, key in enumerate([revoked, unknown] * 400):
         headers = {"Authorization": f"Bearer {key}"}
-        # An address may send only some wrong keys in a second.
+        # Each address may send only a few wrong keys a second.
         environ = {"REMOTE_ADDR": str(number)}
         began = time.perf_counter()
-        answer = client.get(EVENTS, headers=headers, environ_overrides=environ)
+        response = client.get(EVENTS, headers=headers, environ_overrides=environ)
         seconds[key].append(time.perf_counter() - began)
-        assert (answer.status_code, answer.json) == (401, {"error": "unauthorized"})
-        assert "invalid_token" in answer.headers["WWW-Authenticate"]
+        assert (response.status_code, response.json) == (401, {"error": "unauthorized"})
+        assert "invalid_token" in response.headers["WWW-Authenticate"]
     first, second = (statistics.median(taken) for taken in seconds.values())
     assert first == pytest.approx(second, rel=0.1)

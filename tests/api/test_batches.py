@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from support.api import CLICK, EVENTS, Person
 from support.batches import JSON, LINES, clicks, problems, send, written
-from support.dying_server import DIES_BEFORE_THE_ANSWER
+from support.dying_server import DIES_BEFORE_THE_RESPONSE
 from support.server import Server, wait_for
 
 from bytelog import create_app
@@ -30,8 +30,8 @@ pytestmark = pytest.mark.each_database
 def test_a_batch_is_stored_in_its_order(alice: Person, kind: str) -> None:
     sent = clicks(1234)
     random.shuffle(sent)
-    answer = send(alice, written(LINES if kind.lower() == LINES else JSON, *sent), kind)
-    assert (answer.status_code, answer.data) == (201, b"")
+    response = send(alice, written(LINES if kind.lower() == LINES else JSON, *sent), kind)
+    assert (response.status_code, response.data) == (201, b"")
     assert alice.events("?order=arrival") == sent
 
 
@@ -40,9 +40,9 @@ def test_one_invalid_event_rejects_the_batch_and_each_bad_field_is_named(
     alice: Person, kind: str
 ) -> None:
     good, bad = CLICK, {**CLICK, "name": "", "date": "soon", "a/b~c": 1}
-    answer = send(alice, written(kind, good, bad, 7, good, "null", {}, good), kind)
+    response = send(alice, written(kind, good, bad, 7, good, "null", {}, good), kind)
     named = {"#/1/name", "#/1/date", "#/1/a~1b~0c", "#/2", "#/4", "#/5/id", "#/5/name"}
-    assert set(problems(answer)) == named | {"#/5/trace_id"}
+    assert set(problems(response)) == named | {"#/5/trace_id"}
     assert alice.events() == []
 
 
@@ -90,7 +90,7 @@ def test_an_array_that_is_not_json_is_rejected(alice: Person, body: str) -> None
     assert alice.events() == []
 
 
-def test_lines_may_end_in_any_way_and_hold_any_text(alice: Person) -> None:
+def test_lines_may_have_any_line_end_and_any_text(alice: Person) -> None:
     sent = clicks(4, name="a\u2028b\u2029c\x85d\x0be\x0c")
     texts = [json.dumps(event, ensure_ascii=False, separators=(",\r", ": ")) for event in sent]
     first, second, third, last = texts
@@ -123,22 +123,22 @@ def test_an_event_is_limited_to_a_mebibyte_alone_and_in_a_batch(alice: Person, l
     for kind, fitting in [(JSON, 0), (LINES, 0), (JSON, 1), (LINES, 1)]:
         text = letter * (room // len(letter.encode()) + 1 - fitting)
         event = json.dumps({**CLICK, "data": {"text": text}}, ensure_ascii=False)
-        answer = send(alice, written(kind, CLICK, event), kind)
+        response = send(alice, written(kind, CLICK, event), kind)
         if fitting:
-            assert answer.status_code == 201
+            assert response.status_code == 201
         else:
-            assert problems(answer) == ["#/1"]
+            assert problems(response) == ["#/1"]
     assert send(alice, event.encode()).status_code == 201
     assert send(alice, event.encode().ljust(MAX_BODY_BYTES + 1)).status_code == 413
     assert len(alice.events()) == 5
 
 
-def test_a_repeated_batch_is_stored_once_and_whole(alice: Person) -> None:
+def test_a_repeated_batch_is_stored_once_and_completely(alice: Person) -> None:
     body = written(JSON, *clicks(700))
     for coding in ("identity", "gzip", "identity"):
         packed = gzip.compress(body) if coding == "gzip" else body
-        answer = send(alice, packed, Content_Encoding=coding, Idempotency_Key="a")
-        assert answer.status_code == 201
+        response = send(alice, packed, Content_Encoding=coding, Idempotency_Key="a")
+        assert response.status_code == 201
     other = written(JSON, *clicks(701))
     assert send(alice, other, Idempotency_Key="a").status_code == 422
     bad = written(JSON, *clicks(3), {})
@@ -155,7 +155,7 @@ def test_a_batch_is_stored_once_when_the_server_is_killed_before_the_response(
     server.stop()
     body, port = written(JSON, *clicks(1500)), server.url.rpartition(":")[2]
     with subprocess.Popen(
-        [sys.executable, "-c", DIES_BEFORE_THE_ANSWER, "serve", "--port", port],
+        [sys.executable, "-c", DIES_BEFORE_THE_RESPONSE, "serve", "--port", port],
         env=os.environ | server.environment,
         stdout=subprocess.DEVNULL,
     ) as dying:
@@ -169,7 +169,7 @@ def test_a_batch_is_stored_once_when_the_server_is_killed_before_the_response(
 
 
 @pytest.mark.slow
-def test_batches_of_many_clients_are_whole_after_the_server_is_killed(server: Server) -> None:
+def test_batches_of_many_clients_are_complete_after_the_server_is_killed(server: Server) -> None:
     sizes, acknowledged = (1, 7, 40, 600), dict[str, int]()
 
     def write_until_killed(size: int, round_: int) -> None:
@@ -195,7 +195,9 @@ def test_batches_of_many_clients_are_whole_after_the_server_is_killed(server: Se
     stored: dict[str, list[int]] = {}
     for event in json.loads(server.request(f"{EVENTS}?order=arrival").body)["events"]:
         stored.setdefault(event["trace_id"], []).append(event["id"])
-    assert all(ids == list(range(int(it.split("-")[0]))) for it, ids in stored.items())
+    assert all(
+        ids == list(range(int(batch_name.split("-")[0]))) for batch_name, ids in stored.items()
+    )
     assert acknowledged.keys() <= stored.keys()
     assert len(stored) <= len(acknowledged) + 3 * len(sizes)
     assert len(acknowledged) > 12

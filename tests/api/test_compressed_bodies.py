@@ -17,7 +17,7 @@ MEBIBYTE = 1024 * 1024
 
 
 def peak(server: Server) -> int:
-    """Return the most memory that a server has had, in KiB."""
+    """Return the peak memory of a server, in KiB."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0])
 
@@ -46,28 +46,28 @@ def test_a_compressed_body_counts_with_its_decompressed_size(alice: Person) -> N
     assert len(alice.events()) == 7
 
 
-def test_members_one_after_the_other_are_one_body(alice: Person) -> None:
+def test_concatenated_gzip_members_are_one_body(alice: Person) -> None:
     lines = [gzip.compress(written(LINES, click) + b"\n") for click in clicks(900)]
-    answer = send(alice, b"".join(lines), LINES, Content_Encoding="gzip")
-    assert answer.status_code == 201
+    response = send(alice, b"".join(lines), LINES, Content_Encoding="gzip")
+    assert response.status_code == 201
     assert len(alice.events()) == 900
     for damage in (b"x", lines[0][:-1], b"\0" * 512):
-        answer = send(alice, lines[0] + damage, LINES, Content_Encoding="gzip")
-        assert problems(answer) == ["#"]
+        response = send(alice, lines[0] + damage, LINES, Content_Encoding="gzip")
+        assert problems(response) == ["#"]
 
 
 def test_many_members_take_no_more_memory_and_time_than_one(alice: Person) -> None:
     empty, began = gzip.compress(b""), time.monotonic()
-    answer = send(alice, empty * (16 * MEBIBYTE // len(empty)), LINES, Content_Encoding="gzip")
-    assert problems(answer) == ["#"]
+    response = send(alice, empty * (16 * MEBIBYTE // len(empty)), LINES, Content_Encoding="gzip")
+    assert problems(response) == ["#"]
     large = gzip.compress(b" " * 9 * MEBIBYTE)
-    answer = send(alice, large + large, LINES, Content_Encoding="gzip")
-    assert answer.status_code == 413
+    response = send(alice, large + large, LINES, Content_Encoding="gzip")
+    assert response.status_code == 413
     assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("coding", ["gzip,", ", gzip", " ,\tGZIP , ", "identity, gzip"])
-def test_the_list_of_codings_may_have_empty_elements(alice: Person, coding: str) -> None:
+def test_the_content_encoding_list_may_have_empty_elements(alice: Person, coding: str) -> None:
     body = gzip.compress(written(JSON, *clicks(2)))
     assert send(alice, body, Content_Encoding=coding).status_code == 201
     assert send(alice, written(JSON, *clicks(2)), Content_Encoding=",").status_code == 201
@@ -85,8 +85,8 @@ def test_a_damaged_compressed_body_is_rejected(alice: Person, damage: bytes | sl
 @pytest.mark.before_database
 def test_an_unknown_content_encoding_gets_the_list_of_supported_ones(alice: Person) -> None:
     for coding in ("br", "deflate", "gzip, gzip", "zstd"):
-        answer = send(alice, b"x", Content_Encoding=coding)
-        assert (answer.status_code, answer.headers.get("Accept-Encoding")) == (415, "gzip")
+        response = send(alice, b"x", Content_Encoding=coding)
+        assert (response.status_code, response.headers.get("Accept-Encoding")) == (415, "gzip")
 
 
 @pytest.mark.before_database

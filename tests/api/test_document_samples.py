@@ -22,7 +22,7 @@ PAYMENT = {
 
 
 def sample(name: str, server: Server) -> str:
-    """Return a sample of the API document with only the host changed."""
+    """Return a sample of the API document, changed only in its host."""
     return (SAMPLES / name).read_text().replace("https://staging.bytelog.io", server.url)
 
 
@@ -56,8 +56,8 @@ def test_curl_lists_the_events_as_printed(documented: Server) -> None:
 
 
 def test_javascript_lists_the_events_as_printed(documented: Server) -> None:
-    answer = javascript("list_events.js", documented, "{count, events}")
-    assert answer == {"count": 2, "events": [CLICK, PAYMENT]}
+    response = javascript("list_events.js", documented, "{count, events}")
+    assert response == {"count": 2, "events": [CLICK, PAYMENT]}
 
 
 def test_curl_follows_a_trace(server: Server) -> None:
@@ -70,8 +70,8 @@ def test_curl_follows_a_trace(server: Server) -> None:
 def test_javascript_follows_a_trace(server: Server) -> None:
     event = {**CLICK, "trace_id": ":trace_id"}
     server.request(EVENTS, json.dumps(event).encode())
-    answer = javascript("follow_trace.js", server, "{count, events}")
-    assert answer == {"count": 1, "events": [event]}
+    response = javascript("follow_trace.js", server, "{count, events}")
+    assert response == {"count": 1, "events": [event]}
 
 
 def test_curl_registers_an_event_when_the_missing_brace_is_added(server: Server) -> None:
@@ -83,7 +83,7 @@ def test_curl_registers_an_event_when_the_missing_brace_is_added(server: Server)
 
 
 def test_javascript_registers_an_event(server: Server) -> None:
-    answer = javascript("register_event.js", server, "[response.status, await response.text()]")
-    assert answer == [201, ""]
+    response = javascript("register_event.js", server, "[response.status, await response.text()]")
+    assert response == [201, ""]
     (event,) = json.loads(server.request(EVENTS).body)["events"]
     assert {**event, "date": CLICK["date"]} == CLICK

@@ -18,26 +18,26 @@ pytestmark = pytest.mark.each_database
     "path", ["/api/v1/nothing", "/api/v1/events/", "/nothing", "/api/v1/events/trace/"]
 )
 def test_an_unknown_path_gets_404_in_json(app: Flask, path: str) -> None:
-    answer = app.test_client().get(path)
-    assert (answer.status_code, answer.json) == (404, {"error": "not found"})
-    assert answer.content_type == "application/json"
+    response = app.test_client().get(path)
+    assert (response.status_code, response.json) == (404, {"error": "not found"})
+    assert response.content_type == "application/json"
 
 
 @pytest.mark.before_database
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "BREW"])
 def test_another_method_gets_405_and_the_allowed_methods(app: Flask, method: str) -> None:
-    answer = app.test_client().open(EVENTS, method=method)
-    assert (answer.status_code, answer.json) == (405, {"error": "method not allowed"})
-    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
+    response = app.test_client().open(EVENTS, method=method)
+    assert (response.status_code, response.json) == (405, {"error": "method not allowed"})
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
 
 
 @pytest.mark.before_database
 def test_problem_details_name_each_bad_field(alice: Person) -> None:
     body = {**CLICK, "name": "", "date": "soon", "extra": 1}
-    answer = alice.post(body, headers={**alice.headers, "Accept": "application/problem+json"})
-    assert answer.status_code == 400
-    assert answer.content_type == "application/problem+json"
-    problem = answer.json
+    response = alice.post(body, headers={**alice.headers, "Accept": "application/problem+json"})
+    assert response.status_code == 400
+    assert response.content_type == "application/problem+json"
+    problem = response.json
     assert problem is not None
     assert (problem["status"], problem["title"]) == (400, "Bad Request")
     assert problem["error"] == "validation error"
@@ -47,9 +47,9 @@ def test_problem_details_name_each_bad_field(alice: Person) -> None:
 @pytest.mark.before_database
 def test_a_pointer_is_a_json_pointer(alice: Person) -> None:
     headers = {**alice.headers, "Accept": "application/problem+json, application/json"}
-    answer = alice.post({**CLICK, "a/b~c d": 1, "": 2}, headers=headers)
-    assert answer.json is not None
-    pointers = [error["pointer"] for error in answer.json["errors"]]
+    response = alice.post({**CLICK, "a/b~c d": 1, "": 2}, headers=headers)
+    assert response.json is not None
+    pointers = [error["pointer"] for error in response.json["errors"]]
     assert sorted(pointers) == ["#/", "#/a~1b~0c%20d"]
     broken = alice.post(b"{", headers=headers)
     assert broken.json is not None
@@ -59,9 +59,9 @@ def test_a_pointer_is_a_json_pointer(alice: Person) -> None:
 @pytest.mark.before_database
 def test_at_most_100_problems_are_reported(alice: Person) -> None:
     body = {f"field {number}": 1 for number in range(10_000)}
-    answer = alice.post(body, headers={**alice.headers, "Accept": "application/problem+json"})
-    assert answer.json is not None
-    assert len(answer.json["errors"]) == 100
+    response = alice.post(body, headers={**alice.headers, "Accept": "application/problem+json"})
+    assert response.json is not None
+    assert len(response.json["errors"]) == 100
 
 
 @pytest.mark.before_database
@@ -80,18 +80,18 @@ def test_a_client_gets_the_media_type_that_it_prefers(app: Flask, accept: str, k
 
 @pytest.mark.before_database
 def test_problem_details_name_each_bad_parameter(alice: Person) -> None:
-    answer = alice.get("?start=soon", Accept="application/problem+json")
-    assert answer.json is not None
-    assert [error["parameter"] for error in answer.json["errors"]] == ["start"]
+    response = alice.get("?start=soon", Accept="application/problem+json")
+    assert response.json is not None
+    assert [error["parameter"] for error in response.json["errors"]] == ["start"]
 
 
 @pytest.mark.before_database
 def test_problem_details_keep_the_headers_of_their_status(app: Flask) -> None:
-    answer = app.test_client().get(EVENTS, headers={"Accept": "application/problem+json"})
-    assert answer.content_type == "application/problem+json"
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-    assert answer.json is not None
-    assert "Authorization: Bearer" in answer.json["detail"]
+    response = app.test_client().get(EVENTS, headers={"Accept": "application/problem+json"})
+    assert response.content_type == "application/problem+json"
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+    assert response.json is not None
+    assert "Authorization: Bearer" in response.json["detail"]
 
 
 @pytest.mark.before_database
@@ -109,22 +109,22 @@ def test_a_database_failure_is_reported_without_internal_details(
         raise error("at /secret/path")
 
     monkeypatch.setattr(store, "record", fail)
-    answer = alice.post(CLICK)
-    assert answer.status_code == status
-    assert "secret" not in answer.text
-    assert ("Retry-After" in answer.headers) == (status == 503)
+    response = alice.post(CLICK)
+    assert response.status_code == status
+    assert "secret" not in response.text
+    assert ("Retry-After" in response.headers) == (status == 503)
 
 
 def test_the_traceback_of_an_unexpected_error_goes_only_to_the_log(
     app: Flask, alice: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(store, "record", lambda *_: 1 / 0)
-    answer = alice.post(CLICK)
-    assert (answer.status_code, answer.json) == (500, {"error": "internal server error"})
+    response = alice.post(CLICK)
+    assert (response.status_code, response.json) == (500, {"error": "internal server error"})
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_bad_parameter_of_a_post_is_not_taken_for_a_field_of_the_body(app: Flask) -> None:
+def test_an_invalid_parameter_of_a_post_is_reported_as_a_parameter(app: Flask) -> None:
     headers = {"Accept": PROBLEM}
     with app.test_request_context(EVENTS, method="POST", headers=headers) as context:
         with pytest.raises(InvalidParameters) as refused:
@@ -148,7 +148,7 @@ def test_a_bad_parameter_of_a_post_is_not_taken_for_a_field_of_the_body(app: Fla
     ],
 )
 def test_an_error_of_the_http_server_is_json_too(server: Server, head: bytes, status: int) -> None:
-    answer = server.raw(head + b"\r\nHost: x\r\n\r\n")
-    assert answer.startswith((b"HTTP/1.1 %d" % status, b"HTTP/1.0 %d" % status))
-    assert b"Content-Type: application/json" in answer
-    assert answer.split(b"\r\n\r\n")[1].startswith(b'{"error": "')
+    response = server.raw(head + b"\r\nHost: x\r\n\r\n")
+    assert response.startswith((b"HTTP/1.1 %d" % status, b"HTTP/1.0 %d" % status))
+    assert b"Content-Type: application/json" in response
+    assert response.split(b"\r\n\r\n")[1].startswith(b'{"error": "')

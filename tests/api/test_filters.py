@@ -32,11 +32,11 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
 
 @pytest.fixture
 def person(app: Flask) -> Callable[..., Person]:
-    def meet(name: str, project: str) -> Person:
+    def create_person(name: str, project: str) -> Person:
         with app.app_context():
             return Person(app.test_client(), keys.create(name, f"{project} {next(numbers)}"))
 
-    return meet
+    return create_person
 
 
 def post(person: Person, data: str = "{}", **changes: Any) -> None:
@@ -44,29 +44,29 @@ def post(person: Person, data: str = "{}", **changes: Any) -> None:
     assert person.post(event.encode()).status_code == 201
 
 
-def ask(person: Person, path: str = "", /, **wanted: object) -> TestResponse:
+def get_events(person: Person, path: str = "", /, **filters: object) -> TestResponse:
     headers = {**person.headers, "Accept": "application/problem+json"}
-    return person.client.get(f"{EVENTS}{path}?{urlencode(wanted)}", headers=headers)
+    return person.client.get(f"{EVENTS}{path}?{urlencode(filters)}", headers=headers)
 
 
-def ids(person: Person, path: str = "", /, **wanted: object) -> list[int]:
-    answer = ask(person, path, **wanted)
-    assert answer.status_code == 200, answer.text
-    assert answer.json is not None
-    found = [event["id"] for event in answer.json["events"]]
-    assert answer.json["count"] == len(found)
+def ids(person: Person, path: str = "", /, **filters: object) -> list[int]:
+    response = get_events(person, path, **filters)
+    assert response.status_code == 200, response.text
+    assert response.json is not None
+    event_ids = [event["id"] for event in response.json["events"]]
+    assert response.json["count"] == len(event_ids)
     for order in ("date", "newest", "arrival"):
-        limited = ask(person, path, **wanted, order=order, limit=len(found) or 1).json
+        limited = get_events(person, path, **filters, order=order, limit=len(event_ids) or 1).json
         assert limited is not None
-        assert sorted(event["id"] for event in limited["events"]) == sorted(found)
-    return found
+        assert sorted(event["id"] for event in limited["events"]) == sorted(event_ids)
+    return event_ids
 
 
 def refused(person: Person, query: str) -> list[str]:
-    answer = person.get(f"?{query}", Accept="application/problem+json")
-    assert answer.status_code == 400, (query, answer.text)
-    assert answer.json is not None
-    return [problem["parameter"] for problem in answer.json["errors"]]
+    response = person.get(f"?{query}", Accept="application/problem+json")
+    assert response.status_code == 400, (query, response.text)
+    assert response.json is not None
+    return [problem["parameter"] for problem in response.json["errors"]]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def refused(person: Person, query: str) -> list[str]:
         ("%FF", ["\ufffd"]),
     ],
 )
-def test_a_name_or_trace_is_found_exactly(alice: Person, name: str, others: list[str]) -> None:
+def test_a_name_or_trace_id_matches_exactly(alice: Person, name: str, others: list[str]) -> None:
     for number, text in enumerate([name, *others]):
         post(alice, id=number, name=text, trace_id=f"t{text}")
     assert ids(alice, name=name) == [0]
@@ -89,7 +89,7 @@ def test_a_name_or_trace_is_found_exactly(alice: Person, name: str, others: list
 
 
 @pytest.mark.parametrize("number", [0, 1, -1, 42, MIN_ID, MAX_ID])
-def test_an_id_of_any_size_is_found(alice: Person, number: int) -> None:
+def test_an_id_of_any_size_matches(alice: Person, number: int) -> None:
     for other in (number, number // 2 + 7, number):
         post(alice, id=other)
     assert ids(alice, id=number) == [number, number]
@@ -122,7 +122,7 @@ def test_an_id_of_any_size_is_found(alice: Person, number: int) -> None:
         ('{"key": "x", "value": "y", "type": "z"}', "type", "z"),
     ],
 )
-def test_a_member_of_data_is_found_by_its_value(
+def test_a_member_of_data_matches_its_value(
     alice: Person, data: str, path: str, value: str
 ) -> None:
     post(alice, id=0)
@@ -153,7 +153,7 @@ def test_a_member_of_data_is_found_by_its_value(
         (r'{"a": {"\"": 1, "b": 2}}', "a.b", "1"),
     ],
 )
-def test_a_member_with_another_value_is_not_found(
+def test_a_member_with_another_value_does_not_match(
     alice: Person, data: str, path: str, value: str
 ) -> None:
     post(alice, data)
@@ -193,9 +193,9 @@ def test_filters_combine_with_each_other_and_with_a_window(alice: Person) -> Non
 
 def test_a_filter_finds_no_event_of_another_project(alice: Person, bob: Person) -> None:
     post(alice, '{"a": 1}')
-    for wanted in ({"name": "click"}, {"id": 1}, {"data.a": 1}, {"trace_id": CLICK["trace_id"]}):
-        assert ids(alice, **wanted) == [1]
-        assert ids(bob, **wanted) == []
+    for filters in ({"name": "click"}, {"id": 1}, {"data.a": 1}, {"trace_id": CLICK["trace_id"]}):
+        assert ids(alice, **filters) == [1]
+        assert ids(bob, **filters) == []
 
 
 @pytest.mark.before_database
@@ -208,22 +208,22 @@ def test_a_filter_finds_no_event_of_another_project(alice: Person, bob: Person) 
         ("data.a=1&data.a=2", "data.a"),
         (f"name={'n' * 256}", "name"),
         ("trace_id=a%00b", "trace_id"),
-        *((f"id={it}", "id") for it in ("", "1.0", "%201", "٣", MAX_ID + 1, "9" * 5000)),
-        *((f"limit={it}", "limit") for it in ("0", "-1", "10001", "")),
-        *((f"order={it}", "order") for it in ("random", "DATE", "")),
-        *((f"order=arrival&wait={it}", "wait") for it in ("-1", "31", "0.5")),
-        *((f"{it}=1", it) for it in ("data.", "data.a..b", "data.a.", "data..a")),
+        *((f"id={value}", "id") for value in ("", "1.0", "%201", "٣", MAX_ID + 1, "9" * 5000)),
+        *((f"limit={value}", "limit") for value in ("0", "-1", "10001", "")),
+        *((f"order={value}", "order") for value in ("random", "DATE", "")),
+        *((f"order=arrival&wait={value}", "wait") for value in ("-1", "31", "0.5")),
+        *((f"{value}=1", value) for value in ("data.", "data.a..b", "data.a.", "data..a")),
         ("data.a%22b=1", 'data.a"b'),
         ("data.a%00b=1", "data.a\0b"),
         *((query, "*") for query in ("name=%FF", "data.%ff=1", "data.a=%C0%AF")),
     ],
 )
-def test_a_bad_parameter_is_named(alice: Person, query: str, parameter: str) -> None:
+def test_an_invalid_parameter_is_named(alice: Person, query: str, parameter: str) -> None:
     assert refused(alice, query) == [parameter]
 
 
 @pytest.mark.before_database
-def test_each_of_several_bad_parameters_is_named(alice: Person) -> None:
+def test_each_of_several_invalid_parameters_is_named(alice: Person) -> None:
     assert sorted(refused(alice, "limit=x&order=y&id=z&who=w")) == ["id", "limit", "order", "who"]
 
 
@@ -255,4 +255,4 @@ def test_one_filter_or_level_too_many_is_rejected(alice: Person) -> None:
 
 @pytest.mark.before_database
 def test_the_trace_endpoint_accepts_no_second_trace_id(alice: Person) -> None:
-    assert ask(alice, f"/trace/{quote('a/b', safe='')}", trace_id="a").status_code == 400
+    assert get_events(alice, f"/trace/{quote('a/b', safe='')}", trace_id="a").status_code == 400

@@ -12,14 +12,14 @@ pytestmark = pytest.mark.each_database
 
 def trace(person: Person, trace_id: str) -> list[int]:
     path = f"{EVENTS}/trace/{quote(trace_id, safe='')}"
-    answer = person.client.get(path, headers=person.headers)
-    assert answer.status_code == 200
-    assert answer.json is not None
-    assert answer.json["count"] == len(answer.json["events"])
-    return [event["id"] for event in answer.json["events"]]
+    response = person.client.get(path, headers=person.headers)
+    assert response.status_code == 200
+    assert response.json is not None
+    assert response.json["count"] == len(response.json["events"])
+    return [event["id"] for event in response.json["events"]]
 
 
-def test_a_trace_holds_its_events_in_order_and_no_others(alice: Person) -> None:
+def test_a_trace_contains_only_its_events_in_order(alice: Person) -> None:
     for id_, trace_id, date in [
         (1, "03775690", "2021-08-15T23:45:45Z"),
         (2, "03775690", "2021-08-15T23:45:41Z"),
@@ -56,7 +56,7 @@ def test_an_unknown_trace_is_empty(alice: Person) -> None:
         "漢" * 255,
     ],
 )
-def test_a_trace_id_may_hold_any_character(alice: Person, trace_id: str) -> None:
+def test_a_trace_id_may_contain_any_character(alice: Person, trace_id: str) -> None:
     assert alice.post({**CLICK, "trace_id": trace_id}).status_code == 201
     assert trace(alice, trace_id) == [1]
 
@@ -71,5 +71,5 @@ def test_a_trace_id_that_is_not_utf_8_is_rejected_and_finds_no_other(server: Ser
 
 @pytest.mark.before_database
 def test_the_trace_endpoint_accepts_no_trace_id_parameter(alice: Person) -> None:
-    answer = alice.client.get(f"{EVENTS}/trace/1?trace_id=2", headers=alice.headers)
-    assert answer.status_code == 400
+    response = alice.client.get(f"{EVENTS}/trace/1?trace_id=2", headers=alice.headers)
+    assert response.status_code == 400

@@ -46,11 +46,11 @@ def get(person: Person, accept: str | None = None, path: str = "") -> TestRespon
 
 
 def from_csv(text: str) -> list[dict[str, Any]]:
-    found = []
+    events = []
     for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
-        shown = {name: GUARD.sub("", it) for name, it in row.items()}
-        found.append({**shown, "id": int(row["id"]), "data": json.loads(shown["data"])})
-    return found
+        cells = {name: GUARD.sub("", cell) for name, cell in row.items()}
+        events.append({**cells, "id": int(row["id"]), "data": json.loads(cells["data"])})
+    return events
 
 
 def from_lines(text: str) -> list[dict[str, Any]]:
@@ -88,12 +88,12 @@ def test_a_client_gets_the_format_that_it_prefers(
     alice: Person, accept: str | None, form: str
 ) -> None:
     for path in ("", "/trace/1"):
-        answer = get(alice, accept, path)
-        assert (answer.status_code, answer.mimetype) == (200, form)
-        assert "Accept" in answer.headers["Vary"]
+        response = get(alice, accept, path)
+        assert (response.status_code, response.mimetype) == (200, form)
+        assert "Accept" in response.headers["Vary"]
 
 
-def test_every_format_holds_the_same_events_and_links(
+def test_every_format_contains_the_same_events_and_links(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bytelog.queries.listing.PAGE_EVENTS", 3)
@@ -113,11 +113,11 @@ def test_every_format_holds_the_same_events_and_links(
         whole = get(alice, JSON, query)
         assert whole.json is not None
         for form, read in ((LINES, from_lines), (CSV, from_csv)):
-            answer = get(alice, form, query)
-            found = read(answer.text)
-            assert found == whole.json["events"]
-            assert answer.headers.get("Link") == whole.headers.get("Link")
-            assert [list(event) for event in found] == [list(CLICK)] * len(found)
+            response = get(alice, form, query)
+            events = read(response.text)
+            assert events == whole.json["events"]
+            assert response.headers.get("Link") == whole.headers.get("Link")
+            assert [list(event) for event in events] == [list(CLICK)] * len(events)
 
 
 def test_an_empty_listing_exists_in_every_format(alice: Person) -> None:
@@ -149,13 +149,13 @@ def test_no_cell_is_a_formula(alice: Person, start: str) -> None:
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_no_cell_is_a_formula_whatever_separates_cells(alice: Person, delimiter: str) -> None:
+def test_no_cell_is_a_formula_with_any_separator(alice: Person, delimiter: str) -> None:
     for text in HOSTILE_CELLS:
         alice.post({**CLICK, "name": text, "trace_id": text, "data": {text: [text]}})
-    answer = get(alice, CSV).text
-    for row in csv.reader(io.StringIO(answer, newline=""), delimiter=delimiter):
+    response = get(alice, CSV).text
+    for row in csv.reader(io.StringIO(response, newline=""), delimiter=delimiter):
         assert [cell for cell in row if cell.startswith(tuple("=+-@＝＋－＠"))] == []
-    assert [event["name"] for event in from_csv(answer)] == HOSTILE_CELLS
+    assert [event["name"] for event in from_csv(response)] == HOSTILE_CELLS
 
 
 @pytest.mark.parametrize(
@@ -198,9 +198,9 @@ def test_a_head_request_gets_the_format_and_occupies_no_slot(app: Flask, alice: 
     app.config["BYTELOG_API_KEY"] = "k"
     reader = Person(app.test_client(), "k")
     for form in (JSON, LINES, CSV) * 4:
-        answer = reader.client.head(EVENTS, headers={**reader.headers, "Accept": form})
-        answer.close()
-        assert (answer.status_code, answer.mimetype, answer.data) == (200, form, b"")
+        response = reader.client.head(EVENTS, headers={**reader.headers, "Accept": form})
+        response.close()
+        assert (response.status_code, response.mimetype, response.data) == (200, form, b"")
     assert get(reader, LINES).data.count(b"\n") == 20_000
 
 
@@ -221,9 +221,9 @@ def test_a_long_listing_takes_constant_memory_in_every_format(
 ) -> None:
     full_server.request(f"{EVENTS}?end=2021-08-15T00:00:01Z", Accept=form)
     before = memory(full_server)
-    answer = full_server.request(EVENTS, Accept=form)
-    assert answer.body.count(b"\n") == MANY + (form == CSV)
-    assert len(answer.body) > size
+    response = full_server.request(EVENTS, Accept=form)
+    assert response.body.count(b"\n") == MANY + (form == CSV)
+    assert len(response.body) > size
     assert memory(full_server) - before < 16 * 1024
 
 

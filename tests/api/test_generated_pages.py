@@ -32,7 +32,7 @@ limits = st.integers(1, 5)
 
 
 class Shop:
-    """Somebody who posts events, and knows what has been posted."""
+    """A client that posts events and keeps a list of them."""
 
     def __init__(self, person: Person, data: st.DataObject) -> None:
         few = st.sampled_from(data.draw(st.lists(dates, min_size=1, max_size=4)))
@@ -46,19 +46,19 @@ class Shop:
             assert self.person.post(self.posted[-1]).status_code == 201
 
     def follow(self, step: str, data: st.DataObject) -> tuple[list[int], str]:
-        """Follow pages of any size until one is empty or the last, while others arrive.
+        """Follow pages of any size until an empty or last one, while new events arrive.
 
-        Returns all ids, and the address that came last.
+        Returns all ids and the last address.
         """
-        found: list[int] = []
+        event_ids: list[int] = []
         while True:
-            answer = get(self.person, re.sub(r"(limit=)\d", rf"\g<1>{data.draw(limits)}", step))
-            found += ids(answer)
-            assert len(found) == len(set(found))
-            self.post(data.draw(st.lists(self.dates, max_size=3 if len(found) < 20 else 0)))
-            step = following(answer) or step
-            if not ids(answer) or "Link" not in answer.headers:
-                return found, step
+            response = get(self.person, re.sub(r"(limit=)\d", rf"\g<1>{data.draw(limits)}", step))
+            event_ids += ids(response)
+            assert len(event_ids) == len(set(event_ids))
+            self.post(data.draw(st.lists(self.dates, max_size=3 if len(event_ids) < 20 else 0)))
+            step = following(response) or step
+            if not ids(response) or "Link" not in response.headers:
+                return event_ids, step
 
 
 def in_order(order: str, stored: list[Event]) -> list[int]:
@@ -69,14 +69,16 @@ def in_order(order: str, stored: list[Event]) -> list[int]:
 
 @given(st.data(), orders)
 @examples
-def test_pages_hold_each_event_once_and_in_order_while_others_arrive(
+def test_pages_contain_each_event_once_and_in_order_while_others_arrive(
     newcomer: Callable[[], Person], data: st.DataObject, order: str
 ) -> None:
     shop = Shop(newcomer(), data)
-    there = shop.posted[:]
-    found, _ = shop.follow(f"{EVENTS}?order={order}&limit=1", data)
-    assert [id_ for id_ in found if id_ < len(there)] == in_order(order, there)
-    assert found == in_order(order, [event for event in shop.posted if event["id"] in found])
+    posted_before = shop.posted[:]
+    event_ids, _ = shop.follow(f"{EVENTS}?order={order}&limit=1", data)
+    assert [id_ for id_ in event_ids if id_ < len(posted_before)] == in_order(order, posted_before)
+    assert event_ids == in_order(
+        order, [event for event in shop.posted if event["id"] in event_ids]
+    )
 
 
 @given(st.data())
@@ -85,12 +87,12 @@ def test_a_client_that_follows_arrivals_misses_no_event(
     newcomer: Callable[[], Person], data: st.DataObject
 ) -> None:
     shop = Shop(newcomer(), data)
-    found, step = shop.follow(f"{EVENTS}?order=arrival&limit=1", data)
-    while len(found) < len(shop.posted):
+    event_ids, step = shop.follow(f"{EVENTS}?order=arrival&limit=1", data)
+    while len(event_ids) < len(shop.posted):
         more, step = shop.follow(step, data)
         assert more
-        found += more
-    assert found == in_order("arrival", shop.posted)
+        event_ids += more
+    assert event_ids == in_order("arrival", shop.posted)
 
 
 @given(st.lists(events, min_size=1, max_size=6), st.data())
@@ -103,12 +105,12 @@ def test_a_batch_stores_the_same_as_its_events_one_by_one(
     for text in texts:
         assert single.post(text).status_code == 201
     assert array.post(b"[" + b",".join(texts) + b"]").status_code == 201
-    flat = b"\n".join(text.replace(b"\n", b" ").replace(b"\t", b" ") for text in texts)
+    lines_of_json = b"\n".join(text.replace(b"\n", b" ").replace(b"\t", b" ") for text in texts)
     headers = {**lines.headers, "Content-Encoding": "gzip"}
     kind = "application/x-ndjson"
-    packed = gzip.compress(flat)
-    answer = lines.client.post(EVENTS, data=packed, content_type=kind, headers=headers)
-    assert answer.status_code == 201
+    compressed = gzip.compress(lines_of_json)
+    response = lines.client.post(EVENTS, data=compressed, content_type=kind, headers=headers)
+    assert response.status_code == 201
     assert same(listed(single), expected(batch))
     listings = {get(person, EVENTS).data for person in (single, array, lines)}
     assert len(listings) == 1
@@ -116,7 +118,7 @@ def test_a_batch_stores_the_same_as_its_events_one_by_one(
 
 @given(st.dictionaries(names, values, min_size=1, max_size=4), st.booleans(), st.data())
 @examples
-def test_each_member_of_data_is_found_by_its_value(
+def test_a_filter_finds_each_member_of_data_by_its_value(
     newcomer: Callable[[], Person], members: dict[str, Any], is_ascii: bool, data: st.DataObject
 ) -> None:
     person = newcomer()
@@ -129,10 +131,10 @@ def test_each_member_of_data_is_found_by_its_value(
     assert person.post(CLICK).status_code == 201
     for name, value in members.items():
         written = json.dumps(value, ensure_ascii=is_ascii, separators=(",", ":"))
-        said = value if isinstance(value, str) else written
-        if "\0" not in said:  # SQLite before 3.45 takes a string to end there
-            found = listed(person, "?" + urlencode({f"data.{inner}{name}": said}))
-            assert same([event["data"] for event in found], [outer])
+        text = value if isinstance(value, str) else written
+        if "\0" not in text:  # where SQLite before 3.45 ends a string
+            event_ids = listed(person, "?" + urlencode({f"data.{inner}{name}": text}))
+            assert same([event["data"] for event in event_ids], [outer])
 
 
 @given(st.text() | st.from_regex(r"[0-9]{1,20}(-[0-9]{8}T[0-9]{9})?", fullmatch=True), orders)
@@ -140,17 +142,19 @@ def test_each_member_of_data_is_found_by_its_value(
 @example("999999999999999999-99999999T999999999", "date")
 @examples
 def test_any_text_as_a_cursor_is_accepted_or_rejected(
-    resident: Person, text: str, order: str
+    person_with_events: Person, text: str, order: str
 ) -> None:
-    answer = resident.get(f"?order={order}&limit=3&cursor={quote(text)}")
-    with answer:
-        assert answer.status_code in (200, 400, 410)
+    response = person_with_events.get(f"?order={order}&limit=3&cursor={quote(text)}")
+    with response:
+        assert response.status_code in (200, 400, 410)
 
 
 @given(st.text(), st.text())
 @examples
-def test_any_parameter_is_accepted_or_rejected(resident: Person, name: str, value: str) -> None:
+def test_any_parameter_is_accepted_or_rejected(
+    person_with_events: Person, name: str, value: str
+) -> None:
     for text in (name, f"data.{name}"):
-        answer = resident.get("?" + urlencode({text: value}))
-        with answer:
-            assert answer.status_code in (200, 400)
+        response = person_with_events.get("?" + urlencode({text: value}))
+        with response:
+            assert response.status_code in (200, 400)

@@ -66,8 +66,8 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 def window(person: Person, start: str | None, end: str | None) -> list[Event]:
     bounds = {"start": start, "end": end}
-    given = [f"{name}={bound}" for name, bound in bounds.items() if bound]
-    return listed(person, "?" + "&".join(given))
+    parameters = [f"{name}={bound}" for name, bound in bounds.items() if bound]
+    return listed(person, "?" + "&".join(parameters))
 
 
 def trace(person: Person, trace_id: str) -> list[Event]:
@@ -80,7 +80,7 @@ def without_date(event: Event) -> Event:
 
 @given(st.data())
 @examples
-def test_a_posted_event_comes_back_equal(
+def test_a_posted_event_is_returned_equal(
     newcomer: Callable[[], Person], data: st.DataObject
 ) -> None:
     person, event = newcomer(), data.draw(events)
@@ -91,7 +91,7 @@ def test_a_posted_event_comes_back_equal(
 
 @given(st.data())
 @examples
-def test_adjacent_windows_make_up_the_whole(
+def test_adjacent_windows_contain_every_event_once(
     newcomer: Callable[[], Person], data: st.DataObject
 ) -> None:
     few = st.sampled_from(data.draw(st.lists(dates, min_size=1, max_size=4)))
@@ -129,43 +129,45 @@ def test_any_body_is_stored_as_sent_or_rejected(
 )
 @given(text=some_bytes)
 @examples
-def test_no_header_and_no_query_breaks_the_service(
+def test_no_header_or_query_causes_a_server_error(
     newcomer: Callable[[], Person], method: str, variable: str, text: bytes
 ) -> None:
     person = newcomer()
-    environment = {variable: text.decode("latin-1")}  # as WSGI hands over bytes (PEP 3333)
+    environment = {variable: text.decode("latin-1")}  # how WSGI passes bytes (PEP 3333)
     changes: dict[str, Any] = {"headers": person.headers, "environ_overrides": environment}
     assert person.client.open(EVENTS, method=method, json=CLICK, **changes).status_code < 500
 
 
 @given(path=some_bytes)
 @examples
-def test_no_path_breaks_the_service(resident: Person, path: bytes) -> None:
+def test_no_path_causes_a_server_error(person_with_events: Person, path: bytes) -> None:
     environment = {"PATH_INFO": f"{EVENTS}/trace/" + path.decode("latin-1")}
-    answer = resident.client.get("/", headers=resident.headers, environ_overrides=environment)
+    response = person_with_events.client.get(
+        "/", headers=person_with_events.headers, environ_overrides=environment
+    )
     is_text = path.decode("utf-8", "ignore").encode() == path
-    with answer:
-        assert answer.status_code == (404 if not path else 200 if is_text else 400)
+    with response:
+        assert response.status_code == (404 if not path else 200 if is_text else 400)
 
 
 @given(texts | st.text())
 @examples
-def test_any_trace_id_can_be_followed(resident: Person, trace_id: str) -> None:
-    answer = resident.get("/trace/" + quote(trace_id, safe=""))
-    with answer:
-        assert answer.status_code == (200 if trace_id else 404)
+def test_any_trace_id_can_be_followed(person_with_events: Person, trace_id: str) -> None:
+    response = person_with_events.get("/trace/" + quote(trace_id, safe=""))
+    with response:
+        assert response.status_code == (200 if trace_id else 404)
 
 
 @given(near_dates | st.text("0123456789-+:.,TZW ") | st.text())
 @example("9999-12-31T23:59:60Z")
 @example("0001-01-01T00:00:00+00:01")
 @examples
-def test_any_text_as_a_date_is_accepted_or_rejected(resident: Person, text: str) -> None:
+def test_any_text_as_a_date_is_accepted_or_rejected(person_with_events: Person, text: str) -> None:
     for parameter in ("start", "end"):
-        answer = resident.get(f"?{parameter}={quote(text)}")
-        with answer:
-            assert answer.status_code in (200, 400)
-    assert resident.post({**CLICK, "id": "", "date": text}).status_code == 400
+        response = person_with_events.get(f"?{parameter}={quote(text)}")
+        with response:
+            assert response.status_code in (200, 400)
+    assert person_with_events.post({**CLICK, "id": "", "date": text}).status_code == 400
 
 
 class Service(RuleBasedStateMachine):
@@ -206,13 +208,13 @@ class Service(RuleBasedStateMachine):
         self.post(name, trace_id, date)
 
     @rule(name=people, date=used_dates)
-    def post_what_is_refused(self, name: str, date: str) -> None:
+    def post_invalid_event(self, name: str, date: str) -> None:
         assert self.person(name).post({**CLICK, "id": "1", "date": date}).status_code == 400
 
     @rule(name=people, start=bounds, end=bounds)
     def list_a_window(self, name: str, start: str | None, end: str | None) -> None:
-        found = window(self.person(name), start, end)
-        assert found == expected(self.stored[name], start, end)
+        events_in_listing = window(self.person(name), start, end)
+        assert events_in_listing == expected(self.stored[name], start, end)
 
     @rule(name=people, trace_id=traces)
     def follow_a_trace(self, name: str, trace_id: str) -> None:

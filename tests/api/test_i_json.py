@@ -47,9 +47,9 @@ def body(data: str) -> bytes:
 def test_a_body_that_is_not_i_json_gets_400_and_stores_nothing(
     alice: Person, broken: bytes
 ) -> None:
-    answer = alice.post(broken)
-    assert answer.status_code == 400
-    assert answer.data == b'{"error": "validation error"}'
+    response = alice.post(broken)
+    assert response.status_code == 400
+    assert response.data == b'{"error": "validation error"}'
     assert alice.events() == []
 
 
@@ -66,7 +66,7 @@ def test_a_body_that_is_not_i_json_gets_400_and_stores_nothing(
         "{}",
     ],
 )
-def test_data_comes_back_as_it_was_sent(alice: Person, data: str) -> None:
+def test_data_is_returned_as_it_was_sent(alice: Person, data: str) -> None:
     assert alice.post(body(data)).status_code == 201
     assert alice.get().data.endswith(b'"data":' + data.encode() + b"}]}")
 

@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, insert, select
 from support.api import CLICK, EVENTS, Person
-from support.dying_server import DIES_BEFORE_THE_ANSWER
+from support.dying_server import DIES_BEFORE_THE_RESPONSE
 from support.server import Server, wait_for
 from werkzeug.test import TestResponse
 
@@ -35,8 +35,8 @@ def post(person: Person, key: str, **changes: object) -> TestResponse:
 
 def test_a_repeated_request_gets_the_same_response_and_stores_nothing(alice: Person) -> None:
     for _ in range(3):
-        answer = post(alice, '"8e03978e-40d5-43dd"')
-        assert (answer.status_code, answer.data) == (201, b"")
+        response = post(alice, '"8e03978e-40d5-43dd"')
+        assert (response.status_code, response.data) == (201, b"")
     assert alice.events() == [CLICK]
 
 
@@ -48,8 +48,8 @@ def test_a_key_may_be_quoted_or_not(alice: Person) -> None:
 
 def test_a_key_with_another_body_gets_422_and_stores_nothing(alice: Person) -> None:
     post(alice, "a")
-    answer = post(alice, "a", id=2)
-    assert (answer.status_code, answer.json) == (422, {"error": "unprocessable entity"})
+    response = post(alice, "a", id=2)
+    assert (response.status_code, response.json) == (422, {"error": "unprocessable entity"})
     assert alice.events() == [CLICK]
 
 
@@ -74,18 +74,18 @@ def test_projects_do_not_share_keys(alice: Person, bob: Person) -> None:
 @pytest.mark.parametrize("key", ["", '""', "a b", '"a', "é", "k" * 256])
 def test_a_malformed_key_gets_400_and_stores_nothing(alice: Person, key: str) -> None:
     headers = {**alice.headers, "Idempotency-Key": key, "Accept": "application/problem+json"}
-    answer = alice.post(CLICK, headers=headers)
-    assert answer.status_code == 400
-    assert answer.json is not None
-    assert answer.json["errors"][0]["header"] == "Idempotency-Key"
+    response = alice.post(CLICK, headers=headers)
+    assert response.status_code == 400
+    assert response.json is not None
+    assert response.json["errors"][0]["header"] == "Idempotency-Key"
     assert alice.events() == []
 
 
 def test_a_repetition_gets_409_while_the_first_request_is_in_flight(
     app: Flask, alice: Person
 ) -> None:
-    answers: list[TestResponse] = []
-    first = threading.Thread(target=lambda: answers.append(post(alice, "a")))
+    responses: list[TestResponse] = []
+    first = threading.Thread(target=lambda: responses.append(post(alice, "a")))
     with app.app_context():
         writer = current_writer()
     with writer.transaction():
@@ -94,7 +94,7 @@ def test_a_repetition_gets_409_while_the_first_request_is_in_flight(
         second = post(alice, "a")
     first.join()
     assert (second.status_code, second.json) == (409, {"error": "conflict"})
-    assert answers[0].status_code == 201
+    assert responses[0].status_code == 201
     assert alice.events() == [CLICK]
 
 
@@ -128,31 +128,34 @@ def test_a_commit_deletes_only_a_few_of_many_expired_keys(app: Flask, alice: Per
     first, step = timestamps.now() - timedelta(hours=25), timedelta(minutes=15)
     with app.app_context(), current_writer().transaction() as connection:
         common = {"project_id": projects.find("shop"), "fingerprint": ""}
-        rows = [{**common, "key": f"{n:02}", "created": first + n * step} for n in range(100)]
+        rows = [
+            {**common, "key": f"{number:02}", "created": first + number * step}
+            for number in range(100)
+        ]
         connection.execute(insert(IdempotencyKey), rows)
     assert post(alice, "new").status_code == 201
     with app.app_context():
         oldest = fetch(db.engine, select(func.min(IdempotencyKey.key)))
     assert oldest == [("02",)]
-    assert post(alice, "04").status_code == 201  # It has expired, but is not deleted yet.
+    assert post(alice, "04").status_code == 201  # The key has expired but is not deleted yet.
     assert post(alice, "06").status_code == 422
 
 
-def test_repeated_and_new_requests_of_one_group_each_get_their_own_answer(
+def test_repeated_and_new_requests_in_one_commit_each_get_their_own_response(
     app: Flask, alice: Person
 ) -> None:
     row = (1, 1, "click", "t", "2021-08-15T23:41:41.507Z", "{}")
     with app.app_context():
         writer = current_writer()
     writer.append([row], IdempotencyToken(1, "known", "same"))
-    told: list[str] = []
+    new_responses: list[str] = []
 
     def append(name: str, once: IdempotencyToken | None) -> None:
         try:
             writer.append([row], once)
-            told.append(name)
+            new_responses.append(name)
         except IdempotencyKeyReused:
-            told.append(f"{name} refused")
+            new_responses.append(f"{name} refused")
 
     requests = [
         BatchedRequest(lambda: append("repeated", IdempotencyToken(1, "known", "same"))),
@@ -162,7 +165,7 @@ def test_repeated_and_new_requests_of_one_group_each_get_their_own_answer(
     for _ in range(2):
         for request in requests:
             request.switch()
-    assert told == ["repeated", "plain", "new"]
+    assert new_responses == ["repeated", "plain", "new"]
     with pytest.raises(IdempotencyKeyReused):
         writer.append([row], IdempotencyToken(1, "new", "other"))
     with writer.transaction() as connection:
@@ -178,7 +181,7 @@ def test_an_event_is_stored_once_when_the_server_is_killed_before_the_response(
     body = json.dumps(CLICK).encode()
     port = server.url.rpartition(":")[2]
     with subprocess.Popen(
-        [sys.executable, "-c", DIES_BEFORE_THE_ANSWER, "serve", "--port", port],
+        [sys.executable, "-c", DIES_BEFORE_THE_RESPONSE, "serve", "--port", port],
         env=os.environ | server.environment,
         stdout=subprocess.DEVNULL,
     ) as dying:

@@ -18,9 +18,9 @@ def ids(person: Person, query: str = "") -> list[int]:
 
 
 def test_an_empty_project_has_no_events(alice: Person) -> None:
-    answer = alice.get()
-    assert answer.data == b'{"count":0,"events":[]}'
-    assert answer.content_type == "application/json"
+    response = alice.get()
+    assert response.data == b'{"count":0,"events":[]}'
+    assert response.content_type == "application/json"
 
 
 def test_events_are_ordered_by_date_and_equal_dates_by_arrival(alice: Person) -> None:
@@ -60,21 +60,21 @@ def test_start_and_end_may_be_full_timestamps(alice: Person) -> None:
     ],
 )
 def test_an_invalid_parameter_gets_400(alice: Person, query: str) -> None:
-    answer = alice.get(query)
-    assert answer.status_code == 400
-    assert answer.data == b'{"error": "validation error"}'
+    response = alice.get(query)
+    assert response.status_code == 400
+    assert response.data == b'{"error": "validation error"}'
 
 
 def test_a_head_request_gets_only_the_headers(alice: Person) -> None:
     post_days(alice, "2021-08-15")
-    answer = alice.client.head("/api/v1/events", headers=alice.headers)
-    assert (answer.status_code, answer.data) == (200, b"")
+    response = alice.client.head("/api/v1/events", headers=alice.headers)
+    assert (response.status_code, response.data) == (200, b"")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("date", ["2021-08-15", None])
 def test_a_listing_of_many_pages_is_complete_and_in_order(alice: Person, date: str | None) -> None:
-    # Equal dates are cut by arrival; some dates differ, so that both ways of cutting meet.
+    # Pages split equal dates by arrival; with some different dates, both kinds of split occur.
     number = 2 * PAGE_EVENTS + 1
     for i in range(number):
         moment = date or f"2021-08-15T00:00:{i * 60 // number:02}Z"

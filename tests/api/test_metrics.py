@@ -35,13 +35,13 @@ def numbers(text: str) -> dict[str, float]:
     }
 
 
-def shown(server: Server) -> dict[str, float]:
-    answer = server.request("/metrics", Authorization=f"Bearer {KEY}")
-    assert answer.status == 200
-    return numbers(answer.body.decode())
+def read_metrics(server: Server) -> dict[str, float]:
+    response = server.request("/metrics", Authorization=f"Bearer {KEY}")
+    assert response.status == 200
+    return numbers(response.body.decode())
 
 
-def test_there_are_no_metrics_unless_a_key_is_set(tmp_path: Path) -> None:
+def test_metrics_are_disabled_without_a_metrics_key(tmp_path: Path) -> None:
     client = create_app(instance_path=tmp_path).test_client()
     assert client.get("/metrics").status_code == 404
 
@@ -58,25 +58,25 @@ def test_only_the_metrics_key_reads_the_metrics(app: Flask, alice: Person) -> No
 
 @pytest.mark.parametrize("header", ["bearer   {} ", "BEARER {}"])
 @pytest.mark.parametrize("key", ["schlüssel ☃", "a=b c,d=e"])
-def test_their_key_is_read_as_api_keys_are(tmp_path: Path, header: str, key: str) -> None:
+def test_the_metrics_key_is_sent_like_an_api_key(tmp_path: Path, header: str, key: str) -> None:
     settings = {"BYTELOG_METRICS_KEY": key, "BYTELOG_API_KEY": key}
     client = create_app(settings, tmp_path).test_client()
     value = header.format(key).encode().decode("latin-1")
     for path in ("/metrics", EVENTS):
-        answer = client.get(path, environ_overrides={"HTTP_AUTHORIZATION": value})
-        assert answer.status_code == 200
+        response = client.get(path, environ_overrides={"HTTP_AUTHORIZATION": value})
+        assert response.status_code == 200
 
 
 def test_requests_are_counted_by_endpoint_method_and_status(server: Server) -> None:
     server.request(EVENTS, BODY)
     server.request(EVENTS, b"{}")
     server.request(f"{EVENTS}/trace/03775690")
-    found = shown(server)
-    assert found["bytelog_requests_total['201', 'POST', 'register_events']"] == 1
-    assert found["bytelog_requests_total['400', 'POST', 'register_events']"] == 1
-    assert found["bytelog_requests_total['200', 'GET', 'follow_trace']"] == 1
-    assert found["bytelog_request_seconds_count['POST', 'register_events']"] == 2
-    assert 0 < found["bytelog_request_seconds_sum['POST', 'register_events']"] < 1
+    metrics = read_metrics(server)
+    assert metrics["bytelog_requests_total['201', 'POST', 'register_events']"] == 1
+    assert metrics["bytelog_requests_total['400', 'POST', 'register_events']"] == 1
+    assert metrics["bytelog_requests_total['200', 'GET', 'follow_trace']"] == 1
+    assert metrics["bytelog_request_seconds_count['POST', 'register_events']"] == 2
+    assert 0 < metrics["bytelog_request_seconds_sum['POST', 'register_events']"] < 1
 
 
 def test_unknown_paths_and_methods_add_no_time_series(server: Server) -> None:
@@ -85,7 +85,7 @@ def test_unknown_paths_and_methods_add_no_time_series(server: Server) -> None:
         server.raw(
             b"M%d %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (number, EVENTS.encode())
         )
-    after = shown(server)
+    after = read_metrics(server)
     assert after["bytelog_requests_total['', '', '404']"] == 20
     assert after["bytelog_requests_total['', '', '405']"] == 20
     assert not [name for name in after if re.search("M[0-9]", name)]
@@ -97,18 +97,18 @@ def test_events_and_their_shared_commits_are_counted(server: Server) -> None:
     for _ in range(2):
         server.request(EVENTS, BODY, Idempotency_Key="a")
     server.request(EVENTS, b"{}")
-    found = shown(server)
-    assert found["bytelog_events_total[]"] == 32
-    assert found["bytelog_commit_events_bucket['1.0']"] == 3
-    assert found["bytelog_commit_events_bucket['50.0']"] == 4
-    assert found["bytelog_commit_events_sum[]"] == 32
+    metrics = read_metrics(server)
+    assert metrics["bytelog_events_total[]"] == 32
+    assert metrics["bytelog_commit_events_bucket['1.0']"] == 3
+    assert metrics["bytelog_commit_events_bucket['50.0']"] == 4
+    assert metrics["bytelog_commit_events_sum[]"] == 32
 
 
 def test_the_size_of_the_write_ahead_log_is_reported(server: Server) -> None:
-    assert shown(server)["bytelog_wal_bytes[]"] == 0
+    assert read_metrics(server)["bytelog_wal_bytes[]"] == 0
     server.request(EVENTS, BODY)
     log = server.folder / "data" / "bytelog.db-wal"
-    assert shown(server)["bytelog_wal_bytes[]"] == log.stat().st_size > 0
+    assert read_metrics(server)["bytelog_wal_bytes[]"] == log.stat().st_size > 0
 
 
 def test_a_database_in_memory_has_no_write_ahead_log(tmp_path: Path) -> None:
@@ -119,13 +119,13 @@ def test_a_database_in_memory_has_no_write_ahead_log(tmp_path: Path) -> None:
 
 
 def test_occupied_reader_slots_are_counted(server: Server) -> None:
-    assert shown(server)["bytelog_places_taken[]"] == 0
+    assert read_metrics(server)["bytelog_places_taken[]"] == 0
     request = f"GET {EVENTS}?wait=30 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {Server.key}\r\n"
     with connect(server) as peer:
         peer.sendall(f"{request}\r\n".encode())
-        wait_for(lambda: shown(server)["bytelog_places_taken[]"] == 1)
+        wait_for(lambda: read_metrics(server)["bytelog_places_taken[]"] == 1)
         server.request(EVENTS, BODY)
-    wait_for(lambda: shown(server)["bytelog_places_taken[]"] == 0)
+    wait_for(lambda: read_metrics(server)["bytelog_places_taken[]"] == 0)
 
 
 def test_each_application_has_its_own_counters(alice: Person, tmp_path: Path) -> None:
@@ -139,4 +139,4 @@ def test_each_application_has_its_own_counters(alice: Person, tmp_path: Path) ->
 
 def test_a_request_that_waitress_rejects_is_counted(server: Server) -> None:
     server.raw(b"GET / HTTP/1.1\r\nTransfer-Encoding: strange\r\n\r\n")
-    assert shown(server)["bytelog_requests_total['', '', '400']"] == 1
+    assert read_metrics(server)["bytelog_requests_total['', '', '400']"] == 1

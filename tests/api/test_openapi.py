@@ -58,7 +58,7 @@ STATUSES = {
     ("GET", "/openapi.json"): {200},
 }
 NO_API = {"clients", "docs", "explorer"}
-"""Blueprints of what people fetch from the server, and programs do not call."""
+"""Blueprints of pages and files for people, not for programs."""
 
 FAILURES: dict[int, Exception] = {
     409: RequestInProgress(),
@@ -130,22 +130,25 @@ def test_a_new_parameter_appears_in_the_document(
 ) -> None:
     after = schemas.Identifier()
     monkeypatch.setitem(ListingParameters._declared_fields, "after", after)  # noqa: SLF001
-    described = {it["name"]: it for it in document(app)["paths"][EVENTS]["get"]["parameters"]}
+    described = {
+        parameter["name"]: parameter
+        for parameter in document(app)["paths"][EVENTS]["get"]["parameters"]
+    }
     assert {"start", "end", "name", "order", "limit", "cursor", "wait"} < described.keys()
     assert described["after"]["schema"]["maximum"] == MAX_ID
 
 
 def test_the_document_is_served_without_a_key(app: Flask) -> None:
-    answer = app.test_client().get("/openapi.json")
-    assert (answer.status_code, answer.content_type) == (200, "application/json")
-    assert answer.json == {**document(app), "servers": [{"url": "/"}]}
+    response = app.test_client().get("/openapi.json")
+    assert (response.status_code, response.content_type) == (200, "application/json")
+    assert response.json == {**document(app), "servers": [{"url": "/"}]}
 
 
 def test_the_server_url_is_the_one_that_the_document_was_requested_from(app: Flask) -> None:
     client = Client(DispatcherMiddleware(app, {"/bytelog": app}))
     for prefix, url in [("/bytelog", "/bytelog"), ("", "/"), ("/bytelog", "/bytelog")]:
-        answer = client.get(f"{prefix}/openapi.json")
-        assert json.loads(answer.data)["servers"] == [{"url": url}]
+        response = client.get(f"{prefix}/openapi.json")
+        assert json.loads(response.data)["servers"] == [{"url": url}]
 
 
 @pytest.mark.slow
@@ -187,7 +190,11 @@ def provoke(status: int, method: str, path: str, person: Person, accept: str) ->
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [(*operation, status) for operation, known in STATUSES.items() for status in sorted(known)],
+    [
+        (*operation, status)
+        for operation, statuses in STATUSES.items()
+        for status in sorted(statuses)
+    ],
 )
 def test_every_response_is_as_described(
     described: OpenApiSchema,
@@ -207,15 +214,15 @@ def test_every_response_is_as_described(
     carol = person("carol", "shop", scopes=[scope])
     case = described[path][method].Case(path_parameters={"trace_id": "03775690"})
     for accept in ("application/json", "application/problem+json"):
-        answer = provoke(status, method, path, carol, accept)
-        assert answer.status_code == status
-        assert status < 400 or answer.content_type == accept
-        case.validate_response(answer, CONFORMANCE)
+        response = provoke(status, method, path, carol, accept)
+        assert response.status_code == status
+        assert status < 400 or response.content_type == accept
+        case.validate_response(response, CONFORMANCE)
 
 
 def test_no_other_response_is_described(described: OpenApiSchema) -> None:
-    for (method, path), known in STATUSES.items():
-        assert set(described[path][method].definition.raw["responses"]) == set(map(str, known))
+    for (method, path), statuses in STATUSES.items():
+        assert set(described[path][method].definition.raw["responses"]) == set(map(str, statuses))
 
 
 @pytest.fixture
@@ -239,14 +246,14 @@ def explored(server: Server, peers: Path, database: str) -> OpenApiSchema:
         "suppress-health-check": ["all"],
         "cache": {"enabled": False},
         "auth": {"wfc": {"path": str(peers), "peers": ["alice", "bob"]}},
-        # 422 means that the request is as it should be, but its Idempotency-Key came before; 410
-        # that its cursor was issued by another history of the database.
+        # 422 means that the request is valid but reuses an Idempotency-Key, 410
+        # that its cursor comes from another history of the database.
         "checks": {
             "max_response_time": 10,
             "positive_data_acceptance": {"expected-statuses": ["2xx", "410", "422"]},
             "negative_data_rejection": {"expected-statuses": ["400", "401", "415"]},
         },
-        # A wrong key beside wrong data hides what is said of the data; `ignored_auth` sends keys.
+        # A wrong key hides errors in the data; the check `ignored_auth` sends wrong keys.
         "generation": {"database": "none", "with-security-parameters": False},
         "phases": {
             "fuzzing": {"generation": {"max-examples": CASES[database] // 7}},
@@ -267,7 +274,7 @@ def without_waiting(_: object, case: Any, **__: Any) -> None:
 
 
 def without_whole_fractions(context: Any, body: Any) -> Any:
-    # JSON Schema cannot say that an integer is to be written without a fraction, 1 and not 1.0.
+    # JSON Schema cannot require an integer without a fraction, such as 1 instead of 1.0.
     match body:
         case {"id": float(number)} if number.is_integer():
             return {**body, "id": int(number)}
@@ -280,7 +287,7 @@ def without_whole_fractions(context: Any, body: Any) -> Any:
 def as_lines(_: object, events: Any) -> bytes:
     if isinstance(events, list):
         return "".join(f"{json.dumps(line)}\n" for line in events).encode()
-    # Not an array, as the schema has it: that must not become one line, which would be right.
+    # Write invalid data, which is no array, on several lines: a single line could be valid.
     return json.dumps(events, indent=1).encode()
 
 
@@ -304,22 +311,22 @@ def failures(scenario: ScenarioFinished) -> Iterator[str]:
 @pytest.mark.long
 @pytest.mark.each_database
 def test_schemathesis_finds_no_failure(explored: OpenApiSchema, database: str) -> None:
-    answers: Counter[tuple[str, str, int]] = Counter()
+    responses: Counter[tuple[str, str, int]] = Counter()
     phases: dict[str, Status] = {}
-    found: list[str] = []
+    messages: list[str] = []
     for event in from_schema(explored).execute():
         match event:
             case ScenarioFinished():
-                answers.update(answered(event))
-                found += failures(event)
+                responses.update(answered(event))
+                messages += failures(event)
             case PhaseFinished():
                 phases[event.phase.name.value] = event.status
             case NonFatalError() | FatalError():
-                found.append(str(event))
+                messages.append(str(event))
             case EngineFinished():
-                found += map(str, event.failures)
-    assert not found, "\n\n".join(found)
+                messages += map(str, event.failures)
+    assert not messages, "\n\n".join(messages)
     assert set(phases.values()) == {Status.SUCCESS}, phases
-    assert answers.total() >= CASES[database], answers
+    assert responses.total() >= CASES[database], responses
     for phase in ("coverage", "fuzzing", "stateful"):
-        assert answers[phase, f"POST {EVENTS}", 201] >= 1
+        assert responses[phase, f"POST {EVENTS}", 201] >= 1

@@ -25,7 +25,7 @@ TRACE = f"{EVENTS}/trace/a%2Fb"
 
 
 @pytest.fixture(autouse=True)
-def few_events_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bytelog.queries.listing.PAGE_EVENTS", 2)
 
 
@@ -35,16 +35,16 @@ def post(person: Person, id_: int, day: int) -> None:
 
 
 def pages(person: Person, address: str, between: Callable[[], object] = bool) -> list[list[int]]:
-    """Return the ids on each page, until one is empty or the last."""
-    found = []
+    """Return the ids on each page, up to an empty or last one."""
+    found_ids = []
     step: str | None = address
     while step:
-        answer = get(person, step)
-        found.append(ids(answer))
-        assert len(found) < 200
-        step = following(answer) if found[-1] else None
+        response = get(person, step)
+        found_ids.append(ids(response))
+        assert len(found_ids) < 200
+        step = following(response) if found_ids[-1] else None
         between()
-    return found
+    return found_ids
 
 
 def expected(order: str, days: list[int]) -> list[int]:
@@ -65,7 +65,7 @@ def shop(alice: Person, bob: Person) -> Person:
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("path", [EVENTS, TRACE])
-def test_pages_of_any_size_make_up_the_whole(shop: Person, path: str, order: str) -> None:
+def test_pages_of_any_size_contain_every_event_once(shop: Person, path: str, order: str) -> None:
     whole = expected(order, DATES)
     assert ids(get(shop, f"{path}?order={order}")) == whole
     for limit in (1, 2, 3, 5, 11, 12, 13, MAX_LIMIT):
@@ -79,8 +79,8 @@ def test_pages_of_any_size_make_up_the_whole(shop: Person, path: str, order: str
 def test_pages_keep_their_window_and_their_filters(shop: Person, order: str) -> None:
     query = f"?order={order}&limit=2&start=2021-08-02&end=2021-08-05&name=click"
     days = [day if 2 <= day < 5 else 0 for day in DATES]
-    wanted = [number for number in expected(order, DATES) if days[number]]
-    assert list(chain(*pages(shop, EVENTS + query))) == wanted
+    expected_ids = [number for number in expected(order, DATES) if days[number]]
+    assert list(chain(*pages(shop, EVENTS + query))) == expected_ids
     assert list(chain(*pages(shop, f"{EVENTS}?limit=1&order={order}&start=2021-08-05"))) == [
         number for number in expected(order, DATES) if DATES[number] == 5
     ]
@@ -115,9 +115,9 @@ def test_pages_neither_skip_nor_repeat_while_others_arrive(shop: Person, order: 
     earlier = [number for number in expected(order, DATES) if DATES[number] < 4]
     for limit in (1, 2, 3, 5):
         query = f"?order={order}&limit={limit}&end=2021-08-04"
-        found = list(chain(*pages(shop, EVENTS + query, arrive)))
-        assert [number for number in found if number < 1000] == earlier
-        assert len(found) == len(set(found))
+        found_ids = list(chain(*pages(shop, EVENTS + query, arrive)))
+        assert [number for number in found_ids if number < 1000] == earlier
+        assert len(found_ids) == len(set(found_ids))
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -135,12 +135,12 @@ def test_an_event_that_arrives_between_two_statements_of_a_page_is_listed_once(
     with app.app_context():
         project_id = fetch(db.engine, select(Project.id).where(Project.name == "shop"))[0].id
         event.listen(db.engine, "after_cursor_execute", arrive)
-        found = list(chain(*pages(shop, f"{EVENTS}?order={order}&limit=5")))
+        found_ids = list(chain(*pages(shop, f"{EVENTS}?order={order}&limit=5")))
         event.remove(db.engine, "after_cursor_execute", arrive)
-    assert len(found) == len(set(found))
-    assert [number for number in found if number < 12] == expected(order, DATES)
+    assert len(found_ids) == len(set(found_ids))
+    assert [number for number in found_ids if number < 12] == expected(order, DATES)
     if order == "arrival":
-        assert found == arrived
+        assert found_ids == arrived
 
 
 def test_a_cursor_by_arrival_misses_no_late_event(shop: Person) -> None:
@@ -149,22 +149,22 @@ def test_a_cursor_by_arrival_misses_no_late_event(shop: Person) -> None:
         assert step
         assert ids(get(shop, step)) == []
         post(shop, number, day)
-        answer = get(shop, step)
-        assert ids(answer) == [number]
-        step = following(answer)
+        response = get(shop, step)
+        assert ids(response) == [number]
+        step = following(response)
 
 
 def test_a_cursor_by_arrival_advances_past_events_that_a_filter_hides(shop: Person) -> None:
-    answer = get(shop, f"{EVENTS}?order=arrival&name=unknown&limit=3")
-    assert ids(answer) == []
-    step = following(answer)
+    response = get(shop, f"{EVENTS}?order=arrival&name=unknown&limit=3")
+    assert ids(response) == []
+    step = following(response)
     assert step
     shop.post({**CLICK, "id": 7, "name": "unknown"})
     assert ids(get(shop, step)) == [7]
     assert ids(get(shop, step.replace("name=unknown", "name=click"))) == []
 
 
-def test_the_last_page_has_no_next_one(shop: Person) -> None:
+def test_the_last_page_has_no_next_link(shop: Person) -> None:
     for query in ("", "?limit=12", "?order=newest", "?order=newest&limit=10000", "?id=3&limit=1"):
         assert "Link" not in get(shop, EVENTS + query).headers
     assert "Link" in get(shop, f"{EVENTS}?limit=11").headers
@@ -178,9 +178,9 @@ def test_a_link_works_behind_a_proxy_and_with_any_parameter(alice: Person) -> No
     query = f"?limit=1&name={encoded}&data.{encoded}={encoded}"
     assert pages(alice, EVENTS + query) == [[0], [1], [2]]
     assert pages(alice, f"{EVENTS}/trace/{encoded}{query}") == [[0], [1], [2]]
-    answer = get(alice, f"{EVENTS}/trace/{encoded}{query}")
+    response = get(alice, f"{EVENTS}/trace/{encoded}{query}")
     outside = f"https://shop.example/log/trace/{encoded}"
-    reference = answer.headers["Link"].partition(">")[0][1:]
+    reference = response.headers["Link"].partition(">")[0][1:]
     assert urljoin(outside + query, reference).startswith(outside + "?limit=1&name=")
 
 
@@ -196,12 +196,12 @@ def test_a_modified_cursor_is_rejected_or_is_another_position(shop: Person, orde
     step = following(get(shop, f"{EVENTS}?order={order}&limit=3"))
     assert step
     base, cursor = step.split("cursor=")
-    strange = ["a", " ", "-1", "9" * 19, "9" * 5000, "١", "%00", "%FF", "é", "==", "", cursor + "Z"]
+    invalid = ["a", " ", "-1", "9" * 19, "9" * 5000, "١", "%00", "%FF", "é", "==", "", cursor + "Z"]
     changed = [
         cursor[:i] + letter + cursor[i + 1 :] for i in range(len(cursor)) for letter in "9-Z"
     ]
-    for text in [*strange, *changed, cursor[:-1], cursor + "0", cursor * 2, "0", "9" * 18]:
+    for text in [*invalid, *changed, cursor[:-1], cursor + "0", cursor * 2, "0", "9" * 18]:
         address = f"{base}cursor={text}"
-        answer = shop.client.get(address, headers=shop.headers, buffered=True)
-        is_cursor = text not in strange and re.fullmatch(CURSOR_PATTERN, text)
-        assert answer.status_code in ((200, 410) if is_cursor else (400,)), text
+        response = shop.client.get(address, headers=shop.headers, buffered=True)
+        is_cursor = text not in invalid and re.fullmatch(CURSOR_PATTERN, text)
+        assert response.status_code in ((200, 410) if is_cursor else (400,)), text

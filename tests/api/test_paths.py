@@ -16,7 +16,7 @@ VISITS = {
 
 
 @pytest.fixture
-def shopkeeper(alice: Person) -> Person:
+def person_with_visits(alice: Person) -> Person:
     events = [
         {**CLICK, "name": name, "trace_id": trace, "date": f"2021-08-15T09:{second // 60:02}:"
          f"{second % 60:02}.250Z", "data": {"city": "Lima" if trace == "anna" else "Rome"}}
@@ -28,21 +28,21 @@ def shopkeeper(alice: Person) -> Person:
 
 
 def paths(person: Person, query: str = "") -> dict[str, Any]:
-    answer = person.get(f"/paths{query}")
-    assert answer.status_code == 200, answer.text
-    assert answer.json is not None
-    return dict(answer.json)
+    response = person.get(f"/paths{query}")
+    assert response.status_code == 200, response.text
+    assert response.json is not None
+    return dict(response.json)
 
 
 def flow(person: Person, query: str = "") -> dict[tuple[str, str], tuple[int, float]]:
     return {
-        (it["from"], it["to"]): (it["count"], it["median_seconds"])
-        for it in paths(person, query)["transitions"]
+        (transition["from"], transition["to"]): (transition["count"], transition["median_seconds"])
+        for transition in paths(person, query)["transitions"]
     }
 
 
-def test_paths_count_steps_and_their_durations(shopkeeper: Person) -> None:
-    assert flow(shopkeeper) == {
+def test_paths_count_steps_and_their_durations(person_with_visits: Person) -> None:
+    assert flow(person_with_visits) == {
         ("visit", "sign_up"): (3, 20),
         ("sign_up", "payment"): (1, 60),
         ("visit", "payment"): (1, 1),
@@ -50,37 +50,37 @@ def test_paths_count_steps_and_their_durations(shopkeeper: Person) -> None:
     }
 
 
-def test_the_median_of_two_durations_lies_between_them(shopkeeper: Person) -> None:
-    assert flow(shopkeeper, "?data.city=Rome")["visit", "sign_up"] == (2, 31)
+def test_the_median_of_two_durations_lies_between_them(person_with_visits: Person) -> None:
+    assert flow(person_with_visits, "?data.city=Rome")["visit", "sign_up"] == (2, 31)
 
 
-def test_paths_count_where_traces_start_and_end(shopkeeper: Person) -> None:
-    found = paths(shopkeeper)
-    assert (found["count"], found["traces"]) == (10, 4)
-    assert found["names"] == [
+def test_paths_count_where_traces_start_and_end(person_with_visits: Person) -> None:
+    result = paths(person_with_visits)
+    assert (result["count"], result["traces"]) == (10, 4)
+    assert result["names"] == [
         {"name": "visit", "count": 5, "starts": 4, "ends": 0},
         {"name": "sign_up", "count": 3, "starts": 0, "ends": 2},
         {"name": "payment", "count": 2, "starts": 0, "ends": 2},
     ]
 
 
-def test_the_most_frequent_step_comes_first(shopkeeper: Person) -> None:
-    counts = [it["count"] for it in paths(shopkeeper)["transitions"]]
+def test_the_most_frequent_step_comes_first(person_with_visits: Person) -> None:
+    counts = [transition["count"] for transition in paths(person_with_visits)["transitions"]]
     assert counts == sorted(counts, reverse=True)
 
 
-def test_a_window_cuts_traces_at_its_bounds(shopkeeper: Person) -> None:
-    assert flow(shopkeeper, "?start=2021-08-15T09:00:08Z&end=2021-08-15T09:01") == {
+def test_a_window_cuts_traces_at_its_bounds(person_with_visits: Person) -> None:
+    assert flow(person_with_visits, "?start=2021-08-15T09:00:08Z&end=2021-08-15T09:01") == {
         ("visit", "payment"): (1, 1)
     }
 
 
-def test_filtered_events_follow_each_other_directly(shopkeeper: Person) -> None:
-    assert flow(shopkeeper, "?name=visit") == {("visit", "visit"): (1, 2)}
-    assert paths(shopkeeper, "?trace_id=anna")["traces"] == 1
+def test_filtered_events_follow_each_other_directly(person_with_visits: Person) -> None:
+    assert flow(person_with_visits, "?name=visit") == {("visit", "visit"): (1, 2)}
+    assert paths(person_with_visits, "?trace_id=anna")["traces"] == 1
 
 
-def test_an_empty_project_has_no_paths(bob: Person, shopkeeper: Person) -> None:
+def test_an_empty_project_has_no_paths(bob: Person, person_with_visits: Person) -> None:
     assert paths(bob) == {"count": 0, "traces": 0, "names": [], "transitions": []}
 
 
@@ -95,14 +95,14 @@ def test_a_bad_parameter_gets_400(alice: Person, query: str) -> None:
     assert alice.get(f"/paths{query}").status_code == 400
 
 
-def test_too_many_pairs_get_400_that_says_what_to_do(
-    shopkeeper: Person, monkeypatch: pytest.MonkeyPatch
+def test_paths_with_too_many_pairs_get_400_with_advice(
+    person_with_visits: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bytelog.queries.paths.MAX_GROUPS", 2)
-    answer = shopkeeper.get("/paths", Accept="application/problem+json")
-    assert answer.status_code == 400
-    assert answer.json is not None
-    assert "shorter window" in answer.json["errors"][0]["detail"]
+    response = person_with_visits.get("/paths", Accept="application/problem+json")
+    assert response.status_code == 400
+    assert response.json is not None
+    assert "shorter window" in response.json["errors"][0]["detail"]
 
 
 @pytest.mark.before_database

@@ -24,10 +24,10 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Flask:
 
 def test_a_key_over_its_limit_gets_429_with_retry_after(alice: Person) -> None:
     assert [alice.post(CLICK).status_code for _ in range(3)] == [201] * 3
-    answer = alice.post(CLICK)
-    assert answer.status_code == 429
-    assert answer.json == {"error": "too many requests"}
-    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    response = alice.post(CLICK)
+    assert response.status_code == 429
+    assert response.json == {"error": "too many requests"}
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
 
 
 def test_every_key_has_its_own_limit(person: Callable[..., Person]) -> None:
@@ -36,10 +36,10 @@ def test_every_key_has_its_own_limit(person: Callable[..., Person]) -> None:
     assert dave.get().status_code == 200
 
 
-def test_a_stranger_cannot_use_up_the_limit_of_a_key(alice: Person) -> None:
+def test_requests_with_a_wrong_key_do_not_count_against_a_key(alice: Person) -> None:
     for _ in range(5):
-        answer = alice.client.get(EVENTS, headers={"Authorization": "Bearer unknown"})
-        assert answer.status_code == 401
+        response = alice.client.get(EVENTS, headers={"Authorization": "Bearer unknown"})
+        assert response.status_code == 401
     assert alice.get().status_code == 200
 
 
@@ -52,9 +52,9 @@ def test_there_is_no_limit_unless_it_is_set(tmp_path: Path) -> None:
 @pytest.mark.before_database
 def test_a_key_works_again_after_retry_after(serve: Callable[..., Server]) -> None:
     server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_RATE_LIMIT="5 per 2 second")
-    answers = [server.request(EVENTS) for _ in range(6)]
-    assert [answer.status for answer in answers] == [200] * 5 + [429]
-    seconds = int(answers[-1].headers["Retry-After"])
+    responses = [server.request(EVENTS) for _ in range(6)]
+    assert [response.status for response in responses] == [200] * 5 + [429]
+    seconds = int(responses[-1].headers["Retry-After"])
     assert 1 <= seconds <= 4
     wait_for(lambda: server.request(EVENTS).status == 200, seconds + 1)
 
@@ -66,7 +66,7 @@ RATES = [
 
 
 @pytest.mark.parametrize("text", RATES)
-def test_a_limit_that_is_none_is_refused_at_the_start(tmp_path: Path, text: str) -> None:
+def test_an_invalid_rate_limit_is_refused_at_the_start(tmp_path: Path, text: str) -> None:
     with pytest.raises(SetupError, match="Write it like `100 per minute`"):
         create_app({"BYTELOG_RATE_LIMIT": text}, tmp_path)
 
@@ -80,14 +80,14 @@ def test_each_of_several_limits_applies(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("app", [{}, {"BYTELOG_RATE_LIMIT": "9 per day"}], indirect=True)
-def test_many_wrong_keys_of_an_address_get_429_and_the_right_key_works(alice: Person) -> None:
+def test_many_wrong_keys_from_an_address_get_429_and_a_valid_key_works(alice: Person) -> None:
     def guess(path: str, address: str) -> TestResponse:
         headers = {"Authorization": "Bearer wrong"}
         environ = {"REMOTE_ADDR": address}
         return alice.client.get(path, headers=headers, environ_overrides=environ)
 
-    answers = (guess(EVENTS, "192.0.2.1") for _ in range(30 * WRONG_KEYS_PER_SECOND))
-    for number, refused in enumerate(answers):  # noqa: B007
+    responses = (guess(EVENTS, "192.0.2.1") for _ in range(30 * WRONG_KEYS_PER_SECOND))
+    for number, refused in enumerate(responses):  # noqa: B007
         if refused.status_code != 401:
             break
     assert number >= WRONG_KEYS_PER_SECOND

@@ -16,12 +16,12 @@ pytestmark = pytest.mark.each_database
 
 
 def test_a_new_event_gets_201_and_an_empty_body(alice: Person) -> None:
-    answer = alice.post(CLICK)
-    assert answer.status == "201 CREATED"
-    assert answer.data == b""
+    response = alice.post(CLICK)
+    assert response.status == "201 CREATED"
+    assert response.data == b""
 
 
-def test_a_stored_event_comes_back_equal_and_with_its_keys_in_order(alice: Person) -> None:
+def test_a_stored_event_is_returned_equal_and_with_its_keys_in_order(alice: Person) -> None:
     alice.post(CLICK)
     assert alice.events() == [CLICK]
     assert list(alice.events()[0]) == ["id", "name", "trace_id", "date", "data"]
@@ -54,7 +54,7 @@ def test_the_same_id_may_be_used_any_number_of_times(alice: Person) -> None:
         ("20210704t133456z", "2021-07-04T13:34:56.000Z"),
     ],
 )
-def test_a_date_comes_back_in_utc_with_milliseconds(alice: Person, sent: str, stored: str) -> None:
+def test_a_date_is_returned_in_utc_with_milliseconds(alice: Person, sent: str, stored: str) -> None:
     assert alice.post({**CLICK, "date": sent}).status_code == 201
     assert alice.events()[0]["date"] == stored
 
@@ -89,9 +89,9 @@ def test_a_date_comes_back_in_utc_with_milliseconds(alice: Person, sent: str, st
 def test_an_invalid_field_gets_400_and_stores_nothing(
     alice: Person, change: dict[str, Any]
 ) -> None:
-    answer = alice.post({**CLICK, **change})
-    assert answer.status_code == 400
-    assert answer.data == b'{"error": "validation error"}'
+    response = alice.post({**CLICK, **change})
+    assert response.status_code == 400
+    assert response.data == b'{"error": "validation error"}'
     assert alice.events() == []
 
 
@@ -112,7 +112,7 @@ def test_an_id_is_any_integer_of_64_bits(alice: Person, id_: int) -> None:
     "text",
     ["n" * 255, "é" * 255, "😀" * 255, 'quo"te\\', "' OR 1=1 --", "<b>", "مرحبا", "a\nb", "\x7f"],
 )
-def test_unusual_text_comes_back_equal(alice: Person, text: str) -> None:
+def test_unusual_text_is_returned_equal(alice: Person, text: str) -> None:
     event = {**CLICK, "name": text, "trace_id": text, "data": {text: [text, {"deep": text}]}}
     assert alice.post(event).status_code == 201
     assert alice.events() == [event]
@@ -124,29 +124,29 @@ def test_unusual_text_comes_back_equal(alice: Person, text: str) -> None:
 )
 def test_json_may_be_sent_as_plain_text(alice: Person, kind: str) -> None:
     body = b'{"id": 1, "name": "click", "trace_id": "1"}'
-    answer = alice.client.post(EVENTS, data=body, content_type=kind, headers=alice.headers)
-    assert answer.status_code == 201
+    response = alice.client.post(EVENTS, data=body, content_type=kind, headers=alice.headers)
+    assert response.status_code == 201
 
 
 @pytest.mark.before_database
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/xml", None])
 def test_another_content_type_gets_415(alice: Person, kind: str | None) -> None:
-    answer = alice.client.post(EVENTS, data=b"{}", content_type=kind, headers=alice.headers)
-    assert answer.status_code == 415
-    assert answer.json == {"error": "unsupported media type"}
+    response = alice.client.post(EVENTS, data=b"{}", content_type=kind, headers=alice.headers)
+    assert response.status_code == 415
+    assert response.json == {"error": "unsupported media type"}
 
 
 @pytest.mark.before_database
 @pytest.mark.parametrize("size", [2**20 + 1, 4_000_000])
 def test_a_client_that_sends_too_much_receives_413(server: Server, size: int) -> None:
-    answer = server.request(EVENTS, b"x" * size)
-    assert (answer.status, answer.body) == (413, b'{"error": "request entity too large"}')
+    response = server.request(EVENTS, b"x" * size)
+    assert (response.status, response.body) == (413, b'{"error": "request entity too large"}')
 
 
 @pytest.mark.before_database
 def test_a_body_beyond_the_limit_gets_413(alice: Person) -> None:
-    answer = alice.post({**CLICK, "data": {"text": "x" * 2**20}})
-    assert answer.status_code == 413
+    response = alice.post({**CLICK, "data": {"text": "x" * 2**20}})
+    assert response.status_code == 413
     assert alice.events() == []
 
 
@@ -156,10 +156,10 @@ def test_an_event_that_retention_would_delete_at_once_is_refused(tmp_path: Path)
     young = {**CLICK, "date": timestamps.format_utc(timestamps.days_ago(89))}
     problem = {**person.headers, "Accept": "application/problem+json"}
     for body, pointer in ((CLICK, "#/date"), ([young, CLICK], "#/1/date")):
-        answer = person.post(body, headers=problem)
-        assert answer.status_code == 400
-        assert answer.json is not None
-        assert answer.json["errors"][0]["pointer"] == pointer
+        response = person.post(body, headers=problem)
+        assert response.status_code == 400
+        assert response.json is not None
+        assert response.json["errors"][0]["pointer"] == pointer
     with pytest.raises(ValidationError, match="date"):
         Bytelog(app).record(**CLICK)
     assert person.post(young).status_code == 201

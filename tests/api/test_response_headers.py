@@ -35,11 +35,11 @@ def test_every_response_has_the_security_headers(alice: Person, path: str) -> No
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_what_the_http_server_refuses_carries_them_too(server: Server) -> None:
-    answer = server.raw(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n").decode()
-    assert answer.startswith("HTTP/1.1 400")
+def test_responses_of_the_http_server_itself_have_the_security_headers(server: Server) -> None:
+    response = server.raw(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n").decode()
+    assert response.startswith("HTTP/1.1 400")
     for name, value in SECURITY_HEADERS.items():
-        assert f"{name}: {value}\r\n" in answer
+        assert f"{name}: {value}\r\n" in response
 
 
 def test_no_other_origin_is_allowed_unless_it_is_set(alice: Person) -> None:
@@ -50,37 +50,38 @@ def test_a_page_of_an_allowed_origin_can_post_and_read(tmp_path: Path) -> None:
     shop = client(tmp_path, f"{SHOP}, http://localhost:3000")
     for origin in (SHOP, "http://localhost:3000"):
         assert shop.post(EVENTS, json=CLICK, headers=page(origin)).headers[ALLOWED] == origin
-        answer = shop.get(EVENTS, headers=page(origin))
-        assert answer.headers[ALLOWED] == origin
-        assert "Origin" in answer.headers.getlist("Vary")
+        response = shop.get(EVENTS, headers=page(origin))
+        assert response.headers[ALLOWED] == origin
+        assert "Origin" in response.headers.getlist("Vary")
 
 
 @pytest.mark.parametrize(
-    "stranger", ["https://shop.example.org", "http://shop.example", "https://shop-example", "null"]
+    "other_origin",
+    ["https://shop.example.org", "http://shop.example", "https://shop-example", "null"],
 )
-def test_a_page_of_another_origin_cannot(tmp_path: Path, stranger: str) -> None:
-    answer = client(tmp_path, SHOP).get(EVENTS, headers=page(stranger))
-    assert ALLOWED not in answer.headers
+def test_a_page_of_another_origin_cannot(tmp_path: Path, other_origin: str) -> None:
+    response = client(tmp_path, SHOP).get(EVENTS, headers=page(other_origin))
+    assert ALLOWED not in response.headers
 
 
 def test_every_origin_is_allowed_by_a_star(tmp_path: Path) -> None:
-    anybody = client(tmp_path, "*")
-    headers = anybody.get(EVENTS, headers=page("https://x.example")).headers
+    client_of_any_origin = client(tmp_path, "*")
+    headers = client_of_any_origin.get(EVENTS, headers=page("https://x.example")).headers
     assert headers[ALLOWED] in ("*", "https://x.example")
     assert "Access-Control-Allow-Credentials" not in headers
 
 
 def test_a_preflight_request_needs_no_key(tmp_path: Path) -> None:
-    asked = {
+    request_headers = {
         "Origin": SHOP,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization, content-type, idempotency-key",
     }
-    answer = client(tmp_path, SHOP).options(EVENTS, headers=asked)
-    assert answer.status_code == 200
-    assert answer.headers[ALLOWED] == SHOP
-    assert "POST" in answer.headers["Access-Control-Allow-Methods"]
-    allowed = answer.headers["Access-Control-Allow-Headers"]
+    response = client(tmp_path, SHOP).options(EVENTS, headers=request_headers)
+    assert response.status_code == 200
+    assert response.headers[ALLOWED] == SHOP
+    assert "POST" in response.headers["Access-Control-Allow-Methods"]
+    allowed = response.headers["Access-Control-Allow-Headers"]
     assert allowed == "authorization, content-type, idempotency-key"
 
 
@@ -91,10 +92,10 @@ def test_a_preflight_request_needs_no_key(tmp_path: Path) -> None:
 def test_an_error_has_the_cors_headers_too(
     tmp_path: Path, path: str, key: str, status: int
 ) -> None:
-    answer = client(tmp_path, SHOP).get(path, headers=page(SHOP, key))
-    assert answer.status_code == status
-    assert answer.headers[ALLOWED] == SHOP
-    assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
+    response = client(tmp_path, SHOP).get(path, headers=page(SHOP, key))
+    assert response.status_code == status
+    assert response.headers[ALLOWED] == SHOP
+    assert "Retry-After" in response.headers["Access-Control-Expose-Headers"]
 
 
 def test_a_body_that_is_too_large_has_the_cors_headers_too(serve: Callable[..., Server]) -> None:
@@ -107,9 +108,9 @@ def test_a_body_that_is_too_large_has_the_cors_headers_too(serve: Callable[..., 
             f"Content-Length: {size}\r\n\r\n"
         )
         body = b"1" * size if size < limit else b""
-        answer = server.raw(head.encode() + body).decode()
-        assert answer.startswith("HTTP/1.1 413"), answer
-        assert f"{ALLOWED}: {SHOP}" in answer
+        response = server.raw(head.encode() + body).decode()
+        assert response.startswith("HTTP/1.1 413"), response
+        assert f"{ALLOWED}: {SHOP}" in response
 
 
 @pytest.mark.parametrize(
@@ -124,9 +125,14 @@ def test_a_body_that_is_too_large_has_the_cors_headers_too(serve: Callable[..., 
 def test_an_origin_is_compared_exactly(tmp_path: Path, setting: str, origin: str) -> None:
     shop = client(tmp_path, setting)
     assert shop.get(EVENTS, headers=page(origin)).headers[ALLOWED] == origin
-    strangers = ["http://1:3000.evil.example", f"{origin}.evil.example", f"{origin}0", "http://:"]
-    for stranger in strangers:
-        assert ALLOWED not in shop.get(EVENTS, headers=page(stranger)).headers, stranger
+    other_origins = [
+        "http://1:3000.evil.example",
+        f"{origin}.evil.example",
+        f"{origin}0",
+        "http://:",
+    ]
+    for other_origin in other_origins:
+        assert ALLOWED not in shop.get(EVENTS, headers=page(other_origin)).headers, other_origin
 
 
 @pytest.mark.parametrize(
@@ -142,7 +148,7 @@ def test_an_origin_is_compared_exactly(tmp_path: Path, setting: str, origin: str
         *("https://shop.example:0", "https://shop.example:65536"),
     ],
 )
-def test_an_origin_that_is_none_is_refused_at_the_start(tmp_path: Path, origins: str) -> None:
+def test_an_invalid_origin_is_refused_at_the_start(tmp_path: Path, origins: str) -> None:
     with pytest.raises(SetupError, match="is not an origin"):
         create_app({"BYTELOG_CORS_ORIGINS": origins}, tmp_path)
 

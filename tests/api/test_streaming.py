@@ -29,27 +29,27 @@ def full_server(serve: Callable[..., Server]) -> Server:
 def test_a_long_listing_takes_no_more_memory_than_a_short_one(full_server: Server) -> None:
     full_server.request(f"{EVENTS}?end=2021-08-15T00:00:01Z")
     before = memory(full_server)
-    answer = full_server.request(EVENTS)
-    assert json.loads(answer.body)["count"] == MANY
-    assert len(answer.body) > 19_000_000
+    response = full_server.request(EVENTS)
+    assert json.loads(response.body)["count"] == MANY
+    assert len(response.body) > 19_000_000
     assert memory(full_server) - before < 16 * 1024
 
 
 @pytest.mark.slow
 @pytest.mark.sqlite_file
-def test_a_slow_reader_stops_neither_writers_nor_the_checkpoint(full_server: Server) -> None:
+def test_a_slow_reader_blocks_neither_writers_nor_the_checkpoint(full_server: Server) -> None:
     log = full_server.folder / "data" / "bytelog.db-wal"
     body = json.dumps({**CLICK, "data": {"text": "x" * 100_000}}).encode()
     with start_listing(full_server):
         for _ in range(200):
             assert full_server.request(EVENTS, body).status == 201
-        # 20 MB were written; a reader that pinned the log would have kept them all in it.
+        # A reader that blocked checkpoints would keep all 20 MB in the log.
         assert log.stat().st_size < 10_000_000
 
 
-def test_a_listing_holds_only_the_events_from_before_its_start(full_server: Server) -> None:
+def test_a_listing_contains_only_events_stored_before_its_start(full_server: Server) -> None:
     with start_listing(full_server) as peer:
-        late = {**CLICK, "date": "2021-08-15T00:00:58Z"}  # among those that are still to come
+        late = {**CLICK, "date": "2021-08-15T00:00:58Z"}  # a date that the listing has not reached
         assert full_server.request(EVENTS, json.dumps(late).encode()).status == 201
         received = b"".join(iter(lambda: peer.recv(1_000_000), b""))
     assert b"sign up button" not in received
@@ -67,14 +67,14 @@ def test_a_client_that_disconnects_frees_its_thread(serve: Callable[..., Server]
 def test_a_listing_is_refused_when_all_slots_are_taken(serve: Callable[..., Server]) -> None:
     server = serve("--threads", "2", BYTELOG_API_KEY=Server.key, events=MANY)
     with start_listing(server), start_listing(server):
-        answer = server.request(EVENTS)
-        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        response = server.request(EVENTS)
+        assert (response.status, response.headers["Retry-After"]) == (503, "1")
         assert server.request("/healthz").status == 200
         assert server.request(f"{EVENTS}/trace/unknown").status == 200
     wait_for(lambda: server.request(EVENTS).status == 200)
 
 
-def test_a_failure_in_mid_stream_breaks_the_connection(full_server: Server) -> None:
+def test_a_failure_during_a_listing_breaks_the_connection(full_server: Server) -> None:
     with start_listing(full_server) as peer:
         app = create_app(instance_path=full_server.folder / "data")
         with app.app_context(), current_writer().transaction() as connection:
@@ -93,9 +93,9 @@ def test_a_failure_before_the_first_page_gets_503(
         raise StorageError("broken")
 
     monkeypatch.setattr("bytelog.storage.reader.Reader.fetch", fail)
-    answer = app.test_client().get(EVENTS, headers={"Authorization": "Bearer k"})
-    assert answer.status_code == 503
-    assert answer.json == {"error": "service unavailable"}
+    response = app.test_client().get(EVENTS, headers={"Authorization": "Bearer k"})
+    assert response.status_code == 503
+    assert response.json == {"error": "service unavailable"}
 
 
 @pytest.mark.sqlite_file

@@ -18,7 +18,7 @@ DATES = [
 
 
 @pytest.fixture
-def shopkeeper(alice: Person) -> Person:
+def person_with_shop_events(alice: Person) -> Person:
     names = ["click", "click", "payment", "click", "payment", "click"]
     for date, name in zip(DATES, names, strict=True):
         assert alice.post({**CLICK, "date": date, "name": name}).status_code == 201
@@ -26,14 +26,14 @@ def shopkeeper(alice: Person) -> Person:
 
 
 def summary(person: Person, query: str = "") -> dict[str, Any]:
-    answer = person.get(f"/summary{query}")
-    assert answer.status_code == 200, answer.text
-    assert answer.json is not None
-    return dict(answer.json)
+    response = person.get(f"/summary{query}")
+    assert response.status_code == 200, response.text
+    assert response.json is not None
+    return dict(response.json)
 
 
-def test_a_summary_counts_names_and_days(shopkeeper: Person) -> None:
-    assert summary(shopkeeper, "?end=2021-08-17") == {
+def test_a_summary_counts_names_and_days(person_with_shop_events: Person) -> None:
+    assert summary(person_with_shop_events, "?end=2021-08-17") == {
         "count": 5,
         "names": {"click": 3, "payment": 2},
         "buckets": [
@@ -56,32 +56,44 @@ def test_a_summary_counts_names_and_days(shopkeeper: Person) -> None:
     ],
 )
 def test_every_bucket_starts_at_a_round_date(
-    shopkeeper: Person, bucket: str, starts: list[str]
+    person_with_shop_events: Person, bucket: str, starts: list[str]
 ) -> None:
-    found = summary(shopkeeper, f"?bucket={bucket}&end=2021-12-31")["buckets"]
-    assert [stretch["date"] for stretch in found] == [f"2021-{start}:00.000Z" for start in starts]
+    buckets = summary(person_with_shop_events, f"?bucket={bucket}&end=2021-12-31")["buckets"]
+    assert [bucket_entry["date"] for bucket_entry in buckets] == [
+        f"2021-{start}:00.000Z" for start in starts
+    ]
 
 
-def test_the_most_frequent_name_comes_first(shopkeeper: Person) -> None:
+def test_the_most_frequent_name_comes_first(person_with_shop_events: Person) -> None:
     for _ in range(9):
-        shopkeeper.post({**CLICK, "name": "zeal"})
-    assert list(summary(shopkeeper)["names"]) == ["zeal", "click", "payment"]
+        person_with_shop_events.post({**CLICK, "name": "zeal"})
+    assert list(summary(person_with_shop_events)["names"]) == ["zeal", "click", "payment"]
 
 
-def test_the_window_starts_and_ends_as_in_a_listing(shopkeeper: Person) -> None:
+def test_the_window_starts_and_ends_as_in_a_listing(person_with_shop_events: Person) -> None:
     query = "?start=2021-08-15&end=2021-08-16"
-    assert summary(shopkeeper, query)["count"] == len(shopkeeper.events(query)) == 3
+    assert (
+        summary(person_with_shop_events, query)["count"]
+        == len(person_with_shop_events.events(query))
+        == 3
+    )
 
 
 @pytest.mark.parametrize(
     "query", ["?name=payment", "?trace_id=a", "?id=7", "?data.client.id=5", "?name=x"]
 )
-def test_filters_count_the_same_events_as_a_listing(shopkeeper: Person, query: str) -> None:
-    shopkeeper.post({**CLICK, "trace_id": "a", "id": 7, "data": {"client": {"id": 5}}})
-    assert summary(shopkeeper, query)["count"] == len(shopkeeper.events(query))
+def test_filters_count_the_same_events_as_a_listing(
+    person_with_shop_events: Person, query: str
+) -> None:
+    person_with_shop_events.post({**CLICK, "trace_id": "a", "id": 7, "data": {"client": {"id": 5}}})
+    assert summary(person_with_shop_events, query)["count"] == len(
+        person_with_shop_events.events(query)
+    )
 
 
-def test_an_empty_project_has_an_empty_summary(bob: Person, shopkeeper: Person) -> None:
+def test_an_empty_project_has_an_empty_summary(
+    bob: Person, person_with_shop_events: Person
+) -> None:
     assert summary(bob) == {"count": 0, "names": {}, "buckets": []}
 
 
@@ -93,16 +105,16 @@ def test_a_bad_parameter_gets_400(alice: Person, query: str) -> None:
     assert alice.get(f"/summary{query}").status_code == 400
 
 
-def test_too_many_counts_get_400_that_says_what_to_do(
+def test_a_summary_with_too_many_counts_gets_400_with_advice(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bytelog.queries.summary.MAX_GROUPS", 2)
     for day in (1, 2, 3):
         alice.post({**CLICK, "date": f"2021-01-0{day}"})
-    answer = alice.get("/summary", Accept="application/problem+json")
-    assert answer.status_code == 400
-    assert answer.json is not None
-    (problem,) = answer.json["errors"]
+    response = alice.get("/summary", Accept="application/problem+json")
+    assert response.status_code == 400
+    assert response.json is not None
+    (problem,) = response.json["errors"]
     assert problem["parameter"] == "bucket"
     assert summary(alice, "?bucket=month")["count"] == 3
 

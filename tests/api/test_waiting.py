@@ -16,7 +16,7 @@ import pytest
 from flask import Flask
 from support.api import CLICK, EVENTS, Person
 from support.listings import MANY, start_listing
-from support.server import Answer, Server, wait_for
+from support.server import Response, Server, wait_for
 from werkzeug.test import TestResponse
 
 from bytelog import create_app
@@ -31,36 +31,36 @@ ARRIVAL = f"{EVENTS}?order=arrival"
 
 
 class Waiter(threading.Thread):
-    """A client that asks, and notes its answer and how many seconds it took."""
+    """A client that sends a request and records the response and its duration in seconds."""
 
     def __init__(self, server: Server, address: str) -> None:
         super().__init__()
         self._server, self._address = server, address
-        self.answer: Answer | None = None
+        self.response: Response | None = None
         self.start()
 
     def run(self) -> None:
         began = time.monotonic()
-        self.answer = self._server.request(self._address)
+        self.response = self._server.request(self._address)
         self.seconds = time.monotonic() - began
 
     def events(self) -> list[dict[str, Any]]:
         self.join(40)
-        assert self.answer
-        assert self.answer.status == 200
-        return list(json.loads(self.answer.body)["events"])
+        assert self.response
+        assert self.response.status == 200
+        return list(json.loads(self.response.body)["events"])
 
 
 def post(server: Server, **changes: Any) -> None:
     assert server.request(EVENTS, json.dumps({**CLICK, **changes}).encode()).status == 201
 
 
-def following(server: Server, answer: Answer) -> str:
-    reference = answer.headers["Link"].partition(">")[0].removeprefix("<")
+def following(server: Server, response: Response) -> str:
+    reference = response.headers["Link"].partition(">")[0].removeprefix("<")
     return str(urljoin(f"{server.url}{EVENTS}", reference)).removeprefix(server.url)
 
 
-def begin_to_wait(server: Server) -> socket.socket:
+def start_waiting(server: Server) -> socket.socket:
     peer = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), 20)
     request = f"GET {ARRIVAL}&name=none&wait=30 HTTP/1.1\r\nHost: x\r\n"
     peer.sendall(f"{request}Authorization: Bearer {server.key}\r\n\r\n".encode())
@@ -68,10 +68,10 @@ def begin_to_wait(server: Server) -> socket.socket:
 
 
 @contextmanager
-def all_places_taken(server: Server, places: int) -> Iterator[None]:
+def all_slots_taken(server: Server, slots: int) -> Iterator[None]:
     with ExitStack() as peers:
-        waiting = [peers.enter_context(begin_to_wait(server)) for _ in range(places + 1)]
-        refused, _, _ = select.select(waiting, [], [], 10)
+        waiting_clients = [peers.enter_context(start_waiting(server)) for _ in range(slots + 1)]
+        refused, _, _ = select.select(waiting_clients, [], [], 10)
         assert len(refused) == 1
         assert refused[0].recv(1000).startswith(b"HTTP/1.1 503")
         yield
@@ -96,11 +96,11 @@ def test_a_request_waits_until_an_event_arrives(server: Server, path: str) -> No
     assert min(seconds) < POLL_SECONDS / 4
 
 
-def test_a_request_does_not_wait_when_there_are_events(server: Server) -> None:
+def test_a_request_with_matching_events_does_not_wait(server: Server) -> None:
     post(server)
-    for address, found in ((f"{ARRIVAL}&wait=20", [CLICK]), (f"{ARRIVAL}&wait=0&name=none", [])):
+    for address, events in ((f"{ARRIVAL}&wait=20", [CLICK]), (f"{ARRIVAL}&wait=0&name=none", [])):
         waiter = Waiter(server, address)
-        assert waiter.events() == found
+        assert waiter.events() == events
         assert waiter.seconds < 5
 
 
@@ -109,8 +109,8 @@ def test_a_request_that_times_out_gets_an_empty_page_and_a_next_link(server: Ser
     waiter = Waiter(server, f"{ARRIVAL}&wait=1&name=click")
     assert waiter.events() == []
     assert 1 <= waiter.seconds < 3
-    assert waiter.answer
-    step = following(server, waiter.answer)
+    assert waiter.response
+    step = following(server, waiter.response)
     post(server, id=2, date="1999-12-31")
     assert [event["id"] for event in Waiter(server, step).events()] == [2]
 
@@ -141,26 +141,26 @@ def test_an_event_that_does_not_match_does_not_end_the_wait(server: Server) -> N
 def test_an_event_of_another_project_does_not_end_the_wait(
     app: Flask, alice: Person, bob: Person
 ) -> None:
-    found: list[object] = []
-    waiter = threading.Thread(target=lambda: found.extend(alice.events("?order=arrival&wait=1")))
+    events: list[object] = []
+    waiter = threading.Thread(target=lambda: events.extend(alice.events("?order=arrival&wait=1")))
     waiter.start()
     while waiter.is_alive():
         bob.post(CLICK)
-    assert found == []
+    assert events == []
     waiter.join()
 
 
-def test_one_waiting_client_too_many_gets_503_and_short_requests_succeed(
+def test_a_waiting_client_above_the_limit_gets_503_and_short_requests_succeed(
     serve: Callable[..., Server],
 ) -> None:
     server = serve("--threads", "4", BYTELOG_API_KEY=Server.key)
     address = f"{ARRIVAL}&wait=20&name=end"
     clients = [Waiter(server, address) for _ in range(20)]
     wait_for(lambda: sum(client.is_alive() for client in clients) == 2)
-    waiting = [client for client in clients if client.is_alive()]
+    waiting_clients = [client for client in clients if client.is_alive()]
     for client in clients:
-        if client.answer:
-            assert (client.answer.status, client.answer.headers["Retry-After"]) == (503, "1")
+        if client.response:
+            assert (client.response.status, client.response.headers["Retry-After"]) == (503, "1")
     began = time.monotonic()
     for _ in range(10):
         post(server)
@@ -169,12 +169,15 @@ def test_one_waiting_client_too_many_gets_503_and_short_requests_succeed(
         assert server.request(f"{ARRIVAL}&wait=20&limit=1").status == 200
     assert time.monotonic() - began < 5
     post(server, name="end")
-    assert [event["name"] for it in waiting for event in it.events()] == ["end", "end"]
+    assert [event["name"] for client in waiting_clients for event in client.events()] == [
+        "end",
+        "end",
+    ]
 
 
 def test_waiting_clients_take_at_most_half_of_the_slots(serve: Callable[..., Server]) -> None:
     server = serve("--threads", "2", BYTELOG_API_KEY=Server.key, events=MANY)
-    with all_places_taken(server, 1):
+    with all_slots_taken(server, 1):
         assert json.loads(server.request(EVENTS).body)["count"] == MANY
         with start_listing(server):
             assert server.request(EVENTS).status == 503
@@ -185,19 +188,19 @@ def test_waiting_clients_take_at_most_half_of_the_slots(serve: Callable[..., Ser
 def test_a_waiting_client_that_disconnects_frees_its_slot(serve: Callable[..., Server]) -> None:
     server = serve("--threads", "1", BYTELOG_API_KEY=Server.key)
     for _ in range(3):
-        with all_places_taken(server, 1):
+        with all_slots_taken(server, 1):
             assert is_full(server)
         wait_for(lambda: not is_full(server), seconds=5)
 
 
 def test_a_request_pipelined_behind_a_waiting_one_is_served(server: Server) -> None:
-    with begin_to_wait(server) as peer:
+    with start_waiting(server) as peer:
         time.sleep(POLL_SECONDS)
         peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         time.sleep(2 * POLL_SECONDS)
         post(server, name="none")
-        answers = b"".join(iter(partial(peer.recv, 65536), b""))
-    assert answers.count(b"HTTP/1.1 200 OK") == 2
+        responses = b"".join(iter(partial(peer.recv, 65536), b""))
+    assert responses.count(b"HTTP/1.1 200 OK") == 2
 
 
 def test_waiting_clients_do_not_delay_a_stop(server: Server) -> None:
@@ -207,7 +210,7 @@ def test_waiting_clients_do_not_delay_a_stop(server: Server) -> None:
     assert server.stop() == 0
     assert time.monotonic() - began < 4
     assert [waiter.events() for waiter in waiters] == [[], [], []]
-    assert all(waiter.answer and "Link" in waiter.answer.headers for waiter in waiters)
+    assert all(waiter.response and "Link" in waiter.response.headers for waiter in waiters)
 
 
 @pytest.mark.slow
@@ -228,11 +231,13 @@ def test_a_client_that_follows_arrivals_sees_each_event_once_and_in_order(server
     for thread in threads:
         thread.start()
     while len(seen) < writers * (number + 2 * number // 3):
-        answer = server.request(step)
-        found = [f"{it['trace_id']}.{it['id']}" for it in json.loads(answer.body)["events"]]
-        assert found
-        seen += found
-        step = following(server, answer)
+        response = server.request(step)
+        events = [
+            f"{event['trace_id']}.{event['id']}" for event in json.loads(response.body)["events"]
+        ]
+        assert events
+        seen += events
+        step = following(server, response)
     for thread in threads:
         thread.join()
     whole = json.loads(server.request(ARRIVAL).body)["events"]
@@ -248,7 +253,7 @@ def test_a_client_that_starts_at_the_end_gets_only_new_events(alice: Person) -> 
     assert [event["id"] for event in alice.events(following)] == [2]
 
 
-def test_a_key_that_is_revoked_during_the_wait_reads_nothing(app: Flask, alice: Person) -> None:
+def test_a_key_revoked_during_the_wait_reads_nothing(app: Flask, alice: Person) -> None:
     with app.app_context():
         other = Person(app.test_client(), keys.create("other", "shop"))
     responses: list[TestResponse] = []
