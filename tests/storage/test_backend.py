@@ -1,4 +1,4 @@
-"""The contract of the storage interface, which every database keeps."""
+"""The contract of the storage interface, which every database fulfills."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def test_a_transaction_that_fails_stores_nothing(backend: Backend, writer: Write
 
 
 def test_a_statement_takes_its_values_by_name(backend: Backend, writer: Writer) -> None:
-    wanted = select(Project.id).where(
+    statement = select(Project.id).where(
         Project.name == bindparam("first"), Project.name != bindparam("second")
     )
     with writer.transaction() as connection:
         backend.execute(connection, insert(Project), {"name": "what? 100 %s"})
         values = {"second": "x", "first": "what? 100 %s"}
-        assert backend.execute(connection, wanted, values).scalar() == 2
+        assert backend.execute(connection, statement, values).scalar() == 2
 
 
 def test_an_error_of_the_driver_becomes_a_storage_error(backend: Backend) -> None:
@@ -82,7 +82,7 @@ def test_an_error_of_the_driver_becomes_a_storage_error(backend: Backend) -> Non
         connection.exec_driver_sql("no SQL at all")
 
 
-def test_a_snapshot_does_not_change_while_others_write(backend: Backend, writer: Writer) -> None:
+def test_a_snapshot_does_not_change_during_writes(backend: Backend, writer: Writer) -> None:
     writer.append(ROWS)
     with backend.snapshot(writer.exclusive_connection) as connection:
         writer.append(ROWS)
@@ -115,7 +115,9 @@ def test_each_plan_continues_after_every_position(
         assert following == expected[rank + 1 :]
 
 
-def test_a_page_is_the_number_and_the_text_of_its_events(backend: Backend, writer: Writer) -> None:
+def test_a_page_contains_the_number_and_the_text_of_its_events(
+    backend: Backend, writer: Writer
+) -> None:
     writer.append(ROWS)
     ordered = select(Event).order_by(Event.key).limit(2)
     page = backend.page(ordered, JSON.event, JSON.separator, JSON.closing)
@@ -125,7 +127,7 @@ def test_a_page_is_the_number_and_the_text_of_its_events(backend: Backend, write
     assert page_text.decode() == ",".join([head % 0 + "}", head % 1 + "}"])
 
 
-def test_sizes_are_known(backend: Backend, writer: Writer) -> None:
+def test_sizes_are_reported(backend: Backend, writer: Writer) -> None:
     writer.append(ROWS)
     with backend.snapshot(writer.exclusive_connection) as connection:
         sizes = backend.sizes(connection)
@@ -134,7 +136,7 @@ def test_sizes_are_known(backend: Backend, writer: Writer) -> None:
     assert (sizes.log is None) == (backend.log_bytes() is None) == backend.is_server
 
 
-def test_a_database_has_a_file_or_says_what_to_use_instead(backend: Backend) -> None:
+def test_a_database_has_a_file_or_names_an_alternative(backend: Backend) -> None:
     if backend.is_server:
         with pytest.raises(StorageError, match="pg_dump"):
             backend.file()
@@ -146,7 +148,7 @@ def test_a_database_has_a_file_or_says_what_to_use_instead(backend: Backend) -> 
     assert space.size() == backend.file().stat().st_size
 
 
-def test_dropping_what_is_expired_leaves_the_rest(backend: Backend, writer: Writer) -> None:
+def test_dropping_expired_events_keeps_the_others(backend: Backend, writer: Writer) -> None:
     writer.append(ROWS)
     now = datetime.now(UTC)
     assert list(backend.drop_expired(now - timedelta(days=1), writer.transaction)) == []

@@ -48,5 +48,5 @@ def test_no_acknowledged_event_is_lost_when_the_server_is_killed(server: Server)
     assert len(acknowledged) > ROUNDS * WRITERS
     assert len(stored) == len(set(stored))
     assert set(acknowledged) <= set(stored)
-    # At most the event that each writer had under way was stored without an answer.
+    # Each writer has at most one event that was stored without a response.
     assert len(stored) <= len(acknowledged) + ROUNDS * WRITERS

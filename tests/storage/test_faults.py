@@ -21,7 +21,7 @@ from support.api import CLICK, EVENTS, Person
 from support.commands import Bytelog
 from support.disk import as_root
 from support.listings import read_to_the_end
-from support.server import Answer, Server, connect, wait_for
+from support.server import Response, Server, connect, wait_for
 
 from bytelog import create_app
 from bytelog.config import BUSY_SECONDS, READER_THREADS
@@ -34,21 +34,21 @@ BIG = json.dumps({**CLICK, "data": {"text": "x" * 50_000}}).encode()
 UNAVAILABLE = b'{"error": "service unavailable"}'
 START = datetime(2021, 8, 15, tzinfo=UTC)
 PAGE = 4096
-ONES, ZEROS, NOISE = b"\xff" * PAGE, bytes(PAGE), random.Random(1).randbytes(PAGE)
-MANY = 12_000  # a listing of several pages, of which the first three are read before the status
+ONES, ZEROS, GARBAGE = b"\xff" * PAGE, bytes(PAGE), random.Random(1).randbytes(PAGE)
+MANY = 12_000  # a listing of several pages; the first three are read before the status is sent
 
 
 def count(server: Server) -> int:
-    answer = server.request(EVENTS)
-    assert answer.status == 200, answer
-    return int(json.loads(answer.body)["count"])
+    response = server.request(EVENTS)
+    assert response.status == 200, response
+    return int(json.loads(response.body)["count"])
 
 
-def post_until_refused(server: Server, body: bytes) -> tuple[int, Answer]:
+def post_until_refused(server: Server, body: bytes) -> tuple[int, Response]:
     for stored in range(500):
-        answer = server.request(EVENTS, body)
-        if answer.status != 201:
-            return stored, answer
+        response = server.request(EVENTS, body)
+        if response.status != 201:
+            return stored, response
     raise AssertionError("the disk never got full")
 
 
@@ -65,13 +65,13 @@ def lock(server: Server) -> Iterator[sqlite3.Connection]:
         yield other
 
 
-def test_a_full_disk_rejects_events_until_there_is_room_and_reads_continue(
+def test_a_full_disk_rejects_events_until_space_is_freed_and_reads_continue(
     disk: Path, server_on_disk: Server
 ) -> None:
     server, ballast = server_on_disk, disk / "ballast"
     ballast.write_bytes(bytes(2_000_000))
-    stored, answer = post_until_refused(server, BIG)
-    assert (answer.status, answer.body) == (507, b'{"error": "insufficient storage"}')
+    stored, response = post_until_refused(server, BIG)
+    assert (response.status, response.body) == (507, b'{"error": "insufficient storage"}')
     assert stored > 1
     assert [server.request(EVENTS, BIG).status for _ in range(3)] == [507] * 3
     assert count(server) == stored
@@ -93,7 +93,7 @@ def fill_up(ballast: Path) -> None:
 
 @contextmanager
 def failing_calls(server: Server, calls: str, error: str) -> Iterator[None]:
-    """Let the kernel refuse system calls of a running server, as strace can make it do."""
+    """Make system calls of a running server fail, with the fault injection of strace."""
     trace = server.folder / "trace"
     command = ["strace", "-f", "-p", str(server.process.pid), "-o", str(trace)]
     with subprocess.Popen(
@@ -109,11 +109,11 @@ def failing_calls(server: Server, calls: str, error: str) -> Iterator[None]:
             strace.send_signal(signal.SIGINT)
 
 
-def test_a_quota_that_is_used_up_is_a_full_disk(server: Server) -> None:
+def test_an_exhausted_quota_is_handled_like_a_full_disk(server: Server) -> None:
     assert server.request(EVENTS, BODY).status == 201
     with failing_calls(server, "pwrite64,fallocate", "EDQUOT"):
-        answer = server.request(EVENTS, BODY)
-        assert (answer.status, answer.body) == (507, b'{"error": "insufficient storage"}')
+        response = server.request(EVENTS, BODY)
+        assert (response.status, response.body) == (507, b'{"error": "insufficient storage"}')
         assert server.request("/healthz").status == 503
         assert count(server) == 1
     wait_for(lambda: server.request("/healthz").status == 200)
@@ -121,7 +121,7 @@ def test_a_quota_that_is_used_up_is_a_full_disk(server: Server) -> None:
     assert count(server) == 2
 
 
-def test_a_broken_disk_is_not_a_full_one(server: Server) -> None:
+def test_a_disk_failure_is_not_reported_as_a_full_disk(server: Server) -> None:
     with failing_calls(server, "pwrite64", "EIO"):
         assert server.request(EVENTS, BODY).status == 503
     assert server.request(EVENTS, BODY).status == 201
@@ -133,8 +133,8 @@ def test_a_disk_without_one_free_byte_refuses_small_events_too(
     server, ballast = server_on_disk, disk / "ballast"
     assert server.request(EVENTS, BODY).status == 201
     fill_up(ballast)
-    stored, answer = post_until_refused(server, BODY)
-    assert answer.status == 507
+    stored, response = post_until_refused(server, BODY)
+    assert response.status == 507
     assert count(server) == 1 + stored
     ballast.unlink()
     assert server.request(EVENTS, BODY).status == 201
@@ -170,7 +170,7 @@ def test_a_file_size_limit_rejects_events_and_reads_continue(
     assert count(server) == 2
 
 
-def test_a_disk_that_has_become_read_only_is_reported_before_anybody_posts(
+def test_a_disk_that_becomes_read_only_is_reported_before_any_post(
     disk: Path, server_on_disk: Server
 ) -> None:
     as_root("mount", "--bind", disk, disk)
@@ -192,7 +192,7 @@ def statuses(server: Server) -> set[int]:
     }
 
 
-def test_a_database_that_was_moved_is_not_used_until_it_is_back(server: Server) -> None:
+def test_a_moved_database_is_not_used_until_it_is_moved_back(server: Server) -> None:
     assert server.request(EVENTS, BODY).status == 201
     database = server.folder / "data" / "bytelog.db"
     database.rename(database.with_name("moved.db"))
@@ -204,7 +204,7 @@ def test_a_database_that_was_moved_is_not_used_until_it_is_back(server: Server) 
     assert count(server) == 2
 
 
-def test_a_database_that_was_replaced_is_not_read_beside_the_new_one(
+def test_a_replaced_database_is_not_read_together_with_the_new_one(
     server: Server, tmp_path: Path
 ) -> None:
     other = Bytelog(tmp_path / "other")
@@ -215,7 +215,7 @@ def test_a_database_that_was_replaced_is_not_read_beside_the_new_one(
     assert server.stop() == 0
 
 
-def test_a_read_only_disk_is_one_sentence_and_the_events_are_there_afterwards(
+def test_a_start_on_a_read_only_disk_prints_one_sentence_and_keeps_the_events(
     disk: Path, server_on_disk: Server
 ) -> None:
     server = server_on_disk
@@ -229,7 +229,7 @@ def test_a_read_only_disk_is_one_sentence_and_the_events_are_there_afterwards(
 
 
 def sentence(server: Server) -> str:
-    """Start a server that cannot work and return its one sentence."""
+    """Start a server, which must fail, and return its message of one sentence."""
     with pytest.raises(AssertionError):
         server.start()
     assert server.process.wait(20) == 1
@@ -239,10 +239,10 @@ def sentence(server: Server) -> str:
     return text
 
 
-def timed_post(server: Server) -> tuple[Answer, float]:
+def timed_post(server: Server) -> tuple[Response, float]:
     began = time.monotonic()
-    answer = server.request(EVENTS, BODY)
-    return answer, time.monotonic() - began
+    response = server.request(EVENTS, BODY)
+    return response, time.monotonic() - began
 
 
 def test_posts_get_503_while_another_process_holds_the_lock(
@@ -254,10 +254,10 @@ def test_posts_get_503_while_another_process_holds_the_lock(
             began = time.monotonic()
             assert count(server) == 0
             assert time.monotonic() - began < BUSY_SECONDS
-    for answer, seconds in (post.result() for post in posts):
-        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
-        assert answer.body == UNAVAILABLE
-        # One wait for the group that was ahead, one for its own.
+    for response, seconds in (post.result() for post in posts):
+        assert (response.status, response.headers["Retry-After"]) == (503, "1")
+        assert response.body == UNAVAILABLE
+        # One wait for the commit before, and one for the own commit.
         assert seconds < 2 * BUSY_SECONDS + 2
     lock.execute("ROLLBACK")
     assert server.request(EVENTS, BODY).status == 201
@@ -308,12 +308,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def page_of(whole: Path, number: int) -> int:
-    """Return the page of the table, not of an index, that holds an event."""
+    """Return the number of the table page that contains an event."""
     return whole.read_bytes().index(b"event %05d" % number) // PAGE
 
 
 def root_of(whole: Path, name: str) -> int:
-    """Return the first page of a table or of an index."""
+    """Return the number of the first page of a table or an index."""
     with closing(sqlite3.connect(whole)) as connection:
         query = "SELECT rootpage - 1 FROM sqlite_master WHERE name = ?"
         return int(connection.execute(query, [name]).fetchone()[0])
@@ -330,15 +330,15 @@ def serve_file(tmp_path: Path, serve: Callable[..., Server]) -> Callable[[bytes]
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "bytelog.db").write_bytes(content)
         with pytest.MonkeyPatch.context() as patch:
-            # It may well answer that it is not healthy.
-            patch.setattr(Server, "request", lambda *_: Answer(200, Message(), b""))
+            # A server with a damaged database may report that it is unhealthy.
+            patch.setattr(Server, "request", lambda *_: Response(200, Message(), b""))
             return serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATA=str(tmp_path / "data"))
 
     return start
 
 
-def get(server: Server, path: str) -> Answer | None:
-    """Return the answer, or None if the connection broke before its end."""
+def get(server: Server, path: str) -> Response | None:
+    """Return the response, or None if the connection broke before its end."""
     try:
         return server.request(path)
     except (IncompleteRead, ConnectionResetError):
@@ -346,7 +346,7 @@ def get(server: Server, path: str) -> Answer | None:
 
 
 def list_by_http_1_0(server: Server, form: str) -> None:
-    """Ask as nginx does, where an answer of any length ends with the connection."""
+    """Request a listing like nginx does: the end of the connection ends the response."""
     head = f"GET {EVENTS} HTTP/1.0\r\nAccept: {form}\r\nAuthorization: Bearer {Server.key}\r\n\r\n"
     with connect(server) as peer:
         peer.sendall(head.encode())
@@ -359,8 +359,8 @@ def test_a_damaged_page_is_reported_in_json_and_the_rest_still_works(
 ) -> None:
     server = serve_file(damaged(whole, page_of(whole, 1000), garbage))
     for path in (EVENTS, f"{EVENTS}/trace/trace1000"):
-        answer = server.request(path)
-        assert (answer.status, answer.body) == (503, UNAVAILABLE)
+        response = server.request(path)
+        assert (response.status, response.body) == (503, UNAVAILABLE)
     trace = server.request(f"{EVENTS}/trace/trace9000")
     assert json.loads(trace.body) == {"count": 1, "events": [event(9000)]}
     assert server.request(EVENTS, BODY).status == 201
@@ -370,7 +370,7 @@ def test_a_damaged_page_is_reported_in_json_and_the_rest_still_works(
     assert server.stop() == 0
 
 
-def test_a_damaged_page_far_into_a_listing_breaks_the_connection(
+def test_a_damaged_page_late_in_a_listing_breaks_the_connection(
     whole: Path, serve_file: Callable[[bytes], Server]
 ) -> None:
     server = serve_file(damaged(whole, page_of(whole, MANY - 1000), ONES))
@@ -392,25 +392,25 @@ def test_a_damaged_last_page_rejects_new_events_and_the_rest_is_read(
 ) -> None:
     server = serve_file(damaged(whole, page_of(whole, MANY - 1), ONES))
     for _ in range(3):
-        answer = server.request(EVENTS, BODY)
-        assert (answer.status, answer.body) == (503, UNAVAILABLE)
+        response = server.request(EVENTS, BODY)
+        assert (response.status, response.body) == (503, UNAVAILABLE)
     assert server.request("/healthz").status == 503
     trace = server.request(f"{EVENTS}/trace/trace1000")
     assert json.loads(trace.body) == {"count": 1, "events": [event(1000)]}
     assert server.stop() == 0
 
 
-# The roots of what a request touches, and pages further down, by their part of the file.
+# Roots of the tables and indexes that a request reads, and pages at fractions of the file.
 PLACES = ["sqlite_sequence", "event", "event_by_date", "event_by_trace", 0.6, 0.9]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("location", PLACES)
 def test_no_incomplete_response_looks_complete_whichever_page_is_damaged(
-    whole: Path, serve_file: Callable[[bytes], Server], place: str | float
+    whole: Path, serve_file: Callable[[bytes], Server], location: str | float
 ) -> None:
-    by_part = isinstance(place, float) and int(place * whole.stat().st_size) // PAGE
-    page = by_part or root_of(whole, str(place))
-    server = serve_file(damaged(whole, page, NOISE))
+    by_part = isinstance(location, float) and int(location * whole.stat().st_size) // PAGE
+    page = by_part or root_of(whole, str(location))
+    server = serve_file(damaged(whole, page, GARBAGE))
     new = [CLICK] if recorded(server) else []
     events = [*(event(number) for number in range(MANY)), *new]
     assert listed(server, EVENTS) in (None, events)
@@ -421,17 +421,17 @@ def test_no_incomplete_response_looks_complete_whichever_page_is_damaged(
 
 
 def recorded(server: Server) -> bool:
-    answer = server.request(EVENTS, BODY)
-    assert answer.status == 201 or (answer.status, answer.body) == (503, UNAVAILABLE)
-    return answer.status == 201
+    response = server.request(EVENTS, BODY)
+    assert response.status == 201 or (response.status, response.body) == (503, UNAVAILABLE)
+    return response.status == 201
 
 
 def listed(server: Server, path: str) -> list[dict[str, object]] | None:
-    """Return the events of a listing, or None if it was refused or broke off."""
-    answer = get(server, path)
-    if answer and answer.status == 200:
-        return list(json.loads(answer.body)["events"])
-    assert answer is None or (answer.status, answer.body) == (503, UNAVAILABLE)
+    """Return the events of a listing, or None if it was refused or incomplete."""
+    response = get(server, path)
+    if response and response.status == 200:
+        return list(json.loads(response.body)["events"])
+    assert response is None or (response.status, response.body) == (503, UNAVAILABLE)
     return None
 
 
@@ -452,5 +452,5 @@ def test_events_stored_while_the_clock_steps_back_are_ordered_by_date_then_arriv
         assert alice.post(body).status_code == 201
     expected = sorted((tick, number) for number, tick in enumerate(ticks))
     for listing in (alice.events(), alice.events("/trace/t")):
-        found = [(event["date"], event["id"]) for event in listing]
-        assert found == [(f"2021-08-15T00:00:0{tick}.000Z", number) for tick, number in expected]
+        pairs = [(event["date"], event["id"]) for event in listing]
+        assert pairs == [(f"2021-08-15T00:00:0{tick}.000Z", number) for tick, number in expected]

@@ -60,7 +60,7 @@ def event(days: int, **members: Any) -> dict[str, Any]:
 
 
 def partitions(sql: Sql) -> dict[str, int]:
-    """Return how many events are in each partition that has some."""
+    """Return the number of events in each partition that is not empty."""
     return dict(sql("SELECT tableoid::regclass::text, count(*) FROM event GROUP BY 1"))
 
 
@@ -68,7 +68,7 @@ def partition(days: int) -> str:
     return (TODAY + timedelta(days)).strftime("event_%Y%m%d")
 
 
-def test_each_day_from_the_first_write_on_has_a_partition(alice: Person, sql: Sql) -> None:
+def test_each_day_since_the_first_write_has_a_partition(alice: Person, sql: Sql) -> None:
     for days in (0, 1, PARTITION_DAYS, PARTITION_DAYS + 1, -1, -10_000):
         alice.post(event(days))
     assert partitions(sql) == {
@@ -106,7 +106,7 @@ def test_a_long_reader_delays_partitions_but_no_events(
     assert partitions(sql) == {partition(0): 1, "event_default": 1}
 
 
-def test_pruning_drops_the_partitions_of_days_that_are_over(
+def test_pruning_drops_the_partitions_of_past_days(
     alice: Person, bob: Person, name: str, sql: Sql, tmp_path: Path
 ) -> None:
     for days in (0, 1, 2):
@@ -114,14 +114,14 @@ def test_pruning_drops_the_partitions_of_days_that_are_over(
         bob.post(event(days))
     alice.post(event(-5))
     before = (TODAY + timedelta(days=2)).isoformat()
-    said = Bytelog(tmp_path).run("prune", "--before", before, "--yes")
-    assert said.startswith(b"Deleted 5 events from before")
-    assert [it["date"][:10] for it in alice.events()] == [before[:10]]
+    output = Bytelog(tmp_path).run("prune", "--before", before, "--yes")
+    assert output.startswith(b"Deleted 5 events from before")
+    assert [item["date"][:10] for item in alice.events()] == [before[:10]]
     assert partitions(sql) == {partition(2): 2}
     assert partition(1) not in str(sql("SELECT relname FROM pg_class"))
 
 
-def test_partitions_of_an_administrator_are_left_alone(
+def test_partitions_of_an_administrator_are_not_changed(
     alice: Person, name: str, sql: Sql, tmp_path: Path
 ) -> None:
     for number, other in enumerate(("event_2020", "event_202011", "event_archive")):
@@ -129,12 +129,14 @@ def test_partitions_of_an_administrator_are_left_alone(
         sql(f"CREATE TABLE {other} PARTITION OF event FOR VALUES {bounds}")
     alice.post([event(0), {**CLICK, "date": "2000-05-05T00:00:00Z"}])
     assert partitions(sql) == {partition(0): 1, "event_2020": 1}
-    said = Bytelog(tmp_path).run("prune", "--before", TODAY.date().isoformat())
-    assert said.startswith(b"Deleted 1 events from before")
+    output = Bytelog(tmp_path).run("prune", "--before", TODAY.date().isoformat())
+    assert output.startswith(b"Deleted 1 events from before")
     assert "event_2020" in str(sql("SELECT relname FROM pg_class"))
 
 
-def test_commands_tell_what_postgresql_has(alice: Person, name: str, tmp_path: Path) -> None:
+def test_commands_report_the_contents_of_postgresql(
+    alice: Person, name: str, tmp_path: Path
+) -> None:
     alice.post(event(0))
     command = Bytelog(tmp_path)
     checked = command.run("check").decode()
@@ -152,17 +154,17 @@ def test_an_export_that_is_imported_is_exported_again_unchanged(
     command = Bytelog(tmp_path)
     exported = command.run("export", "--project", "shop")
     assert exported.count(b"\n") == 6
-    for turn in ("6 events into copy", "0 events into copy"):
-        assert turn in command.run("import", "--project", "copy", text=exported).decode()
+    for round_number in ("6 events into copy", "0 events into copy"):
+        assert round_number in command.run("import", "--project", "copy", text=exported).decode()
     assert command.run("export", "--project", "copy") == exported
 
 
 def test_every_migration_is_applied(app: Flask, sql: Sql) -> None:
     assert sql("SELECT version_num FROM bytelog_version") == [(HEAD,)]
     with app.app_context():
-        made = inspect(db.engine)
+        inspector = inspect(db.engine)
         for table in db.metadata.sorted_tables:
-            columns = {column["name"] for column in made.get_columns(table.name)}
+            columns = {column["name"] for column in inspector.get_columns(table.name)}
             assert columns == set(table.columns.keys())
         db.engine.dispose()
 
@@ -186,8 +188,8 @@ def test_processes_that_start_at_once_create_one_schema(
     ["/trace/a%00b", "?name=%00", "?trace_id=%00", "?data.a%00=1", "?data.a=%00"],
 )
 def test_nul_in_a_request_is_rejected_or_finds_nothing(alice: Person, query: str) -> None:
-    answer = alice.get(query)
-    assert answer.status_code == 400 or (answer.json or {})["count"] == 0
+    response = alice.get(query)
+    assert response.status_code == 400 or (response.json or {})["count"] == 0
 
 
 def test_a_post_gets_503_while_another_writer_holds_the_lock(alice: Person, app: Flask) -> None:
@@ -195,8 +197,8 @@ def test_a_post_gets_503_while_another_writer_holds_the_lock(alice: Person, app:
     with app.app_context(), db.engine.connect() as other:
         other.exec_driver_sql("BEGIN; SELECT pg_advisory_xact_lock(6453612)")
         for body in (CLICK, [CLICK] * COPY_EVENTS):
-            answer = alice.post(body)
-            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+            response = alice.post(body)
+            assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
         other.exec_driver_sql("ROLLBACK")
     assert alice.post(CLICK).status_code == 201
     assert len(alice.events()) == 2
@@ -211,7 +213,7 @@ def test_a_database_in_another_encoding_is_rejected(
     shared_cluster.sql("DROP DATABASE latin WITH (FORCE)")
 
 
-def test_the_error_for_an_unreachable_server_holds_no_password(tmp_path: Path) -> None:
+def test_the_error_for_an_unreachable_server_contains_no_password(tmp_path: Path) -> None:
     url = "postgresql+psycopg://me:secret@127.0.0.1:1/bytelog"
     with pytest.raises(UnusableDatabase, match="Check that its server runs") as refused:
         create_app({"BYTELOG_DATABASE_URL": url}, tmp_path)
@@ -219,7 +221,7 @@ def test_the_error_for_an_unreachable_server_holds_no_password(tmp_path: Path) -
     assert "secret" not in str(refused.value)
 
 
-def test_the_error_for_a_missing_driver_says_how_to_install_it(
+def test_the_error_for_a_missing_driver_explains_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
@@ -241,10 +243,10 @@ def follow(server: Server, seen: list[int], stopped: threading.Event) -> None:
     path = f"{EVENTS}?order=arrival&limit=1000"
     while True:
         is_last = stopped.is_set()
-        answer = server.request(path)
-        seen += [it["id"] for it in json.loads(answer.body)["events"]]
-        path = EVENTS + answer.headers["Link"].partition(">")[0][1:]
-        if is_last and answer.body.startswith(b'{"count":0,'):
+        response = server.request(path)
+        seen += [item["id"] for item in json.loads(response.body)["events"]]
+        path = EVENTS + response.headers["Link"].partition(">")[0][1:]
+        if is_last and response.body.startswith(b'{"count":0,'):
             return
 
 
@@ -258,17 +260,17 @@ def test_two_servers_on_one_database_lose_and_duplicate_nothing(
     stopped = threading.Event()
 
     def write(server: Server) -> None:
-        for turn in range(60):
-            size = 1000 if turn % 15 == 7 else 1
+        for round_number in range(60):
+            size = 1000 if round_number % 15 == 7 else 1
             batch = [{**CLICK, "id": next(numbers)} for _ in range(size)]
             assert server.request(EVENTS, json.dumps(batch).encode()).status == 201
-            acknowledged.extend(it["id"] for it in batch)
+            acknowledged.extend(item["id"] for item in batch)
 
     readers = [
-        threading.Thread(target=follow, args=(server, mine, stopped))
-        for server, mine in zip(servers, seen, strict=True)
+        threading.Thread(target=follow, args=(server, seen_ids, stopped))
+        for server, seen_ids in zip(servers, seen, strict=True)
     ]
-    writers = [threading.Thread(target=write, args=[servers[it % 2]]) for it in range(6)]
+    writers = [threading.Thread(target=write, args=[servers[item % 2]]) for item in range(6)]
     for thread in readers + writers:
         thread.start()
     for thread in writers:
@@ -285,9 +287,9 @@ def send_all(proxy: Proxy, numbers: range, unsure: list[int]) -> None:
         body = json.dumps({**CLICK, "id": number}).encode()
         while True:
             with suppress(OSError, HTTPException):
-                answer = proxy.open("POST", EVENTS, body, Idempotency_Key=f"event-{number}")
-                answer.read()
-                if answer.status == 201:
+                response = proxy.open("POST", EVENTS, body, Idempotency_Key=f"event-{number}")
+                response.read()
+                if response.status == 201:
                     break
             unsure.append(number)
 
@@ -315,8 +317,8 @@ def test_no_event_is_lost_or_duplicated_when_servers_behind_nginx_are_killed(
         thread.join()
     proxy.process.terminate()
     proxy.process.wait(20)
-    found = json.loads(servers[0].request(EVENTS).body)["events"]
-    assert sorted(it["id"] for it in found) == list(range(600))
+    events = json.loads(servers[0].request(EVENTS).body)["events"]
+    assert sorted(item["id"] for item in events) == list(range(600))
 
 
 def test_an_idempotency_key_is_known_to_every_server(
@@ -326,13 +328,13 @@ def test_an_idempotency_key_is_known_to_every_server(
     statuses: list[int] = []
 
     def send(server: Server, key: str, body: dict[str, Any]) -> None:
-        answer = server.request(EVENTS, json.dumps(body).encode(), Idempotency_Key=key)
-        statuses.append(answer.status)
+        response = server.request(EVENTS, json.dumps(body).encode(), Idempotency_Key=key)
+        statuses.append(response.status)
 
-    for turn in range(10):
+    for round_number in range(10):
         threads = [
-            threading.Thread(target=send, args=(servers[it % 2], f"key-{turn}", CLICK))
-            for it in range(6)
+            threading.Thread(target=send, args=(servers[item % 2], f"key-{round_number}", CLICK))
+            for item in range(6)
         ]
         for thread in threads:
             thread.start()

@@ -23,7 +23,7 @@ from support.server import Server, SpawnedServer, wait_for
 pytestmark = pytest.mark.slow
 
 WRITERS, EVENT_COUNT = 4, 120
-# Ten pages an event: on the way the log's 1000 pages are emptied into the database.
+# Ten pages an event, so that the log reaches 1000 pages and a checkpoint runs.
 DATA = {"text": "x" * 40_000}
 DATABASE, LOG = "bytelog.db", "bytelog.db-wal"
 
@@ -50,7 +50,7 @@ class RecordedServer(SpawnedServer):
         strace = [*STRACE, "--output", str(self.trace)]
         command = [*strace, *self.program, "serve", *self.arguments]
         with self.log.open("w") as log:
-            # strace stays in the background, and ends with the server, which is our child.
+            # strace runs in the background and ends with the server, which is the child process.
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=os.environ | self.environment, stdout=log, stderr=log
             )
@@ -64,8 +64,8 @@ class RecordedServer(SpawnedServer):
 
     def post(self, number: int) -> None:
         event = {**CLICK, "trace_id": f"trace-{number}", "data": DATA}
-        answer = self.request(EVENTS, json.dumps(event).encode())
-        assert answer.status == 201, answer.body
+        response = self.request(EVENTS, json.dumps(event).encode())
+        assert response.status == 201, response.body
 
     def end(self) -> None:
         self.stop(signal.SIGKILL)
@@ -111,7 +111,7 @@ class Replay:
             if is_over:
                 self._end(thread, call)
             elif begun := SYNC_BEGUN.match(call):
-                # What is written while a sync is under way may come too late for it.
+                # A write during a sync may come too late to be synced.
                 self._syncing[thread] = bytes(self.files[begun[1]].content)
             elif sent := ACKNOWLEDGED.match(call):
                 self._acknowledge(self._received.pop(sent[1]))
@@ -136,7 +136,7 @@ class Replay:
 
     def _sync(self, name: str, content: bytes) -> None:
         if name == str(self.folder):
-            # Until now, what was removed would have come back after a power cut.
+            # Before this sync, a power cut would have restored a removed file.
             del self.files[name]
             self._durable = dict(self.files)
         else:
@@ -191,7 +191,7 @@ def test_no_acknowledged_event_is_lost_when_the_power_fails(tmp_path: Path) -> N
         databases.add(files[DATABASE])
     assert len(set(replay.acknowledged)) == EVENT_COUNT
     assert len(databases) > 1, "the log was never emptied into the database"
-    # The recording missed nothing: with all that was written, the files are what they really are.
+    # The recording is complete: replaying all writes gives the real files.
     for path in (replay.folder / DATABASE, replay.folder / LOG):
         assert replay.files[str(path)].content == path.read_bytes(), path
 

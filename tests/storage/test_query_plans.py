@@ -42,7 +42,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
 
 
 def work(person: Person, address: str) -> int:
-    """Return how many steps SQLite's machine takes for an answer."""
+    """Return how many steps SQLite's virtual machine takes for a response."""
     steps = 0
 
     def count() -> int:
@@ -62,7 +62,8 @@ def work(person: Person, address: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("path", "order"), [it for it in product(PATHS, ORDERS) if it != (PATHS[1], "arrival")]
+    ("path", "order"),
+    [combination for combination in product(PATHS, ORDERS) if combination != (PATHS[1], "arrival")],
 )
 def test_the_last_page_takes_as_much_work_as_the_first(many: Person, path: str, order: str) -> None:
     step = f"{path}?order={order}&limit={MAX_LIMIT}"
@@ -75,21 +76,21 @@ def test_the_last_page_takes_as_much_work_as_the_first(many: Person, path: str, 
 
 
 def plans(app: Flask, person: Person, address: str) -> list[str]:
-    asked: list[tuple[str, Any]] = []
+    statements: list[tuple[str, Any]] = []
 
     def note(*arguments: Any) -> None:
-        asked.append((arguments[2], arguments[3]))
+        statements.append((arguments[2], arguments[3]))
 
     with app.app_context(), db.engine.connect() as connection:
         event.listen(db.engine, "before_cursor_execute", note)
         get(person, address)
         event.remove(db.engine, "before_cursor_execute", note)
-        found = [
+        query_plans = [
             connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
-            for statement, values in asked
+            for statement, values in statements
             if "FROM event" in statement
         ]
-    return [str(row[3]) for plan in found for row in plan]
+    return [str(row[3]) for plan in query_plans for row in plan]
 
 
 @pytest.mark.parametrize(("path", "order"), list(product(PATHS, ORDERS)))
@@ -114,7 +115,7 @@ def test_every_statement_searches_its_index_and_sorts_nothing(
 
 @contextmanager
 def counted(app: Flask) -> Iterator[list[int]]:
-    """Note each thousand steps that SQLite's machine takes for readers."""
+    """Add an item for each thousand steps that SQLite's virtual machine takes for readers."""
     steps: list[int] = []
 
     def listen(connection: Any, *_: object) -> None:

@@ -22,7 +22,7 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "postgresql.md").read_text()
 
 
 class Pair:
-    """A primary that waits for its replica before a commit is done."""
+    """A primary and its replica, which must confirm each commit."""
 
     def __init__(self, make_folder: Callable[[], Path]) -> None:
         self.primary = Cluster(make_folder(), synchronous_standby_names="second").create().start()
@@ -54,7 +54,7 @@ def post(server: Server, number: int) -> int:
 
 
 def ids(server: Server, query: str = "") -> list[int]:
-    return [it["id"] for it in json.loads(server.request(EVENTS + query).body)["events"]]
+    return [value["id"] for value in json.loads(server.request(EVENTS + query).body)["events"]]
 
 
 def lag(server: Server) -> float:
@@ -84,8 +84,8 @@ def test_a_lagging_replica_never_sends_a_cursor_back(
     direct = serve(**pair.settings())
     pair.replica.sql("SELECT pg_wal_replay_pause()")
     assert [post(direct, number) for number in (1, 2)] == [201, 201]
-    answer = direct.request(f"{EVENTS}?order=arrival")
-    following = answer.headers["Link"].partition(">")[0][1:]
+    response = direct.request(f"{EVENTS}?order=arrival")
+    following = response.headers["Link"].partition(">")[0][1:]
     assert ids(server, following) == []
     assert ids(server, "?order=arrival&cursor=end&wait=0") == []
     assert post(direct, 3) == 201
@@ -97,7 +97,7 @@ def test_reads_continue_without_the_primary(pair: Pair, server: Server) -> None:
     assert post(server, 1) == 201
     wait_for(lambda: ids(server) == [1])
     pair.primary.kill()
-    time.sleep(1)  # until no key is trusted any more without asking
+    time.sleep(1)  # until no key is cached any more
     assert ids(server) == [1]
     assert server.request("/healthz").status == 503
     assert post(server, 2) == 503
@@ -110,14 +110,14 @@ def write(
     while not done.is_set():
         number += WRITERS
         try:
-            answer = server.request(EVENTS, json.dumps({**CLICK, "id": number}).encode())
+            response = server.request(EVENTS, json.dumps({**CLICK, "id": number}).encode())
         except urllib.error.URLError as error:
             refused.append(str(error))
             continue
-        if answer.status == 201:
+        if response.status == 201:
             acknowledged.append(number)
         else:
-            refused.append(f"{answer.status} {answer.headers['Retry-After']}")
+            refused.append(f"{response.status} {response.headers['Retry-After']}")
 
 
 def test_no_acknowledged_event_is_lost_when_the_primary_dies_and_the_replica_takes_over(
@@ -129,7 +129,8 @@ def test_no_acknowledged_event_is_lost_when_the_primary_dies_and_the_replica_tak
     done = threading.Event()
     arguments = (acknowledged, refused, done)
     writers = [
-        threading.Thread(target=write, args=(server, it, *arguments)) for it in range(WRITERS)
+        threading.Thread(target=write, args=(server, writer, *arguments))
+        for writer in range(WRITERS)
     ]
     for thread in writers:
         thread.start()
@@ -146,7 +147,7 @@ def test_no_acknowledged_event_is_lost_when_the_primary_dies_and_the_replica_tak
     stored = ids(server)
     assert set(acknowledged) <= set(stored)
     assert len(stored) == len(set(stored))
-    # At most the event that each writer had under way was stored without an answer.
+    # Each writer has at most one event that was stored without a response.
     assert len(stored) <= len(acknowledged) + WRITERS
     assert server.process.poll() is None
 
@@ -157,13 +158,13 @@ def test_a_commit_without_the_confirmation_of_the_replica_is_not_acknowledged(
     server = serve(**pair.settings())
     assert post(server, 1) == 201
     pair.replica.stop()
-    answers: list[int] = []
-    waiting = threading.Thread(target=lambda: answers.append(post(server, 2)))
+    responses: list[int] = []
+    waiting = threading.Thread(target=lambda: responses.append(post(server, 2)))
     waiting.start()
     cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
     wait_for(lambda: pair.primary.sql(cancel))
     waiting.join()
-    assert answers == [503]
+    assert responses == [503]
 
 
 def test_a_replica_without_a_postgresql_primary_is_rejected(tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ def next_page(server: Server, query: str) -> str:
 
 
 def ids(server: Server, query: str) -> list[int]:
-    answer = server.request(EVENTS + query)
-    assert answer.status == 200, answer.body
-    return [event["id"] for event in json.loads(answer.body)["events"]]
+    response = server.request(EVENTS + query)
+    assert response.status == 200, response.body
+    return [event["id"] for event in json.loads(response.body)["events"]]
 
 
 @pytest.mark.parametrize("way", ["backup", "copy by hand"])
@@ -68,13 +68,13 @@ def test_a_cursor_of_lost_events_is_refused_after_a_restore(
     server.start()
     post(server, 21, 32)
     for query in lost:
-        answer = server.request(EVENTS + query, Accept="application/problem+json")
-        assert answer.status == 410
-        assert "backup was restored" in json.loads(answer.body)["detail"]
+        response = server.request(EVENTS + query, Accept="application/problem+json")
+        assert response.status == 410
+        assert "backup was restored" in json.loads(response.body)["detail"]
     assert ids(server, early) == [9, 10, *range(21, 27)]
 
 
-def test_a_cursor_of_lost_events_is_refused_by_a_restored_postgresql(
+def test_a_cursor_of_lost_events_is_refused_after_a_restore_of_postgresql(
     own_database: str,
     shared_cluster: Cluster,
     tmp_path: Path,

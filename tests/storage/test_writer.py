@@ -91,16 +91,16 @@ def test_a_post_waits_for_another_program_and_then_gets_503(app: Flask, alice: P
         path = str(db.engine.url.database)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    answer = alice.post(CLICK)
-    assert (answer.status_code, answer.json) == (503, {"error": "service unavailable"})
-    assert answer.headers["Retry-After"] == "1"
+    response = alice.post(CLICK)
+    assert (response.status_code, response.json) == (503, {"error": "service unavailable"})
+    assert response.headers["Retry-After"] == "1"
     other.execute("ROLLBACK")
     other.close()
     assert alice.post(CLICK).status_code == 201
     assert alice.events() == [CLICK]
 
 
-def test_a_person_can_read_the_file_with_the_sqlite3_shell(app: Flask, alice: Person) -> None:
+def test_the_sqlite3_shell_can_read_the_file(app: Flask, alice: Person) -> None:
     alice.post(CLICK)
     with app.app_context():
         path = Path(str(db.engine.url.database))
