@@ -51,20 +51,20 @@ def has_copied(folder: Path, size: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_backup_under_load_holds_every_event_acknowledged_before_it(
+def test_a_backup_under_load_has_every_event_acknowledged_before_it(
     bytelog: Bytelog, busy: Server, copy: Path
 ) -> None:
     with posting(busy) as acknowledged:
         wait_for(lambda: len(acknowledged) > 20)
         before = list(acknowledged)
-        said = bytelog.run("backup", copy).decode()
+        output = bytelog.run("backup", copy).decode()
         after = len(acknowledged)
     history = list(range(DAYS * 1000))
     stored = ids(copy)
     assert stored[: len(history)] == history
     assert stored[len(history) :][: len(before)] == before
     assert after > len(before)
-    assert said.startswith(f"Wrote {copy}: {len(stored)} events, ")
+    assert output.startswith(f"Wrote {copy}: {len(stored)} events, ")
     assert b"No damage was found" in bytelog.run("check", copy)
 
 
@@ -93,7 +93,7 @@ def test_a_file_of_the_same_name_is_replaced(bytelog: Bytelog, copy: Path) -> No
     assert len(ids(copy)) == DAYS * 1000
 
 
-def test_a_link_still_points_to_the_file(bytelog: Bytelog, copy: Path) -> None:
+def test_a_link_is_kept_and_its_target_replaced(bytelog: Bytelog, copy: Path) -> None:
     link = copy.with_name("newest.db")
     link.symlink_to(copy.name)
     bytelog.run("backup", link)
@@ -106,11 +106,11 @@ def test_a_damaged_database_does_not_replace_an_older_backup(
     bytelog: Bytelog, copy: Path, part: str
 ) -> None:
     copy.write_text("an older one")
-    live = bytelog.folder / "bytelog.db"
-    with closing(sqlite3.connect(live)) as database:
+    database_file = bytelog.folder / "bytelog.db"
+    with closing(sqlite3.connect(database_file)) as database:
         query = "SELECT rootpage - 1 FROM sqlite_master WHERE name = ?"
         (page,) = database.execute(query, [part]).fetchone()
-    with live.open("r+b") as file:
+    with database_file.open("r+b") as file:
         file.seek(4096 * page)
         file.write(b"\xff" * 4096)
     assert "Run `bytelog check`." in bytelog.refuse("backup", copy)
@@ -119,9 +119,9 @@ def test_a_damaged_database_does_not_replace_an_older_backup(
 
 
 @pytest.mark.parametrize("ending", ["", "-wal", "-shm", "-lock", "-journal"])
-def test_the_live_database_is_not_overwritten(bytelog: Bytelog, ending: str) -> None:
-    live = bytelog.folder / f"bytelog.db{ending}"
-    assert "belongs to the live database" in bytelog.refuse("backup", live)
+def test_the_database_of_the_data_folder_is_not_overwritten(bytelog: Bytelog, ending: str) -> None:
+    database_file = bytelog.folder / f"bytelog.db{ending}"
+    assert "belongs to the live database" in bytelog.refuse("backup", database_file)
     assert len(bytelog.ids()) == DAYS * 1000
 
 
@@ -142,15 +142,15 @@ def test_a_path_that_is_not_a_file_is_not_replaced(bytelog: Bytelog, copy: Path)
     assert "Choose another folder" in bytelog.refuse("backup", "/proc/copy.db")
 
 
-def test_a_copy_for_which_there_is_no_room_is_not_begun(bytelog: Bytelog, disk: Path) -> None:
+def test_a_backup_without_enough_free_space_is_not_started(bytelog: Bytelog, disk: Path) -> None:
     assert "Free disk space" in bytelog.refuse("backup", disk / "copy.db")
     assert list(disk.iterdir()) == []
 
 
 def test_progress_is_shown_on_a_terminal(bytelog: Bytelog, copy: Path) -> None:
-    shown = bytelog.on_terminal("backup", copy)
-    assert b"Copying" in shown
-    assert b"100%" in shown
+    output = bytelog.on_terminal("backup", copy)
+    assert b"Copying" in output
+    assert b"100%" in output
 
 
 @pytest.mark.slow
@@ -169,7 +169,7 @@ def test_ctrl_c_leaves_no_partial_file_and_keeps_the_older_backup(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_no_copy_behind(bytelog: Bytelog, copy: Path, number: int) -> None:
+def test_a_signal_removes_the_partial_copy(bytelog: Bytelog, copy: Path, number: int) -> None:
     process = bytelog.start("backup", copy, stderr=subprocess.PIPE)
     wait_for(partial(has_copied, copy.parent, 10**6))
     process.send_signal(number)
@@ -178,9 +178,7 @@ def test_a_signal_leaves_no_copy_behind(bytelog: Bytelog, copy: Path, number: in
     assert list(copy.parent.iterdir()) == []
 
 
-def test_a_reader_of_one_state_lets_the_log_be_written_into_the_file(
-    app: Flask, alice: Person
-) -> None:
+def test_a_backup_does_not_prevent_checkpoints(app: Flask, alice: Person) -> None:
     with app.app_context():
         with current_writer().exclusive_connection() as writing:
             writing.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

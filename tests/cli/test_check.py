@@ -20,7 +20,7 @@ DAYS = 3
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two projects in `data`, and a backup of them beside it."""
+    """Return a command whose folder `data` has two projects, with a backup beside it."""
     folder = tmp_path_factory.mktemp("original")
     make_history(folder / "data", DAYS)
     bytelog = Bytelog(folder / "data")
@@ -102,22 +102,22 @@ def test_a_file_of_another_program_is_reported(
     assert "does not exist" in bytelog.refuse("check", tmp_path / "nothing", status=2)
 
 
-@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
-def test_a_damaged_page_is_reported(bytelog: Bytelog, file: Path, place: float) -> None:
+@pytest.mark.parametrize("position", [0.3, 0.6, 0.9])
+def test_a_damaged_page_is_reported(bytelog: Bytelog, file: Path, position: float) -> None:
     with file.open("r+b") as content:
-        content.seek(int(place * file.stat().st_size) // 4096 * 4096)
+        content.seek(int(position * file.stat().st_size) // 4096 * 4096)
         content.write(b"\xff" * 4096)
     refused = bytelog.refuse("check", file)
     assert f"{file} is damaged: " in refused
     assert "Restore a backup" in refused
 
 
-def test_a_damaged_live_database_is_reported(bytelog: Bytelog) -> None:
-    live = bytelog.folder / "bytelog.db"
-    with live.open("r+b") as content:
-        content.seek(live.stat().st_size // 8192 * 4096)
+def test_a_damaged_database_in_the_data_folder_is_reported(bytelog: Bytelog) -> None:
+    database_file = bytelog.folder / "bytelog.db"
+    with database_file.open("r+b") as content:
+        content.seek(database_file.stat().st_size // 8192 * 4096)
         content.write(b"\xff" * 4096)
-    assert f"{live} is damaged" in bytelog.refuse("check")
+    assert f"{database_file} is damaged" in bytelog.refuse("check")
 
 
 def test_an_index_without_an_event_is_damage(
@@ -134,7 +134,7 @@ def test_an_index_without_an_event_is_damage(
 def test_an_event_of_a_missing_project_is_damage(
     bytelog: Bytelog, file: Path, changed: sqlite3.Connection
 ) -> None:
-    # SQLite checks the tables in no certain order.
+    # SQLite checks the tables in an undefined order.
     changed.execute("DELETE FROM api_key")
     changed.execute("DELETE FROM project WHERE name = 'shop'")
     assert "of event refers to no project" in bytelog.refuse("check", file)
@@ -153,7 +153,7 @@ def test_a_database_is_checked_while_a_server_writes_to_it(
     assert 0 < int(checked[DAYS][2]) < int(by_name[DAYS][2]) <= len(acknowledged)
 
 
-def test_a_link_to_a_live_database_is_checked_with_its_log(
+def test_a_link_to_a_database_in_use_is_checked_with_its_log(
     bytelog: Bytelog, serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATA=str(tmp_path / "live"))

@@ -18,13 +18,13 @@ END = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 def test_the_demo_fills_an_empty_database_and_prints_the_next_steps(tmp_path: Path) -> None:
     bytelog = Bytelog(tmp_path / "data")
-    said = bytelog.run("demo").decode()
-    assert "bytelog serve" in said
-    (key,) = re.findall(r"byl_\w+", said)
+    output = bytelog.run("demo").decode()
+    assert "bytelog serve" in output
+    (key,) = re.findall(r"byl_\w+", output)
     server = Server(tmp_path)
     try:
-        answer = server.request(f"{EVENTS}?limit=10000", Authorization=f"Bearer {key}")
-        assert f"Recorded {json.loads(answer.body)['count']} events" in said
+        response = server.request(f"{EVENTS}?limit=10000", Authorization=f"Bearer {key}")
+        assert f"Recorded {json.loads(response.body)['count']} events" in output
     finally:
         server.stop()
 

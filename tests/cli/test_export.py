@@ -58,7 +58,7 @@ def large(tmp_path: Path) -> Bytelog:
 
 
 @pytest.mark.parametrize("form", ["ndjson", "csv"])
-def test_an_export_that_is_imported_is_exported_again_byte_for_byte(
+def test_an_imported_export_is_exported_again_byte_for_byte(
     filled: Bytelog, tmp_path: Path, form: str
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
@@ -88,11 +88,11 @@ def test_the_largest_event_is_exported_and_imported_again(
     assert alice.post(json.dumps(largest).encode()).status_code == 201
     quotes = {**CLICK, "data": {"texts": [""] * (MAX_BODY_BYTES // 3 - 100)}}
     assert alice.post(json.dumps(quotes, separators=(",", ":")).encode()).status_code == 201
-    here, there = Bytelog(Path(app.instance_path)), Bytelog(tmp_path / "other")
+    source, target = Bytelog(Path(app.instance_path)), Bytelog(tmp_path / "other")
     for form in ("ndjson", "csv"):
-        exported = here.run("export", "--project", "shop", "--format", form)
-        there.run("import", "--project", form, text=exported)
-        assert there.run("export", "--project", form, "--format", form) == exported
+        exported = source.run("export", "--project", "shop", "--format", form)
+        target.run("import", "--project", form, text=exported)
+        assert target.run("export", "--project", form, "--format", form) == exported
 
 
 def test_an_export_for_excel_starts_with_a_byte_order_mark_and_is_imported(
@@ -108,7 +108,7 @@ def test_an_export_for_excel_starts_with_a_byte_order_mark_and_is_imported(
 
 @pytest.fixture(scope="module")
 def hostile_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export in CSV of hostile names and data."""
+    """Return a CSV export of hostile names and data."""
     folder = tmp_path_factory.mktemp("hostile")
     bytelog, file = Bytelog(folder / "data"), folder / "events.csv"
     events = [
@@ -124,7 +124,7 @@ def hostile_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("soffice"), reason="needs LibreOffice Calc")
 @pytest.mark.parametrize("separator", [ord(","), ord(";"), ord("\t")])
-def test_libreoffice_finds_no_formula_whatever_separates_cells(
+def test_libreoffice_finds_no_formula_with_any_separator(
     hostile_table: Path, tmp_path: Path, separator: int
 ) -> None:
     command = ["soffice", "--headless", f"-env:UserInstallation={(tmp_path / 'user').as_uri()}"]
@@ -148,7 +148,7 @@ def test_libreoffice_finds_no_formula_whatever_separates_cells(
         (["--name", "click", "--trace-id", "a/b"], []),
     ],
 )
-def test_an_export_holds_the_selected_events(
+def test_an_export_contains_the_selected_events(
     alice: Person, bob: Person, app: Flask, conditions: list[str], ids: list[int]
 ) -> None:
     for day, name, trace_id in ((16, "click", "t"), (14, "click", "t"), (15, "buy", "a/b")):
@@ -219,7 +219,7 @@ def test_an_export_that_fails_reports_the_reason(
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-lock"])
-def test_an_export_never_replaces_a_file_of_the_live_database(filled: Bytelog, suffix: str) -> None:
+def test_an_export_never_replaces_a_file_of_the_database(filled: Bytelog, suffix: str) -> None:
     target = filled.folder / f"bytelog.db{suffix}"
     ids = filled.ids()
     assert "belongs to the live database" in filled.refuse("export", target)
@@ -244,9 +244,9 @@ def test_an_invalid_argument_is_rejected(tmp_path: Path, arguments: list[str]) -
 
 @pytest.mark.slow
 def test_progress_is_shown_only_on_a_terminal(large: Bytelog, tmp_path: Path) -> None:
-    shown = large.on_terminal("export", tmp_path / "events")
-    assert b"Exporting" in shown
-    assert b"100%" in shown
+    output = large.on_terminal("export", tmp_path / "events")
+    assert b"Exporting" in output
+    assert b"100%" in output
     assert large.finish("export", tmp_path / "events") == (b"", "Exported 200000 events.\n")
 
 

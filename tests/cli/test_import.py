@@ -84,14 +84,14 @@ def test_a_line_without_a_date_gets_the_current_time(bytelog: Bytelog) -> None:
 
 
 @pytest.mark.parametrize("first", [b"", b"id,name,trace_id,date,data\r\n"])
-def test_a_byte_order_mark_is_no_part_of_the_first_line(bytelog: Bytelog, first: bytes) -> None:
+def test_a_byte_order_mark_is_ignored(bytelog: Bytelog, first: bytes) -> None:
     second = b'1,"n","t",2021-08-15,{}\r\n' if first else line(1)
     bytelog.run("import", text=b"\xef\xbb\xbf" + first + second)
     assert bytelog.ids() == [1]
     assert "line 2: " in bytelog.refuse("import", text=line(2) + b"\xef\xbb\xbf" + line(3))
 
 
-def test_a_gzip_file_is_read_like_its_content(bytelog: Bytelog, file: Path) -> None:
+def test_a_gzip_file_is_decompressed(bytelog: Bytelog, file: Path) -> None:
     members = [gzip.compress(lines(1, 2)), gzip.compress(lines(3, 3000))]
     file.write_bytes(members[0])
     assert b"Imported 2 events" in bytelog.run("import", file)
@@ -105,7 +105,7 @@ def test_a_gzip_file_is_read_like_its_content(bytelog: Bytelog, file: Path) -> N
     assert b"100%" in bytelog.on_terminal("import", "--project", "shop", file)
 
 
-def test_invalid_lines_are_set_aside_once_and_the_others_stored(
+def test_invalid_lines_are_saved_once_and_the_others_stored(
     bytelog: Bytelog, file: Path, tmp_path: Path
 ) -> None:
     aside = tmp_path / "invalid"
@@ -125,7 +125,7 @@ def test_invalid_lines_are_set_aside_once_and_the_others_stored(
     assert bytelog.ids() == [1, 5]
 
 
-def test_invalid_rows_of_csv_are_set_aside_whole(bytelog: Bytelog, tmp_path: Path) -> None:
+def test_invalid_rows_of_csv_are_saved_completely(bytelog: Bytelog, tmp_path: Path) -> None:
     rows = ['1,"n","t",2021-08-15,{}', '2,"n\nn","t",soon,{}', '3,"n"n,', '4,"n","t",2021-08-15,{}']
     text = "\r\n".join(["id,name,trace_id,date,data", *rows]).encode()
     bytelog.run("import", "--skip-invalid", tmp_path / "invalid", text=text)
@@ -145,7 +145,7 @@ def test_a_line_that_retention_would_delete_at_once_stops_the_import(
     assert bytelog.ids() == [1]
 
 
-def test_an_empty_file_holds_no_events(bytelog: Bytelog) -> None:
+def test_an_empty_file_imports_no_events(bytelog: Bytelog) -> None:
     assert bytelog.run("import", text=b"") == b"Imported 0 events into default.\n"
 
 
@@ -176,9 +176,9 @@ def test_an_empty_file_holds_no_events(bytelog: Bytelog) -> None:
 def test_an_invalid_line_is_reported_with_its_number_and_the_reason(
     bytelog: Bytelog, wrong: bytes, complaint: str
 ) -> None:
-    said = bytelog.refuse("import", text=b"\n" + line(1) + wrong.rstrip() + b"\n" + line(3))
-    assert said.startswith(f"Error: line 3: {complaint}")
-    assert "Fix the line and run the same command again: it continues there." in said
+    output = bytelog.refuse("import", text=b"\n" + line(1) + wrong.rstrip() + b"\n" + line(3))
+    assert output.startswith(f"Error: line 3: {complaint}")
+    assert "Fix the line and run the same command again: it continues there." in output
     assert bytelog.ids() == [1]
 
 
@@ -248,9 +248,7 @@ def test_an_interrupted_import_continues_without_duplicates(bytelog: Bytelog, fi
 
 
 @pytest.mark.slow
-def test_an_import_that_is_killed_at_any_moment_stores_every_event_once(
-    bytelog: Bytelog, file: Path
-) -> None:
+def test_an_import_killed_at_any_time_stores_every_event_once(bytelog: Bytelog, file: Path) -> None:
     file.write_bytes(lines(1, 20_000))
     began = time.monotonic()
     bytelog.run("import", "--project", "measured", file)
@@ -269,9 +267,9 @@ def test_two_imports_of_a_file_at_once_store_no_duplicates(bytelog: Bytelog, fil
     file.write_bytes(lines(1, 20_000))
     bytelog.run("import", text=b"")
     both = [bytelog.start("import", file, stderr=subprocess.PIPE) for _ in range(2)]
-    said = [process.communicate(timeout=60)[1].decode() for process in both]
+    output = [process.communicate(timeout=60)[1].decode() for process in both]
     assert 0 in [process.returncode for process in both]
-    assert set(said) <= {
+    assert set(output) <= {
         "",
         "Error: another import into this project is running. Run the same command again when "
         "that import has ended.\n",
@@ -300,9 +298,9 @@ def test_a_server_stores_every_event_while_an_import_runs(server: Server, file: 
 def test_progress_is_shown_only_on_a_terminal(bytelog: Bytelog, file: Path) -> None:
     file.write_bytes(lines(1, 3000))
     assert bytelog.finish("import", file)[1] == ""
-    shown = bytelog.on_terminal("import", "--project", "shop", file)
-    assert b"Importing" in shown
-    assert b"100%" in shown
+    output = bytelog.on_terminal("import", "--project", "shop", file)
+    assert b"Importing" in output
+    assert b"100%" in output
 
 
 @pytest.mark.parametrize(

@@ -110,26 +110,28 @@ SAMPLES: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(
-    ("source", "line", "expected", "said"),
+    ("source", "line", "expected", "members_outside_data"),
     [(source, *sample) for source, samples in SAMPLES.items() for sample in samples],
 )
 def test_a_line_of_another_system_becomes_an_event_and_loses_nothing(
-    source: str, line: str, expected: tuple[str, str | None, str], said: list[str]
+    source: str, line: str, expected: tuple[str, str | None, str], members_outside_data: list[str]
 ) -> None:
     event = load_event(SOURCES[source].parse(line, 7, "own"))
     name, trace_id, date = expected
     assert event["name"] == name
     assert event["trace_id"] == (trace_id or str(event["id"]))
     assert timestamps.format_utc(event["date"]) == date
-    kept = {key: value for key, value in json.loads(line).items() if key not in said}
+    kept = {
+        key: value for key, value in json.loads(line).items() if key not in members_outside_data
+    }
     assert event["data"] == json.dumps(kept, separators=(",", ":")).replace("1.1}", "1.10}")
 
 
 @pytest.mark.parametrize("source", SAMPLES)
 def test_the_command_imports_the_export_of_another_system(tmp_path: Path, source: str) -> None:
     bytelog, lines = Bytelog(tmp_path), [sample[0] for sample in SAMPLES[source]]
-    said = bytelog.run("import", "--from", source, text="\n".join(lines).encode())
-    assert said == b"Imported 3 events into default.\n"
+    output = bytelog.run("import", "--from", source, text="\n".join(lines).encode())
+    assert output == b"Imported 3 events into default.\n"
     exported = bytelog.run("export")
     names = {json.loads(line)["name"] for line in exported.splitlines()}
     assert names == {expected[0] for _, expected, _ in SAMPLES[source]}
@@ -181,8 +183,8 @@ def test_a_line_of_the_wrong_system_is_rejected(source: str, line: str, complain
 
 def test_the_command_names_the_invalid_line(tmp_path: Path) -> None:
     text = b'{"@t":"2021-08-15","@mt":"m"}\n{"@t":"yesterday"}\n'
-    said = Bytelog(tmp_path).refuse("import", "--from", "clef", text=text)
-    assert said.startswith("Error: line 2: date: Must be a date")
+    output = Bytelog(tmp_path).refuse("import", "--from", "clef", text=text)
+    assert output.startswith("Error: line 2: date: Must be a date")
 
 
 def test_a_file_can_be_imported_again_from_the_right_system(tmp_path: Path) -> None:
@@ -193,7 +195,7 @@ def test_a_file_can_be_imported_again_from_the_right_system(tmp_path: Path) -> N
     assert b"Imported 0 events" in bytelog.run("import", "--from", "mixpanel", text=line)
 
 
-def test_a_line_without_a_trace_id_shares_its_trace_with_no_other(tmp_path: Path) -> None:
+def test_a_line_without_a_trace_id_gets_its_own_trace(tmp_path: Path) -> None:
     bytelog = Bytelog(tmp_path)
     line = b'{"@t":"2024-05-01T08:00:00Z","@mt":"Starting"}\n'
     for number in (1, 2, 3):
@@ -213,14 +215,14 @@ def test_a_trace_id_is_the_same_in_every_import_of_a_file(tmp_path: Path) -> Non
     assert bytelog.run("export") == bytelog.run("export", "--project", "grown")
 
 
-def test_a_date_that_ends_in_utc_is_one() -> None:
+def test_a_date_that_ends_in_utc_is_accepted() -> None:
     for date in ("2024-05-01 08:00:00 UTC", "2024-05-01 08:00:00.000000 UTC"):
         line = json.dumps({"event": "e", "timestamp": date})
         event = SOURCES["segment"].parse(line, 1, "own")
         assert event["date"] == "2024-05-01T08:00:00.000Z"
 
 
-def test_mixpanel_counts_in_the_time_zone_of_the_project(tmp_path: Path) -> None:
+def test_mixpanel_times_are_in_the_time_zone_of_the_project(tmp_path: Path) -> None:
     bytelog = Bytelog(tmp_path)
     times = [int(datetime(2024, month, 1, 8, tzinfo=UTC).timestamp()) for month in (1, 7)]
     lines = [json.dumps({"event": "e", "properties": {"time": time}}) for time in times]

@@ -23,7 +23,7 @@ from bytelog.maintenance.to_postgresql import MIGRATE_EVENTS, PARTITION_EVENTS
 from bytelog.testing import KEY
 
 DAYS = 20
-"""Days of a thousand events."""
+"""The length of the history in days, with 1000 events each."""
 
 
 @pytest.fixture
@@ -44,12 +44,12 @@ def bytelog(tmp_path: Path) -> Bytelog:
 
 
 def listed(server: Server, query: str = "") -> bytes:
-    answer = server.request(EVENTS + query)
-    assert answer.status == 200
-    return answer.body
+    response = server.request(EVENTS + query)
+    assert response.status == 200
+    return response.body
 
 
-def test_a_live_service_moves_with_every_acknowledged_event(
+def test_a_running_service_moves_with_every_acknowledged_event(
     serve: Callable[..., Server], url: str
 ) -> None:
     old = serve(BYTELOG_API_KEY=Server.key)
@@ -67,8 +67,8 @@ def test_a_live_service_moves_with_every_acknowledged_event(
 
     writer = threading.Thread(target=write)
     writer.start()
-    said = command.run("migrate", "--to", url).decode()
-    assert re.search(r"Copied \d{5} events. All \d{5} are the same", said)
+    output = command.run("migrate", "--to", url).decode()
+    assert re.search(r"Copied \d{5} events. All \d{5} are the same", output)
     done.set()
     writer.join()
     arrivals = listed(old, "?order=arrival")
@@ -78,7 +78,7 @@ def test_a_live_service_moves_with_every_acknowledged_event(
     new = serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATABASE_URL=url)
     assert listed(new, "?order=arrival") == arrivals
     assert new.request(f"{EVENTS}?order=arrival&limit=10").headers["Link"] == following
-    assert set(acknowledged) <= {it["id"] for it in json.loads(listed(new))["events"]}
+    assert set(acknowledged) <= {event["id"] for event in json.loads(listed(new))["events"]}
     again = json.dumps({**CLICK, "id": acknowledged[-1]}).encode()
     once = f"once-{acknowledged[-1]}"
     assert new.request(EVENTS, again, Idempotency_Key=once).status == 201
@@ -171,7 +171,7 @@ def test_a_database_with_events_of_its_own_is_left_unchanged(
 
 @pytest.fixture
 def switched(bytelog: Bytelog, url: str, tmp_path: Path) -> tuple[Person, list[dict[str, object]]]:
-    """A service that moved to PostgreSQL and went on there: its client, and what it has."""
+    """Return a client of a service that moved to PostgreSQL, and the events recorded there."""
     make_history(bytelog.folder, 1)
     bytelog.run("migrate", "--to", url)
     moved = create_app({"BYTELOG_DATABASE_URL": url, "BYTELOG_API_KEY": KEY}, tmp_path / "moved")
@@ -181,38 +181,38 @@ def switched(bytelog: Bytelog, url: str, tmp_path: Path) -> tuple[Person, list[d
 
 
 @pytest.mark.parametrize("pruned", ["2021-01-01", "2021-08-02"])
-def test_events_that_were_recorded_after_the_switch_are_never_deleted(
+def test_events_recorded_after_the_switch_are_never_deleted(
     bytelog: Bytelog,
     url: str,
     switched: tuple[Person, list[dict[str, object]]],
     pruned: str,
 ) -> None:
     person, events = switched
-    make_history(bytelog.folder, 2)  # The old server has taken events too.
+    make_history(bytelog.folder, 2)  # The old server has recorded events too.
     bytelog.run("prune", "--before", pruned, "--yes")
     assert "has events of its own" in bytelog.refuse("migrate", "--to", url)
     assert person.events("?order=arrival") == events
 
 
-def test_a_second_source_is_refused_before_it_touches_anything(
+def test_a_second_source_is_refused_before_any_change(
     bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str, tmp_path: Path
 ) -> None:
     make_history(bytelog.folder, 1)
     bytelog.run("keys", "create", "alice", "--project", "shop")
     bytelog.run("migrate", "--to", url)
-    everything = (
+    query = (
         "SELECT (SELECT count(*) FROM event), (SELECT array_agg(digest) FROM api_key),"
         " (SELECT array_agg(name) FROM project), (SELECT last_value FROM event_key_seq)"
     )
-    before = shared_cluster.sql(everything, name)
+    before = shared_cluster.sql(query, name)
     other = Bytelog(tmp_path / "other")
     make_history(other.folder, 2)
     other.run("keys", "create", "bob", "--project", "bank")
     assert "the copy of another database" in other.refuse("migrate", "--to", url)
-    assert shared_cluster.sql(everything, name) == before
+    assert shared_cluster.sql(query, name) == before
 
 
-def test_a_service_with_keys_but_no_events_is_left_alone(
+def test_a_target_with_keys_but_no_events_is_refused(
     bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str, tmp_path: Path
 ) -> None:
     service = Bytelog(tmp_path / "service")
@@ -223,28 +223,28 @@ def test_a_service_with_keys_but_no_events_is_left_alone(
     assert shared_cluster.sql("SELECT name FROM api_key", name) == [("bob",)]
 
 
-def forget_note(cluster: Cluster, name: str) -> None:
+def delete_note(cluster: Cluster, name: str) -> None:
     """Make the target look as version 0.1.0 left it."""
     cluster.sql("DROP TABLE migration_note, epoch", name)
     cluster.sql("UPDATE bytelog_version SET version_num = '0003'", name)
     cluster.sql("COMMENT ON TABLE event IS 'copied by bytelog migrate'", name)
 
 
-def test_a_copy_of_the_first_release_is_continued_if_this_database_has_all_of_it(
+def test_a_copy_by_the_first_release_is_continued_if_the_source_has_all_its_events(
     bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str
 ) -> None:
     make_history(bytelog.folder, 2)
     bytelog.run("migrate", "--to", url)
-    forget_note(shared_cluster, name)
+    delete_note(shared_cluster, name)
     shared_cluster.sql("DELETE FROM event WHERE key > 1500", name)
     assert bytelog.run("migrate", "--to", url).startswith(b"Copied 500 events. All 2000 ")
-    forget_note(shared_cluster, name)
+    delete_note(shared_cluster, name)
     bytelog.run("prune", "--before", "2021-08-02")
     assert "no note that they were copied" in bytelog.refuse("migrate", "--to", url)
     assert copied(shared_cluster, name) == 2000
 
 
-def test_what_was_pruned_is_deleted_only_if_it_is_what_was_copied(
+def test_pruned_events_are_deleted_only_if_they_equal_the_copied_ones(
     bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str
 ) -> None:
     make_history(bytelog.folder, 2)
@@ -255,7 +255,7 @@ def test_what_was_pruned_is_deleted_only_if_it_is_what_was_copied(
     assert copied(shared_cluster, name) == 2000
 
 
-def test_a_restored_backup_does_not_take_newer_events_out_of_the_copy(
+def test_a_restored_backup_does_not_delete_newer_events_from_the_copy(
     bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str, tmp_path: Path
 ) -> None:
     make_history(bytelog.folder, 1)
@@ -270,7 +270,7 @@ def test_a_restored_backup_does_not_take_newer_events_out_of_the_copy(
     assert copied(shared_cluster, name) == 2000
 
 
-def test_a_key_that_was_revoked_after_the_switch_stays_revoked(
+def test_a_key_revoked_after_the_switch_stays_revoked(
     bytelog: Bytelog, url: str, shared_cluster: Cluster, name: str
 ) -> None:
     bytelog.run("keys", "create", "alice", "--project", "shop")
@@ -282,9 +282,9 @@ def test_a_key_that_was_revoked_after_the_switch_stays_revoked(
 
 def test_progress_is_shown_on_a_terminal_only(bytelog: Bytelog, url: str) -> None:
     make_history(bytelog.folder, 1)
-    shown = bytelog.on_terminal("migrate", "--to", url)
-    assert b"Copying" in shown
-    assert b"Comparing" in shown
+    output = bytelog.on_terminal("migrate", "--to", url)
+    assert b"Copying" in output
+    assert b"Comparing" in output
     assert bytelog.finish("migrate", "--to", url)[1] == ""
 
 

@@ -62,13 +62,13 @@ def test_the_file_shrinks_while_a_client_posts(
 ) -> None:
     server, before = start(), size(bytelog)
     with posting(server) as acknowledged:
-        said = bytelog.run("prune", "--before", MIDDLE).decode()
-    assert said.startswith(f"Deleted 10000 events from before {MIDDLE}T00:00:00.000Z.\n")
+        output = bytelog.run("prune", "--before", MIDDLE).decode()
+    assert output.startswith(f"Deleted 10000 events from before {MIDDLE}T00:00:00.000Z.\n")
     assert remaining(bytelog) == younger_half()
-    assert size(bytelog) < 0.65 * before  # traces are all over their index, which stays wider
-    answer = json.loads(server.request(f"{EVENTS}?end={day(DAYS)}").body)
-    assert answer["count"] == 10_000
-    assert sorted(event["id"] for event in answer["events"]) == younger_half()
+    assert size(bytelog) < 0.65 * before  # the index of the traces stays larger
+    response = json.loads(server.request(f"{EVENTS}?end={day(DAYS)}").body)
+    assert response["count"] == 10_000
+    assert sorted(event["id"] for event in response["events"]) == younger_half()
     assert [number for number in bytelog.ids() if number >= TODAY] == acknowledged
     assert b"No damage was found" in bytelog.run("check")
 
@@ -92,14 +92,14 @@ def test_the_file_shrinks_beside_an_idle_server(
 def test_every_project_is_pruned(bytelog: Bytelog) -> None:
     bytelog.run("keys", "create", "alice", "--project", "shop")
     make_history(bytelog.folder, 2, project_id=2)
-    said = bytelog.run("prune", "--before", f"{day(1)}T00:00:00Z")
-    assert said.startswith(b"Deleted 2000 events")
+    output = bytelog.run("prune", "--before", f"{day(1)}T00:00:00Z")
+    assert output.startswith(b"Deleted 2000 events")
     assert sorted(bytelog.ids()) == sorted([*range(1000, DAYS * 1000), *range(1000, 2000)])
 
 
 def test_an_event_at_the_bound_itself_is_kept(bytelog: Bytelog) -> None:
     bytelog.run("prune", "--before", day(1))
-    assert 1000 in bytelog.ids()  # at midnight
+    assert 1000 in bytelog.ids()  # exactly at midnight
     bytelog.run("prune", "--before", f"{day(1)}T00:00:00.001Z")
     assert 1000 not in bytelog.ids()
 
@@ -121,8 +121,8 @@ def test_days_to_keep_are_counted_back_from_now(app: Flask) -> None:
 
 def test_a_dry_run_deletes_nothing(bytelog: Bytelog) -> None:
     before = (bytelog.folder / "bytelog.db").read_bytes()
-    said = bytelog.run("prune", "--before", MIDDLE, "--dry-run").decode()
-    assert said == f"10000 events are from before {MIDDLE}T00:00:00.000Z.\n"
+    output = bytelog.run("prune", "--before", MIDDLE, "--dry-run").decode()
+    assert output == f"10000 events are from before {MIDDLE}T00:00:00.000Z.\n"
     assert (bytelog.folder / "bytelog.db").read_bytes() == before
 
 
@@ -154,15 +154,15 @@ def test_ctrl_c_leaves_an_intact_database_and_the_next_run_continues(
 
 
 def test_progress_is_shown_on_a_terminal(bytelog: Bytelog) -> None:
-    shown = bytelog.on_terminal("prune", "--before", MIDDLE)
-    assert b"Deleting" in shown
-    assert b"Shrinking" in shown
-    assert b"100%" in shown
+    terminal_output = bytelog.on_terminal("prune", "--before", MIDDLE)
+    assert b"Deleting" in terminal_output
+    assert b"Shrinking" in terminal_output
+    assert b"100%" in terminal_output
 
 
 @pytest.fixture
 def old(tmp_path: Path) -> Bytelog:
-    """A database of the first release, which was not made to shrink."""
+    """Return a command with a database of the first release, whose file cannot shrink."""
     (tmp_path / "old").mkdir()
     first = Config()
     first.set_main_option("script_location", "bytelog:migrations")
@@ -189,13 +189,13 @@ def test_a_file_of_the_first_release_shrinks_when_it_is_not_in_use(old: Bytelog)
 
 
 @pytest.mark.slow
-def test_a_file_of_the_first_release_keeps_its_size_beside_a_server_and_the_command_says_so(
+def test_a_file_of_the_first_release_keeps_its_size_beside_a_server_with_a_warning(
     old: Bytelog, serve: Callable[..., Server]
 ) -> None:
     server, before = serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATA=str(old.folder)), size(old)
     with posting(server):
-        said, warned = old.finish("prune", "--before", MIDDLE)
-    assert said.startswith(b"Deleted 10000 events")
+        output, warned = old.finish("prune", "--before", MIDDLE)
+    assert output.startswith(b"Deleted 10000 events")
     assert "once more while no server runs" in warned
     assert size(old) >= before
     assert remaining(old) == younger_half()
@@ -206,7 +206,7 @@ def test_a_file_of_the_first_release_keeps_its_size_beside_a_server_and_the_comm
 
 
 def age() -> int:
-    """Return how many days ago the middle of the history was."""
+    """Return the age of the middle of the history in days."""
     return (datetime.now(UTC) - datetime.fromisoformat(f"{MIDDLE}T00:00:00Z")).days
 
 
@@ -234,7 +234,7 @@ def test_a_server_keeps_everything_by_default(
     assert remaining(bytelog)[: DAYS * 1000] == list(range(DAYS * 1000))
 
 
-def test_a_server_stops_in_the_middle_of_deleting(
+def test_a_server_can_be_stopped_during_a_deletion(
     bytelog: Bytelog, start: Callable[..., Server]
 ) -> None:
     server = start(BYTELOG_KEEP_DAYS=str(age() + 2))
@@ -270,7 +270,7 @@ def test_more_than_half_of_a_project_is_deleted_only_on_request(bytelog: Bytelog
     assert bytelog.run("prune", "--before", day(2), "--yes").startswith(b"Deleted 4000 events")
 
 
-def test_a_server_does_not_delete_most_of_a_project_but_prunes_the_others(
+def test_a_server_deletes_most_of_no_project_but_prunes_the_others(
     bytelog: Bytelog, start: Callable[..., Server]
 ) -> None:
     bytelog.run("keys", "create", "alice", "--project", "shop")
@@ -283,7 +283,9 @@ def test_a_server_does_not_delete_most_of_a_project_but_prunes_the_others(
     assert len(bytelog.ids()) < DAYS * 1000
 
 
-def test_new_events_of_a_clock_that_is_ahead_do_not_outvote_the_old_ones(tmp_path: Path) -> None:
+def test_the_share_of_expired_events_ignores_new_events_of_a_clock_that_is_ahead(
+    tmp_path: Path,
+) -> None:
     app = create_app({}, tmp_path)
     dates = [*[CLICK["date"]] * 3, *[timestamps.format_utc(timestamps.now())] * 10]
     with app.app_context(), current_writer().transaction() as connection:

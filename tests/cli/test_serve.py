@@ -24,7 +24,7 @@ BODY = json.dumps(CLICK).encode()
 
 
 def refused(folder: Path, *arguments: str) -> str:
-    """Run a `bytelog serve` that cannot work and return its one sentence."""
+    """Run `bytelog serve`, which must fail, and return its message of one sentence."""
     pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
     with Process(["serve", "--port", "0", *arguments], os.environ, folder, **pipes) as process:
         _, errors = process.communicate(timeout=20)
@@ -125,8 +125,8 @@ def test_a_client_that_reads_no_response_does_not_block_others(server: Server) -
 def test_an_event_for_a_database_that_was_removed_is_not_acknowledged(server: Server) -> None:
     assert server.request(EVENTS, BODY).status == 201
     shutil.rmtree(server.folder / "data")
-    answer = server.request(EVENTS, BODY)
-    assert (answer.status, answer.body) == (503, b'{"error": "service unavailable"}')
+    response = server.request(EVENTS, BODY)
+    assert (response.status, response.body) == (503, b'{"error": "service unavailable"}')
     assert "was moved, removed or replaced" in server.log.read_text()
 
 
@@ -149,14 +149,14 @@ def test_concurrent_posts_are_all_stored(server: Server) -> None:
     assert json.loads(server.request(EVENTS).body)["count"] == 400
 
 
-def test_pipelined_posts_are_answered_in_order(server: Server) -> None:
+def test_pipelined_posts_get_responses_in_order(server: Server) -> None:
     head = (
         b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Authorization: Bearer example_api_key\r\n%sContent-Length: %d\r\n\r\n"
     )
     bad, last = head % (b"", 1) + b"{", head % (b"Connection: close\r\n", len(BODY)) + BODY
-    answer = server.raw(head % (b"", len(BODY)) + BODY + bad + last)
-    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"201", b"400", b"201"]
+    response = server.raw(head % (b"", len(BODY)) + BODY + bad + last)
+    assert re.findall(rb"HTTP/1.1 (\d+)", response) == [b"201", b"400", b"201"]
 
 
 def test_only_the_owner_can_read_the_file_and_its_folder(server: Server) -> None:
@@ -166,19 +166,19 @@ def test_only_the_owner_can_read_the_file_and_its_folder(server: Server) -> None
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
-def test_all_addresses_include_those_of_ipv4(serve: Callable[..., Server]) -> None:
+def test_listening_on_all_addresses_includes_ipv4(serve: Callable[..., Server]) -> None:
     server = serve("--host", "::")
     assert server.url.startswith("http://[::1]:")
     server.url = server.url.replace("[::1]", "127.0.0.1")
     assert server.request("/healthz").status == 200
 
 
-def test_a_taken_port_is_one_sentence(server: Server) -> None:
+def test_a_port_in_use_prints_one_sentence(server: Server) -> None:
     port = server.url.rpartition(":")[2]
     assert f"port {port}: Address already in use" in refused(server.folder, "--port", port)
 
 
-def test_too_few_open_files_are_one_sentence_with_the_number(tmp_path: Path) -> None:
+def test_a_low_limit_of_open_files_prints_one_sentence_with_the_number(tmp_path: Path) -> None:
     (tmp_path / "instance").mkdir()
     (tmp_path / "instance" / "config.py").write_text(
         "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (301, 301))\n"
@@ -188,12 +188,12 @@ def test_too_few_open_files_are_one_sentence_with_the_number(tmp_path: Path) -> 
     assert "at least 302" in sentence
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_a_read_only_folder_prints_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "instance").write_text("not a folder")
     assert "BYTELOG_DATA" in refused(tmp_path)
 
 
-def test_a_folder_in_place_of_the_database_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_with_the_name_of_the_database_prints_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "instance" / "bytelog.db").mkdir(parents=True)
     assert "Is a directory" in refused(tmp_path)
 
@@ -224,7 +224,7 @@ def test_an_unreadable_settings_file_is_one_sentence(tmp_path: Path, settings: s
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_database_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_database_prints_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "instance").mkdir()
     (tmp_path / "instance" / "bytelog.db").write_bytes(content)
     assert "Restore a backup" in refused(tmp_path)

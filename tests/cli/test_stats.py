@@ -25,7 +25,7 @@ def bytelog(tmp_path: Path) -> Bytelog:
     return Bytelog(tmp_path / "data")
 
 
-def shown(bytelog: Bytelog) -> str:
+def run_stats(bytelog: Bytelog) -> str:
     return bytelog.run("stats").decode()
 
 
@@ -33,7 +33,7 @@ def rows(output: str, project: str = "default") -> list[list[str]]:
     return [line.split() for line in output.split(f"Project {project}\n\n")[1].splitlines()]
 
 
-def in_terminal(bytelog: Bytelog, columns: int) -> list[str]:
+def run_in_terminal(bytelog: Bytelog, columns: int) -> list[str]:
     terminal, end = pty.openpty()
     bytelog.environment["COLUMNS"] = str(columns)
     with bytelog.start("stats", stdout=end, stderr=subprocess.DEVNULL) as process:
@@ -48,7 +48,7 @@ def in_terminal(bytelog: Bytelog, columns: int) -> list[str]:
 
 
 def test_events_are_counted_by_name_and_day(bytelog: Bytelog) -> None:
-    heading, *days, total = rows(shown(bytelog))
+    heading, *days, total = rows(run_stats(bytelog))
     assert heading == ["DAY", "EVENTS", "click", "paypal_payment", "sign_up"]
     bar = "#" * 60
     assert days == [[day(number), "1,000", "500", "250", "250", bar] for number in range(DAYS)]
@@ -56,30 +56,30 @@ def test_events_are_counted_by_name_and_day(bytelog: Bytelog) -> None:
 
 
 def test_the_size_is_reported(bytelog: Bytelog) -> None:
-    heading = shown(bytelog).partition("\n\n")[0]
+    heading = run_stats(bytelog).partition("\n\n")[0]
     size = (bytelog.folder / "bytelog.db").stat().st_size
     assert f"Database: {bytelog.folder / 'bytelog.db'}\n" in heading
     assert f"Size: {size / 1e6:.1f} MB, of which 0.0 MB are free\n" in heading
     assert re.search(r"\nLog: \d\.\d MB\nEvents: 3,000$", heading)
 
 
-def test_each_project_has_its_table(bytelog: Bytelog) -> None:
+def test_each_project_has_its_own_table(bytelog: Bytelog) -> None:
     bytelog.run("keys", "create", "alice", "--project", "shop")
     make_history(bytelog.folder, 1, project_id=2)
-    assert rows(shown(bytelog), "shop")[-1][:2] == ["all", "1,000"]
-    assert shown(bytelog).index("Project default") < shown(bytelog).index("Project shop")
+    assert rows(run_stats(bytelog), "shop")[-1][:2] == ["all", "1,000"]
+    assert run_stats(bytelog).index("Project default") < run_stats(bytelog).index("Project shop")
 
 
 def test_the_bars_are_proportional_to_the_events(app: Flask, alice: Person) -> None:
     for number in (1, 2, 2, 3, 3, 3):
         assert alice.post({**CLICK, "date": f"2021-08-0{number}"}).status_code == 201
-    _, *days, _ = rows(shown(Bytelog(Path(app.instance_path))), "shop")
+    _, *days, _ = rows(run_stats(Bytelog(Path(app.instance_path))), "shop")
     assert [len(row[-1]) for row in days] == [20, 40, 60]
 
 
 def test_older_days_are_summed(bytelog: Bytelog) -> None:
     make_history(bytelog.folder, 32)
-    _, earlier, first, *_ = rows(shown(bytelog))
+    _, earlier, first, *_ = rows(run_stats(bytelog))
     assert earlier == ["earlier", "4,000", "2,000", "1,000", "1,000"]
     assert first[0] == day(2)
 
@@ -88,7 +88,7 @@ def test_less_frequent_names_are_summed(app: Flask, alice: Person) -> None:
     for number in range(30):
         assert alice.post({**CLICK, "name": f"n{number}"}).status_code == 201
         assert alice.post({**CLICK, "name": "most"}).status_code == 201
-    heading, only_day, _ = rows(shown(Bytelog(Path(app.instance_path))), "shop")
+    heading, only_day, _ = rows(run_stats(Bytelog(Path(app.instance_path))), "shop")
     assert heading[2] == "most"
     assert heading[-1] == "others"
     assert sum(int(count) for count in only_day[2 : len(heading)]) == 60
@@ -97,7 +97,7 @@ def test_less_frequent_names_are_summed(app: Flask, alice: Person) -> None:
 def test_control_characters_of_a_name_are_not_printed(app: Flask, alice: Person) -> None:
     for name in ("\x1b[2Jgone", "a\nb", "long" * 60):
         assert alice.post({**CLICK, "name": name}).status_code == 201
-    output = shown(Bytelog(Path(app.instance_path)))
+    output = run_stats(Bytelog(Path(app.instance_path)))
     assert "?[2Jgone" in output
     assert "a?b" in output
     assert "longlonglonglon…" in output
@@ -106,13 +106,13 @@ def test_control_characters_of_a_name_are_not_printed(app: Flask, alice: Person)
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_the_chart_fits_the_terminal(bytelog: Bytelog, columns: int) -> None:
-    lines = [line for line in in_terminal(bytelog, columns) if "▇" in line]
+    lines = [line for line in run_in_terminal(bytelog, columns) if "▇" in line]
     assert len(lines) == DAYS
     assert all(len(line) <= columns for line in lines)
 
 
 def test_an_empty_database_has_no_table(app: Flask) -> None:
-    output = shown(Bytelog(Path(app.instance_path)))
+    output = run_stats(Bytelog(Path(app.instance_path)))
     assert output.endswith("Events: 0\n")
 
 
@@ -124,7 +124,7 @@ def test_events_are_counted_while_a_server_writes(
     with posting(server) as acknowledged:
         wait_for(lambda: acknowledged)
         before = len(acknowledged)
-        total = rows(shown(bytelog))[-1]
+        total = rows(run_stats(bytelog))[-1]
     assert before <= int(total[1].replace(",", "")) - DAYS * 1000 <= len(acknowledged)
 
 
