@@ -19,7 +19,7 @@ def recorded(server: Server) -> set[int]:
     return {event["id"] for event in json.loads(server.request(EVENTS).body)["events"]}
 
 
-def test_all_that_a_browser_keeps_alive_is_sent_when_a_page_is_left(
+def test_keepalive_requests_send_all_queued_events_when_a_page_is_left(
     page: Page, server: Server
 ) -> None:
     page.goto("/docs")
@@ -28,7 +28,7 @@ def test_all_that_a_browser_keeps_alive_is_sent_when_a_page_is_left(
     wait_for(lambda: recorded(server) == set(range(58)))
 
 
-def test_an_event_too_large_to_be_kept_alive_blocks_no_others(page: Page, server: Server) -> None:
+def test_an_event_too_large_for_keepalive_does_not_block_others(page: Page, server: Server) -> None:
     page.goto("/docs")
     page.evaluate(RECORD, [server.url, server.key, [70_000, 20_000, 50_000, 20_000]])
     page.goto("/")

@@ -29,14 +29,14 @@ from bytelog.web.docs import LANGUAGES
 
 PROGRAMS = Path(sys.executable).parent
 EMPTY = {"quick-start", "background", "record", "batches", "retries"}
-"""The sections whose samples begin with no event."""
+"""The sections whose samples start with an empty project."""
 
 STORED = {"quick-start": EVENTS[:1], "record": EVENTS[1:2], "batches": EVENTS}
-"""What is there after the samples of a section."""
+"""The events stored after a sample of a section."""
 
 
 class Reader:
-    """Somebody who reads a server's page; each sample gets a new project and a new folder."""
+    """A reader of a server's page, who runs each sample in a new project and folder."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -46,7 +46,7 @@ class Reader:
         self._service = create_app({}, server.folder / "data")
 
     def run(self, sample: Sample) -> tuple[str, list[object]]:
-        """Return what a sample prints, and the events that are there after it."""
+        """Return the output of a sample and the events stored after it."""
         name = f"{sample.section}-{sample.kind}"
         folder = self.server.folder / name
         folder.mkdir()
@@ -59,8 +59,8 @@ class Reader:
             body = json.dumps(EVENTS).encode()
             self.server.request(api.EVENTS, body, Authorization=authorization)
         printed = sample.run(folder, key)
-        answer = self.server.request(api.EVENTS, Authorization=authorization)
-        return printed, json.loads(answer.body)["events"]
+        response = self.server.request(api.EVENTS, Authorization=authorization)
+        return printed, json.loads(response.body)["events"]
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +81,9 @@ def page(app: Flask) -> str:
 def test_every_sample_gets_the_documented_result(
     reader: Reader, kind: str, subtests: pytest.Subtests
 ) -> None:
-    found = [sample for sample in samples(reader.page) if sample.kind == kind]
-    assert len(found) >= 5
-    for sample in found:
+    matching_samples = [sample for sample in samples(reader.page) if sample.kind == kind]
+    assert len(matching_samples) >= 5
+    for sample in matching_samples:
         with subtests.test(sample.section):
             printed, stored = reader.run(sample)
             assert sample.documents(printed), printed
@@ -97,14 +97,21 @@ def test_every_sample_is_run_by_a_test(page: str) -> None:
 
 
 def test_every_language_has_the_same_samples(page: str) -> None:
-    sections = {kind: [it.section for it in samples(page) if it.kind == kind] for kind in LANGUAGES}
+    sections = {
+        kind: [sample.section for sample in samples(page) if sample.kind == kind]
+        for kind in LANGUAGES
+    }
     assert sections["python"] == sections["javascript"]
-    assert sections["ruby"] == [it for it in sections["python"] if it != "background"]
+    assert sections["ruby"] == [sample for sample in sections["python"] if sample != "background"]
     assert sections["shell"] == sections["ruby"]
 
 
 def commands(page: str, section: str) -> str:
-    (text,) = [it.text for it in samples(page) if (it.section, it.kind) == (section, "commands")]
+    (text,) = [
+        sample.text
+        for sample in samples(page)
+        if (sample.section, sample.kind) == (section, "commands")
+    ]
     return text
 
 
@@ -126,8 +133,8 @@ def run(command: str, folder: Path, text: str = "") -> None:
 
 
 @contextmanager
-def running(command: str, folder: Path) -> Iterator[Path]:
-    """Run a command until it is no longer needed; gives the file that it writes to."""
+def run_in_background(command: str, folder: Path) -> Iterator[Path]:
+    """Run a command until the block ends; yields the file with its output."""
     log = folder / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -160,7 +167,7 @@ def test_the_commands_of_the_page_work(page: str, tmp_path: Path) -> None:
 def test_the_commands_that_start_a_server_work(page: str, tmp_path: Path, section: str) -> None:
     command = commands(page, section).replace("/var/lib/bytelog", str(tmp_path / "data"))
     command = command.replace("--port 8000", "").replace("bytelog serve", "bytelog serve --port 0")
-    with running(command, tmp_path) as log:
+    with run_in_background(command, tmp_path) as log:
         wait_for(lambda: "listens on http" in log.read_text())
 
 
@@ -190,14 +197,14 @@ def test_the_embedding_sample_serves_the_api(
 def test_the_litestream_sample_restores_a_replica(page: str, tmp_path: Path) -> None:
     database, replica = tmp_path / "data" / "bytelog.db", tmp_path / "replica"
 
-    def here(text: str) -> str:
+    def local_page(text: str) -> str:
         text = text.replace("/var/lib/bytelog", str(database.parent))
         return text.replace("/backups/bytelog", str(replica))
 
     run("bytelog import", tmp_path, json.dumps(EVENTS[0]))
-    (tmp_path / "litestream.yml").write_text(here(file(page, "litestream.yml")))
-    replicate, restore = here(commands(page, "litestream")).splitlines()
-    with running(replicate, tmp_path):
+    (tmp_path / "litestream.yml").write_text(local_page(file(page, "litestream.yml")))
+    replicate, restore = local_page(commands(page, "litestream")).splitlines()
+    with run_in_background(replicate, tmp_path):
         wait_for(lambda: any(replica.rglob("*.ltx")))
     shutil.rmtree(database.parent)
     run(f"{restore}; bytelog export there.ndjson", tmp_path)
@@ -221,18 +228,26 @@ def test_every_command_and_option_is_on_the_page(page: str) -> None:
 
 
 def tables(page: str) -> list[list[str]]:
-    """Return what the rows of each table are about."""
-    found = re.findall(r"<table>.*?</table>", page, re.DOTALL)
-    return [re.findall(r'<th scope="row"><code>([^<]+)</code>', table) for table in found]
+    """Return the row headings of each table."""
+    matching_samples = re.findall(r"<table>.*?</table>", page, re.DOTALL)
+    return [
+        re.findall(r'<th scope="row"><code>([^<]+)</code>', table) for table in matching_samples
+    ]
 
 
 def test_every_endpoint_and_parameter_is_on_the_page(app: Flask, page: str) -> None:
     for path, methods in document(app)["paths"].items():
         for method, operation in methods.items():
             assert f"{method.upper()} {path}" in plain(page)
-            asked = [(it["in"], it["name"]) for it in operation.get("parameters", ())]
-            for place in {place for place, _ in asked}:
-                names = {name for its, name in asked if its == place} - {"members"}
+            parameters = [
+                (sample["in"], sample["name"]) for sample in operation.get("parameters", ())
+            ]
+            for location in {location for location, _ in parameters}:
+                names = {
+                    name
+                    for parameter_location, name in parameters
+                    if parameter_location == location
+                } - {"members"}
                 assert any(names <= set(table) for table in tables(page)), names
 
 
@@ -258,18 +273,18 @@ def test_a_new_field_appears_on_the_page(
     assert "Its colour." in app.test_client().get("/docs").text
 
 
-def test_every_link_within_the_page_leads_somewhere(page: str) -> None:
+def test_every_internal_link_of_the_page_has_a_target(page: str) -> None:
     anchors = re.findall(r' id="([^"]+)"', page)
     assert len(anchors) == len(set(anchors))
     assert set(re.findall(r'href="#([^"]+)"', page)) <= set(anchors)
 
 
 def test_the_page_needs_no_key_and_loads_only_files_of_the_server(app: Flask) -> None:
-    answer = app.test_client().get("/docs")
-    assert answer.status_code == 200
-    assert answer.headers["Content-Security-Policy"] == PAGE_POLICY
+    response = app.test_client().get("/docs")
+    assert response.status_code == 200
+    assert response.headers["Content-Security-Policy"] == PAGE_POLICY
     assert "unsafe" not in PAGE_POLICY
-    assert not re.search(r"<script>|<style| style=| on\w+=", answer.text)
+    assert not re.search(r"<script>|<style| style=| on\w+=", response.text)
 
 
 def test_the_page_and_its_samples_work_under_a_prefix(app: Flask) -> None:
@@ -279,13 +294,13 @@ def test_the_page_and_its_samples_work_under_a_prefix(app: Flask) -> None:
     loaded = re.findall(r'(?:src|rel="stylesheet" href)="([^"]+)"', page)
     assert len(loaded) == 3
     for address in loaded:
-        with client.get(address) as answer:
-            assert answer.status_code == 200
+        with client.get(address) as response:
+            assert response.status_code == 200
 
 
 def test_the_host_header_is_escaped(app: Flask) -> None:
-    answer = app.test_client().get("/docs", headers={"Host": '"><script>alert(1)</script>'})
-    assert "<script>alert" not in answer.text
+    response = app.test_client().get("/docs", headers={"Host": '"><script>alert(1)</script>'})
+    assert "<script>alert" not in response.text
 
 
 @pytest.mark.slow

@@ -29,9 +29,9 @@ def docs(page: Page) -> Page:
 
 
 def captions(page: Page) -> set[str]:
-    """Return what stands over the samples of languages that are to be seen."""
-    shown = page.locator("figure.tabbed:not(.output):visible figcaption")
-    return {text.split(",")[0].replace("Copy", "") for text in shown.all_text_contents()}
+    """Return the captions of the visible samples."""
+    output = page.locator("figure.tabbed:not(.output):visible figcaption")
+    return {text.split(",")[0].replace("Copy", "") for text in output.all_text_contents()}
 
 
 def copied(page: Page) -> str:
@@ -46,8 +46,8 @@ def test_the_copied_first_sample_prints_the_documented_result(
 ) -> None:
     docs.get_by_text(language, exact=True).first.click()
     docs.get_by_role("button", name="Copy").first.click()
-    shown = docs.locator("figure.output:visible code").first.inner_text()
-    sample = Sample("quick-start", language.lower(), "", copied(docs), shown)
+    output = docs.locator("figure.output:visible code").first.inner_text()
+    sample = Sample("quick-start", language.lower(), "", copied(docs), output)
     folder = tmp_path / "reader"
     folder.mkdir()
     command = Bytelog(server.folder / "data")
@@ -67,7 +67,9 @@ def test_a_tab_switches_every_sample_and_is_remembered(docs: Page) -> None:
 
 
 @pytest.mark.parametrize("width", [820, 1440])
-def test_the_text_stays_in_place_when_the_language_changes(page: Page, width: int) -> None:
+def test_the_visible_text_keeps_its_position_when_the_language_changes(
+    page: Page, width: int
+) -> None:
     def top() -> float:
         offset: float = page.locator("#batches").evaluate("it => it.getBoundingClientRect().top")
         return offset
@@ -108,21 +110,21 @@ def test_the_language_can_be_changed_after_a_search_without_matches(docs: Page) 
     assert captions(docs) == {"Ruby"}
 
 
-def test_a_link_to_what_the_search_has_hidden_shows_it(docs: Page) -> None:
+def test_a_link_to_a_section_hidden_by_the_search_shows_it(docs: Page) -> None:
     docs.get_by_label("Search this page").fill("quick start")
     docs.evaluate("location.hash = 'litestream'")
     expect(docs.get_by_role("heading", name="Continuous replication")).to_be_in_viewport()
 
 
 def test_the_table_of_contents_follows_the_reader_and_leads_to_sections(docs: Page) -> None:
-    here = docs.locator("nav a[aria-current]")
-    expect(here).to_have_text("Start")
+    current_link = docs.locator("nav a[aria-current]")
+    expect(current_link).to_have_text("Start")
     docs.get_by_role("navigation").get_by_role("link", name="Settings").click()
     assert docs.url.endswith("/docs#settings")
     expect(docs.locator("#settings")).to_be_in_viewport()
-    expect(here).to_have_text("Settings")
+    expect(current_link).to_have_text("Settings")
     docs.locator("#trace").evaluate("it => it.scrollIntoView()")
-    expect(here).to_have_text("Follow a trace id")
+    expect(current_link).to_have_text("Follow a trace id")
 
 
 def test_a_deep_link_opens_at_its_section(page: Page) -> None:
@@ -131,18 +133,18 @@ def test_a_deep_link_opens_at_its_section(page: Page) -> None:
 
 
 def test_the_colors_follow_the_system_until_others_are_chosen(docs: Page) -> None:
-    def ground() -> str:
+    def background() -> str:
         colour: str = docs.evaluate("getComputedStyle(document.body).backgroundColor")
         return colour
 
     docs.emulate_media(color_scheme="light")
-    light = ground()
+    light = background()
     docs.emulate_media(color_scheme="dark")
-    assert ground() != light
+    assert background() != light
     docs.get_by_label("Colors").select_option("light")
-    assert ground() == light
+    assert background() == light
     docs.reload()
-    assert ground() == light
+    assert background() == light
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_a_response_that_arrives_after_signing_out_is_not_shown(page: Page, serv
     assert_no_secret(page)
 
 
-def test_a_browser_that_blocks_cookies_says_so_and_works(
+def test_the_page_works_with_a_warning_if_the_browser_blocks_cookies(
     browser: Browser, server: Server, tmp_path: Path
 ) -> None:
     preferences = tmp_path / "browser/Default/Preferences"
@@ -117,7 +117,7 @@ def test_a_browser_that_blocks_cookies_says_so_and_works(
     context.close()
 
 
-def test_a_key_that_ends_while_the_page_is_open_leads_back_to_the_same_view(
+def test_signing_in_after_a_key_expires_restores_the_same_view(
     page: Page, server: Server, complaints: list[str]
 ) -> None:
     fill(server)
@@ -145,7 +145,7 @@ def test_an_empty_server_shows_how_to_send_the_first_event_and_shows_it(
     sign_in(page)
     expect(page.get_by_role("heading", name="No events yet")).to_be_visible()
     names = page.locator("#welcome h3").all_inner_texts()
-    assert [it.split()[0] for it in names] == SENDERS
+    assert [complaint.split()[0] for complaint in names] == SENDERS
     for sample in page.locator("#welcome pre").all_inner_texts():
         environment = os.environ | {"BYTELOG_API_KEY": server.key}
         subprocess.run(
@@ -203,5 +203,5 @@ def test_a_failing_server_is_reported_and_can_be_retried(
     server.start()
     page.get_by_role("button", name="Try again").click()
     expect(rows(page).first).to_be_visible()
-    assert all("ERR_CONNECTION" in it for it in complaints)
+    assert all("ERR_CONNECTION" in complaint for complaint in complaints)
     complaints.clear()

@@ -21,7 +21,7 @@ def test_the_list_shows_the_newest_event_first_and_the_count(page: Page, server:
     expect(rows(page).first).to_contain_text(newest["trace_id"])
 
 
-def test_scrolling_reaches_the_oldest_event_and_keeps_few_rows(shop: Page) -> None:
+def test_scrolling_reaches_the_oldest_event_with_few_rows_in_the_document(shop: Page) -> None:
     shop.locator("#names button", has_text="view_product").click()
     expect(shop.locator("#count")).to_have_text(re.compile(r"^\d{3} events$"))
     number = int(shop.locator("#count").inner_text().split()[0])
@@ -29,7 +29,7 @@ def test_scrolling_reaches_the_oldest_event_and_keeps_few_rows(shop: Page) -> No
     shop.locator("#list").focus()
 
     def is_reached_with_end() -> bool:
-        # The oldest event can come into view, not selected, when it is loaded after the key.
+        # If the oldest event is loaded after the key press, it is visible but not selected.
         shop.keyboard.press("End")
         shop.wait_for_load_state("networkidle")
         return last.is_visible()
@@ -58,12 +58,12 @@ def test_a_click_on_a_name_or_a_value_filters_and_the_back_button_undoes_it(shop
 
 
 def test_the_address_of_a_view_shows_the_same_to_a_colleague(shop: Page, browser: Browser) -> None:
-    everything = shop.locator("#count").inner_text()
+    count_without_filters = shop.locator("#count").inner_text()
     shop.keyboard.press("/")
     shop.keyboard.type("data.device=phone")
     shop.keyboard.press("Enter")
     expect(shop.locator("#chips")).to_contain_text("data.device=phone")
-    expect(shop.locator("#count")).not_to_have_text(everything)
+    expect(shop.locator("#count")).not_to_have_text(count_without_filters)
     count = shop.locator("#count").inner_text()
     context = browser.new_context()
     colleague = context.new_page()
@@ -97,19 +97,19 @@ def test_everything_works_with_the_keyboard(shop: Page) -> None:
 
 
 def test_dragging_on_the_histogram_selects_a_window(shop: Page) -> None:
-    everything = shop.locator("#count").inner_text()
+    count_without_filters = shop.locator("#count").inner_text()
     box = shop.locator("#histogram .u-over").bounding_box()
     assert box
     shop.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 40)
     shop.mouse.down()
     shop.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 40, steps=4)
     shop.mouse.up()
-    expect(shop.locator("#count")).not_to_have_text(everything)
+    expect(shop.locator("#count")).not_to_have_text(count_without_filters)
     start, end = re.findall(r"(?:start|end)=([\dT%A.-]+Z)", shop.url)
     length = moment(end) - moment(start)
     assert timedelta(hours=5.5) < length < timedelta(hours=6.6)
     shop.go_back()
-    expect(shop.locator("#count")).to_have_text(everything)
+    expect(shop.locator("#count")).to_have_text(count_without_filters)
 
 
 def moment(text: str) -> datetime:
@@ -117,11 +117,11 @@ def moment(text: str) -> datetime:
 
 
 def hours_since_a_busy_time() -> float:
-    """Return how long ago the shop was full: at half past twelve, or seven in the evening."""
+    """Return the hours since a busy time of the shop: 12:30 or 19:30."""
     today = now().replace(minute=30)
     ages = [now() - today.replace(hour=hour) for hour in (12, 19)]
     hours = [age.total_seconds() / 3600 % 24 for age in ages]
-    return next(it for it in hours if 2 < it < 21)
+    return next(hour_count for hour_count in hours if 2 < hour_count < 21)
 
 
 def test_hovering_over_the_histogram_shows_the_counts(shop: Page) -> None:
@@ -132,7 +132,7 @@ def test_hovering_over_the_histogram_shows_the_counts(shop: Page) -> None:
     expect(shop.locator(".counts")).to_contain_text(re.compile(r"click\s*\d+"))
 
 
-def test_two_dates_make_a_window(shop: Page) -> None:
+def test_two_dates_define_a_window(shop: Page) -> None:
     shop.get_by_label("Time window").select_option("dates")
     day = f"{now() - timedelta(hours=20):%Y-%m-%dT%H:%M:%S}"
     shop.get_by_label("From", exact=True).fill(day)

@@ -59,12 +59,12 @@ def test_the_explorer_is_accessible(
 def test_the_page_is_small_and_painted_fast(page: Page, server: Server) -> None:
     post(server, CLICK)
     loaded: list[int] = []
-    page.on("requestfinished", lambda it: loaded.append(sum(_received(it.sizes()))))
+    page.on("requestfinished", lambda request: loaded.append(sum(_received(request.sizes()))))
     page.goto("/")
     page.wait_for_load_state("networkidle")
     assert len(loaded) > 10
     assert sum(loaded) < WIRE_BYTES
-    # Others may keep the machine busy: the page is as fast as it is at its best.
+    # Other load on the machine may slow down some attempts, so the fastest counts.
     wait_for(lambda: first_paint(page) < PAINT_MILLISECONDS)
 
 
@@ -81,16 +81,16 @@ def _received(sizes: Any) -> tuple[int, int]:
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """A data folder with the events of 30 days."""
+    """Return a data folder with the events of 30 days."""
     app = create_app({}, tmp_path / "many")
     step = timedelta(days=30) / MANY
-    made: list[Row] = [
+    rows: list[Row] = [
         (1, i, f"name {i % 12}", f"{i // 9}", timestamps.format_utc(now() - step * i), "{}")
         for i in range(MANY)
     ]
     with app.app_context():
         with current_writer().transaction() as connection:
-            insert(connection, made)
+            insert(connection, rows)
         current_writer().close()
         db.engine.dispose()
     return tmp_path / "many"
@@ -108,7 +108,7 @@ def test_the_first_view_of_many_events_takes_less_than_a_second(
 
 
 def seconds_until_complete(page: Page) -> float:
-    """Return how long the page takes until the counts and the rows are there, loading included."""
+    """Return the seconds from the start of loading until the counts and rows are shown."""
     page.reload(wait_until="commit")
     complete = """() => document.querySelector("#list .row")
         && document.querySelector("#names button")
@@ -118,7 +118,7 @@ def seconds_until_complete(page: Page) -> float:
 
 @pytest.fixture
 def prefixed(tmp_path: Path) -> Iterator[str]:
-    """The address of a server whose application is mounted below a prefix."""
+    """Yield the address of a server whose application is mounted below a prefix."""
     service = create_app({"BYTELOG_API_KEY": Server.key}, tmp_path / "mounted")
     mounted = DispatcherMiddleware(lambda *_: pytest.fail("asked outside"), {"/a/b": service})
     server = make_server("127.0.0.1", 0, mounted, threaded=True)

@@ -1,4 +1,4 @@
-"""The pictures of the README: SCREENSHOTS names the folder where they are put."""
+"""The pictures of the README, written to the folder that SCREENSHOTS names."""
 
 from __future__ import annotations
 

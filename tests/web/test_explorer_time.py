@@ -16,7 +16,7 @@ from support.server import Server
 def page_in(
     browser: Browser, server: Server, complaints: list[str]
 ) -> Iterator[Callable[[str], Page]]:
-    """Open pages of readers in a time zone."""
+    """Yield a function that opens a page in a time zone."""
     contexts = []
 
     def open_page(zone: str) -> Page:
@@ -30,7 +30,7 @@ def page_in(
         context.close()
 
 
-def test_an_address_takes_every_date_of_the_api_and_means_the_same(
+def test_a_page_address_accepts_every_date_of_the_api_with_the_same_meaning(
     page_in: Callable[[str], Page],
 ) -> None:
     page = page_in("Asia/Tokyo")
@@ -44,7 +44,7 @@ def test_an_address_takes_every_date_of_the_api_and_means_the_same(
     assert page.evaluate(parse, REFUSED) == [None] * len(REFUSED)
 
 
-def test_an_address_without_a_zone_is_utc_and_a_form_without_one_is_the_readers(
+def test_dates_without_a_zone_are_utc_in_the_address_and_local_in_the_form(
     page_in: Callable[[str], Page], server: Server
 ) -> None:
     post(server, CLICK)  # at 23:41:41.507 UTC, which is 08:41:41.507 on the next day in Tokyo
@@ -77,7 +77,7 @@ def test_an_address_without_a_zone_is_utc_and_a_form_without_one_is_the_readers(
         ("Asia/Kolkata", ["2024-01-08T18:35Z", "2024-01-09T18:25Z"], 39),
     ],
 )
-def test_a_bar_of_a_day_is_the_readers_day(
+def test_a_bar_of_a_day_covers_the_readers_local_day(
     page_in: Callable[[str], Page], server: Server, zone: str, dates: list[str], bar: int
 ) -> None:
     post(server, *({**CLICK, "date": date} for date in dates))
@@ -91,16 +91,16 @@ def test_a_bar_of_a_day_is_the_readers_day(
 
 
 @pytest.mark.parametrize(
-    ("refusals", "place", "shown"),
+    ("refusals", "position", "caption"),
     [(1, 40.5 / 91, "2024-01-09 00:00 · 2"), (5, 39.5 / 91, "2024-01-09 UTC · 1")],
 )
-def test_days_with_too_many_counts_are_counted_in_parts_or_in_utc(
+def test_days_with_too_many_counts_are_requested_in_parts_or_in_utc(
     page_in: Callable[[str], Page],
     server: Server,
     complaints: list[str],
     refusals: int,
-    place: float,
-    shown: str,
+    position: float,
+    caption: str,
 ) -> None:
     post(server, *({**CLICK, "date": date} for date in ("2024-01-09T09:00Z", "2024-01-10T06:30Z")))
     page, refused = page_in("America/Los_Angeles"), list[Route]()
@@ -116,13 +116,13 @@ def test_days_with_too_many_counts_are_counted_in_parts_or_in_utc(
     expect(page.locator("#count")).to_have_text("2 events")
     box = page.locator("#histogram .u-over").bounding_box()
     assert box
-    page.mouse.move(box["x"] + box["width"] * place, box["y"] + 40)
-    expect(page.locator(".counts b")).to_have_text(shown)
+    page.mouse.move(box["x"] + box["width"] * position, box["y"] + 40)
+    expect(page.locator(".counts b")).to_have_text(caption)
     assert all("400" in complaint for complaint in complaints)
     complaints.clear()
 
 
-def test_the_hour_that_comes_twice_shows_its_offset(
+def test_the_repeated_hour_at_the_end_of_summer_time_shows_its_offset(
     page_in: Callable[[str], Page], server: Server
 ) -> None:
     hours = ["2024-10-26T23:30Z", "2024-10-27T00:30Z", "2024-10-27T01:30Z", "2024-10-27T02:30Z"]
@@ -131,7 +131,7 @@ def test_the_hour_that_comes_twice_shows_its_offset(
     sign_in(page, "/?start=2024-10-26&end=2024-10-28")
     times = ["03:30:00.000", "02:30:00.000+01:00", "02:30:00.000+02:00", "01:30:00.000"]
     expect(page.locator("#list time")).to_have_text(
-        [re.compile(re.escape(it) + "$") for it in times]
+        [re.compile(re.escape(time) + "$") for time in times]
     )
     open_event(page, 1)
     expect(page.locator("#event > time")).to_have_text("2024-10-27 02:30:00.000+01:00")

@@ -17,8 +17,8 @@ from support.server import Server, wait_for
 from bytelog import timestamps
 
 LIVE_MILLISECONDS = 2000
-MAX_LIVE_EVENTS = 5000  # what bytelog/static/explorer/events.js keeps
-ROW_PIXELS = 28  # the height that bytelog/static/explorer/list.js gives a row
+MAX_LIVE_EVENTS = 5000  # the limit in bytelog/static/explorer/events.js
+ROW_PIXELS = 28  # the height of a row in bytelog/static/explorer/list.js
 
 
 def test_a_trace_shows_its_steps_pauses_and_neighbors(page: Page, server: Server) -> None:
@@ -52,7 +52,9 @@ def test_a_trace_shows_its_steps_pauses_and_neighbors(page: Page, server: Server
     expect(page.locator("#trace h2").first).to_have_text("Trace b")
 
 
-def test_the_neighbors_stay_reachable_after_loading_more_steps(page: Page, server: Server) -> None:
+def test_adjacent_traces_stay_reachable_after_loading_more_steps(
+    page: Page, server: Server
+) -> None:
     start = now() - timedelta(hours=1)
     for trace, count, minute in (("first", 1, 0), ("long", 501, 1)):
         dates = [start + timedelta(minutes=minute, milliseconds=step) for step in range(count)]
@@ -65,20 +67,20 @@ def test_the_neighbors_stay_reachable_after_loading_more_steps(page: Page, serve
     expect(page.locator("#trace h2").first).to_have_text("Trace first")
 
 
-def test_an_unknown_trace_says_so(page: Page, server: Server) -> None:
+def test_an_unknown_trace_shows_a_message(page: Page, server: Server) -> None:
     post(server, CLICK)
     sign_in(page, "/?trace=no%2Fbody")
     expect(page.locator("#trace")).to_contain_text("No event has this trace id")
     expect(page.locator("#trace")).to_contain_text("no/body")
 
 
-def test_paths_show_what_follows_what(shop: Page, shop_server: Server) -> None:
+def test_paths_show_the_transitions_between_events(shop: Page, shop_server: Server) -> None:
     shop.get_by_role("link", name="Paths").click()
     start = timestamps.format_utc(now() - timedelta(days=1))
     counted = json.loads(shop_server.request(f"{EVENTS}/paths?start={start}").body)
-    most = counted["transitions"][0]
+    largest_step = counted["transitions"][0]
     first = shop.locator("table").first.locator("tbody tr").first
-    expect(first).to_contain_text(f"{most['count']:,}")
+    expect(first).to_contain_text(f"{largest_step['count']:,}")
     expect(shop.locator("#paths header")).to_contain_text(f"{counted['traces']:,} traces")
     assert shop.locator("#paths .band").count() > 5
     shop.locator("#paths button", has_text="checkout").click()
@@ -86,7 +88,7 @@ def test_paths_show_what_follows_what(shop: Page, shop_server: Server) -> None:
     assert "view=paths" in shop.url
 
 
-def test_an_event_that_curl_posts_appears_within_two_seconds(
+def test_an_event_posted_with_curl_appears_within_two_seconds(
     shop: Page, shop_server: Server
 ) -> None:
     shop.get_by_role("switch", name="Live").click()
@@ -103,7 +105,9 @@ def test_an_event_that_curl_posts_appears_within_two_seconds(
     expect(shop.get_by_role("switch")).to_contain_text("1/min")
 
 
-def test_live_pauses_while_the_reader_scrolls_down(shop: Page, shop_server: Server) -> None:
+def test_live_updates_pause_while_the_list_is_scrolled_down(
+    shop: Page, shop_server: Server
+) -> None:
     shop.get_by_role("switch", name="Live").click()
     expect(shop.get_by_role("switch")).to_contain_text("/min")
     shop.locator("#list").evaluate("list => list.scrollTop = 600")
@@ -142,7 +146,7 @@ def test_a_page_that_arrives_after_the_list_has_dropped_events_is_not_appended(
     expect(canvas).to_have_css("height", height)
 
 
-def test_live_goes_on_after_the_server_has_restarted(
+def test_live_updates_resume_after_a_server_restart(
     page: Page, serve: Callable[..., Server], complaints: list[str], server: Server
 ) -> None:
     post(server, {**CLICK, "date": now().isoformat()})
@@ -156,12 +160,12 @@ def test_live_goes_on_after_the_server_has_restarted(
     server.start()
     post(server, {"id": 1, "name": "fresh bread", "trace_id": "x"})
     expect(rows(page).first).to_contain_text("fresh bread")
-    assert all("ERR_" in it or "Failed to load" in it for it in complaints)
+    assert all("ERR_" in complaint or "Failed to load" in complaint for complaint in complaints)
     complaints.clear()
 
 
 @pytest.mark.parametrize(("form", "first"), [("NDJSON", '{"id"'), ("CSV", "id,name")])
-def test_a_view_is_exported(shop: Page, form: str, first: str) -> None:
+def test_the_current_view_can_be_exported(shop: Page, form: str, first: str) -> None:
     shop.locator("#names button", has_text="payment_failed").click()
     expect(shop.locator("#count")).to_have_text(re.compile(r"^\d\d events"))
     shop.get_by_role("button", name="Export").click()
@@ -184,6 +188,6 @@ def test_the_copied_curl_command_returns_the_same_events(shop: Page, shop_server
     line = shop.evaluate("navigator.clipboard.readText()")
     assert shop_server.key not in line
     environment = os.environ | {"BYTELOG_API_KEY": shop_server.key}
-    answer = subprocess.run(line, shell=True, env=environment, capture_output=True, check=True)
-    shown = shop.locator("#count").inner_text().split()[0]
-    assert f"{json.loads(answer.stdout)['count']:,}" == shown
+    response = subprocess.run(line, shell=True, env=environment, capture_output=True, check=True)
+    count = shop.locator("#count").inner_text().split()[0]
+    assert f"{json.loads(response.stdout)['count']:,}" == count
