@@ -86,7 +86,7 @@ def test_endlessly_nested_data_is_rejected(log: Bytelog) -> None:
         log.record(**EVENT, data=data)
 
 
-def test_a_batch_is_stored_whole_or_not_at_all(log: Bytelog) -> None:
+def test_a_batch_is_stored_completely_or_not_at_all(log: Bytelog) -> None:
     log.record_many({**EVENT, "id": number} for number in range(1000))
     assert sum(1 for _ in log.events(trace_id="03775690")) == 1000
     with pytest.raises(ValidationError) as refused:
@@ -115,7 +115,7 @@ def test_threads_record_at_the_same_time(log: Bytelog) -> None:
         for number in range(first, first + 50):
             log.record(**{**EVENT, "id": number})
 
-    threads = [threading.Thread(target=record, args=(it * 50,)) for it in range(8)]
+    threads = [threading.Thread(target=record, args=(start_id * 50,)) for start_id in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -170,7 +170,7 @@ def test_a_missing_database_is_a_storage_error(log: Bytelog, app: Flask) -> None
         log.record(**EVENT)
 
 
-def test_after_closing_nothing_can_be_recorded(log: Bytelog) -> None:
+def test_a_closed_service_records_nothing(log: Bytelog) -> None:
     log.record(**EVENT)
     log.close()
     with pytest.raises(StorageError):
@@ -196,10 +196,10 @@ for use in uses.values():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("use", "answers"), [("record", "11"), ("read", "11"), ("nothing", "00")])
+@pytest.mark.parametrize(("use", "output"), [("record", "11"), ("read", "11"), ("nothing", "00")])
 def test_a_forked_child_of_a_process_that_used_the_database_gets_an_error(
-    tmp_path: Path, use: str, answers: str
+    tmp_path: Path, use: str, output: str
 ) -> None:
     command = [sys.executable, "-c", FORKS_AFTER_USE, str(tmp_path), use]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == answers
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert process.stdout == output

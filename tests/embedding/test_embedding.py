@@ -23,7 +23,7 @@ HEADERS = {"Authorization": "Bearer example_api_key"}
 
 @pytest.fixture
 def host(tmp_path: Path) -> Flask:
-    """An internal tool with a database, error pages, hooks and a catch-all of its own."""
+    """Return an internal tool with its own database, error pages, hooks and catch-all route."""
     app = Flask("host")
     app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{tmp_path / 'host.db'}"
     app.config["BYTELOG_API_KEY"] = "example_api_key"
@@ -47,7 +47,7 @@ def host(tmp_path: Path) -> Flask:
         click.echo("the host's own command")
 
     @app.errorhandler(404)
-    def lost(_: Exception) -> tuple[str, int]:
+    def render_not_found(_: Exception) -> tuple[str, int]:
         return "the host's own page", 404
 
     return app
@@ -81,7 +81,7 @@ def test_the_host_keeps_its_routes_pages_and_database(client: FlaskClient) -> No
     assert client.get("/tables").json == []
 
 
-def test_the_hosts_hooks_do_not_see_the_api(host: Flask, client: FlaskClient) -> None:
+def test_the_hosts_hooks_do_not_run_for_the_api(host: Flask, client: FlaskClient) -> None:
     client.post(EVENTS, json=CLICK, headers=HEADERS)
     assert "requests seen" not in host.extensions
     client.get("/tables")

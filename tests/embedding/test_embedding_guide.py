@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.api import CLICK, EVENTS
-from support.server import Answer, Server, wait_for
+from support.server import Response, Server, wait_for
 
 from bytelog import Bytelog, create_app
 
@@ -44,7 +44,7 @@ def run(command: str, folder: Path) -> str:
 
 
 class Tool(Server):
-    """An internal tool, written and started as the guide says, with bytelog under a prefix."""
+    """An internal tool with bytelog under a prefix, written and started as in the guide."""
 
     def __init__(self, section: str, folder: Path, **environment: str) -> None:
         self.section = section
@@ -62,7 +62,7 @@ class Tool(Server):
     def start(self) -> None:
         with (self.folder / "log").open("w") as log:
             self.process = subprocess.Popen(
-                ["bash", "-c", "exec env " + self.here(self.command)],
+                ["bash", "-c", "exec env " + self.with_own_port(self.command)],
                 cwd=self.folder,
                 env=self.environment,
                 stdout=log,
@@ -70,7 +70,7 @@ class Tool(Server):
             )
         wait_for(lambda: self.request("/healthz").status == 200)
 
-    def here(self, command: str) -> str:
+    def with_own_port(self, command: str) -> str:
         assert "8000" in command
         return command.replace("8000", str(self.port))
 
@@ -95,10 +95,10 @@ def test_a_tool_records_and_serves_its_events_under_a_prefix(
     framework: str, tool: Callable[..., Tool]
 ) -> None:
     mounted = tool(framework, BYTELOG_CORS_ORIGINS="https://shop.example")
-    answer = run("".join(map(mounted.here, mounted.requests)), mounted.folder)
+    response = run("".join(map(mounted.with_own_port, mounted.requests)), mounted.folder)
     order = {"id": 7, "name": "order", "trace_id": "order-7", "data": {"paid": True}}
-    assert "Thank you!" in answer
-    assert json.loads(answer[answer.index('{"count"') :])["events"][0].items() >= order.items()
+    assert "Thank you!" in response
+    assert json.loads(response[response.index('{"count"') :])["events"][0].items() >= order.items()
 
     check_prefix(mounted)
     check_waiting(mounted)
@@ -120,24 +120,24 @@ def check_prefix(mounted: Tool) -> None:
 
 
 def check_waiting(mounted: Tool) -> None:
-    answers: list[Answer] = []
+    responses: list[Response] = []
 
     def wait() -> None:
-        answers.append(mounted.request(f"{EVENTS}?name=awaited&wait=30"))
+        responses.append(mounted.request(f"{EVENTS}?name=awaited&wait=30"))
 
     thread = threading.Thread(target=wait)
     thread.start()
     thread.join(0.5)
-    assert answers == []
+    assert responses == []
     mounted.request(EVENTS, json.dumps({**CLICK, "name": "awaited"}).encode())
     thread.join(20)
-    assert json.loads(answers[0].body)["count"] == 1
+    assert json.loads(responses[0].body)["count"] == 1
 
 
 def check_long_listing(mounted: Tool) -> None:
     batch = json.dumps([{**CLICK, "name": "many", "data": {"text": "x" * 500}}] * 10_000).encode()
     assert mounted.request(EVENTS, batch).status == 201
-    for _ in range(20):  # Readers that leave early give their place back.
+    for _ in range(20):  # Readers that leave early free their slots.
         leave_early(mounted)
     wait_for(lambda: mounted.request(f"{EVENTS}?name=many").status == 200)
     listing = mounted.request(f"{EVENTS}?name=many")
@@ -158,7 +158,7 @@ def test_the_sample_that_records_from_python_runs(tmp_path: Path) -> None:
     write("Record and read from Python", tmp_path)
     printed = run("python orders.py", tmp_path).splitlines()
     assert "integer" in printed[0]
-    assert [line.split()[1] for line in printed[1:]] == [f"order-{it}" for it in range(10)]
+    assert [line.split()[1] for line in printed[1:]] == [f"order-{number}" for number in range(10)]
     log = Bytelog(create_app({}, tmp_path / "instance"))
     assert len(list(log.events(project="shop"))) == 101
     assert len(list(log.events())) == 1
@@ -166,8 +166,8 @@ def test_the_sample_that_records_from_python_runs(tmp_path: Path) -> None:
 
 def test_the_keys_and_users_of_a_tool_grant_access_to_its_events(tool: Callable[..., Tool]) -> None:
     mounted = tool("Your own keys and users")
-    answer = run("".join(map(mounted.here, mounted.requests)), mounted.folder)
-    assert answer.endswith('{"count":0,"events":[]}{"count":0,"events":[]}')
+    response = run("".join(map(mounted.with_own_port, mounted.requests)), mounted.folder)
+    assert response.endswith('{"count":0,"events":[]}{"count":0,"events":[]}')
     body = json.dumps(CLICK).encode()
     key = "Bearer the_shops_own_key"
     assert mounted.request(EVENTS, body, Authorization=key).status == 201
@@ -196,7 +196,7 @@ def test_several_processes_share_a_database(tool: Callable[..., Tool], options: 
             body = json.dumps({**CLICK, "id": number}).encode()
             statuses.append(mounted.request(EVENTS, body).status)
 
-    threads = [threading.Thread(target=post, args=(it * 25,)) for it in range(8)]
+    threads = [threading.Thread(target=post, args=(thread * 25,)) for thread in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

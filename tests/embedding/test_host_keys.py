@@ -44,12 +44,12 @@ def test_keys_of_the_host_grant_access_to_their_projects(app: Flask) -> None:
 
 def test_a_header_of_the_host_is_accepted(app: Flask) -> None:
     person(app, "alice's").post(CLICK)
-    answer = app.test_client().get(EVENTS, headers={"X-Internal-User": "alice"})
-    assert answer.json == {"count": 1, "events": [CLICK]}
-    answer = app.test_client().get(
+    response = app.test_client().get(EVENTS, headers={"X-Internal-User": "alice"})
+    assert response.json == {"count": 1, "events": [CLICK]}
+    response = app.test_client().get(
         EVENTS, headers={"X-Internal-User": "alice", "Authorization": "Basic YWxpY2U6"}
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 def test_a_rejected_key_gets_the_same_response_as_an_unknown_one(app: Flask) -> None:
@@ -57,9 +57,9 @@ def test_a_rejected_key_gets_the_same_response_as_an_unknown_one(app: Flask) -> 
     assert refused.status_code == 401
     assert refused.json == {"error": "unauthorized"}
     assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
-    nobody = app.test_client().get(EVENTS)
-    assert nobody.status_code == 401
-    assert nobody.headers["WWW-Authenticate"] == 'Bearer realm="bytelog"'
+    response = app.test_client().get(EVENTS)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="bytelog"'
 
 
 def test_a_key_without_the_scope_gets_its_name(app: Flask) -> None:
@@ -96,9 +96,9 @@ def test_a_failing_authentication_function_gets_500(
     def fail(_: str | None, __: dict[str, Any]) -> Access | None:
         raise LookupError("the directory of users is down")
 
-    answer = person(create_app({}, tmp_path / "other", fail), "alice's").get()
-    assert answer.status_code == 500
-    assert answer.json == {"error": "internal server error"}
+    response = person(create_app({}, tmp_path / "other", fail), "alice's").get()
+    assert response.status_code == 500
+    assert response.json == {"error": "internal server error"}
     assert "the directory of users is down" in caplog.text
 
 

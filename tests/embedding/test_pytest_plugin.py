@@ -13,7 +13,7 @@ CONFTEST = 'pytest_plugins = ["bytelog.testing"]'
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    # Those of bytelog's own tests take a second to load.
+    # The plugins of bytelog's own tests take a second to load.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeini("[pytest]\nfilterwarnings = error")
     pytester.makeconftest(CONFTEST)
