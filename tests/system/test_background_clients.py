@@ -51,7 +51,7 @@ def run(server: Server, command: list[str], script: str) -> str:
 
 
 def end(server: Server, command: list[str], script: str) -> subprocess.CompletedProcess[str]:
-    """Run a program until it ends, in whatever way."""
+    """Run a program until it exits, with any status."""
     require(command[0])
     environment = os.environ | {
         "BYTELOG_URL": server.url,
@@ -72,7 +72,9 @@ def test_python_sends_queued_events_in_order(server: Server, client: Client) -> 
 
 
 def test_python_drops_only_the_invalid_event(server: Server, client: Client) -> None:
-    client.record_many({"id": it, "name": "x" * (it != 3), "trace_id": "1"} for it in range(9))
+    client.record_many(
+        {"id": number, "name": "x" * (number != 3), "trace_id": "1"} for number in range(9)
+    )
     client.flush()
     assert sorted(event["id"] for event in events(server)) == [0, 1, 2, 4, 5, 6, 7, 8]
     assert client.dropped == 1
@@ -102,20 +104,20 @@ def test_the_queue_of_python_is_bounded_and_dropped_events_are_counted() -> None
     assert client.dropped == 20
 
 
-def test_a_gateways_error_does_not_end_pythons_thread(
+def test_a_gateway_error_does_not_end_the_python_thread(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bytelog_client, "RETRY_SECONDS", 0.1)
     broken = {"status": 403, "Content-Type": "application/problem+json", "body": "{"}
     portal = {"status": 200, "Content-Type": "text/html", "body": "<h1>Sign in</h1>"}
-    with proxy(server, [broken, portal]) as unruly:
-        client = Client(unruly.url, server.key, background=True)
+    with proxy(server, [broken, portal]) as faulty_server:
+        client = Client(faulty_server.url, server.key, background=True)
         client.record(1, "click", "1")
         wait_for(lambda: events(server))
     assert client.dropped == 0
 
 
-def test_whatever_python_fails_to_send_is_counted() -> None:
+def test_python_counts_every_event_that_it_fails_to_send() -> None:
     client = Client("http://[", "key", background=True)
     client.record(1, "click", "1")
     client.close()
@@ -138,7 +140,7 @@ else:
     assert sorted(event["id"] for event in events(server)) == [1, 2]
 
 
-def test_python_sends_the_events_of_multiprocessings_children(server: Server) -> None:
+def test_python_sends_the_events_of_multiprocessing_children(server: Server) -> None:
     script = """
 import multiprocessing
 from bytelog_client import Client
@@ -156,7 +158,7 @@ for child in children:
     assert sorted(event["id"] for event in events(server)) == [0, 1, 2, 3]
 
 
-def test_python_sends_what_exit_hooks_before_and_after_its_own_record(server: Server) -> None:
+def test_python_sends_events_recorded_by_exit_hooks(server: Server) -> None:
     script = """
 import atexit
 from bytelog_client import Client
@@ -169,7 +171,7 @@ atexit.register(client.record, 1, "click", "1")
     assert [event["id"] for event in events(server)] == [1, 2]
 
 
-def test_python_sends_what_is_queued_at_sigterm_with_the_documented_line(server: Server) -> None:
+def test_python_sends_queued_events_at_sigterm_with_the_documented_line(server: Server) -> None:
     script = f"""
 import os, signal, sys
 from bytelog_client import Client
@@ -183,7 +185,7 @@ os.kill(os.getpid(), signal.SIGTERM)
     assert [event["id"] for event in events(server)] == [1]
 
 
-def test_python_logs_as_events(server: Server, client: Client) -> None:
+def test_python_records_log_messages_as_events(server: Server, client: Client) -> None:
     logger = logging.getLogger("shop.checkout")
     handler = BytelogHandler(client, level=logging.WARNING)
     logger.addHandler(handler)
@@ -209,7 +211,7 @@ class Unprintable:
         raise ValueError
 
 
-def test_python_keeps_all_that_is_added_to_a_log_message(server: Server, client: Client) -> None:
+def test_python_keeps_all_attributes_of_a_log_message(server: Server, client: Client) -> None:
     handler = BytelogHandler(client)
     bound = {"trace_id": UUID(int=1), "client_id": 5}
     record = {"name": "shop", "levelno": 30, "levelname": "WARNING", "msg": "paid"}
@@ -224,7 +226,7 @@ def test_python_keeps_all_that_is_added_to_a_log_message(server: Server, client:
         assert event["data"] == {"level": "WARNING", "message": "paid", "client_id": 5}
 
 
-def test_python_loses_no_log_message_for_what_json_cannot_express(
+def test_python_keeps_log_messages_with_values_that_json_cannot_express(
     server: Server, client: Client
 ) -> None:
     loop: list[object] = []
@@ -275,7 +277,7 @@ console.log(client.dropped);
 
 
 @pytest.mark.parametrize("ending", ["throw new Error('oops')", "process.exit(1)"])
-def test_javascript_says_what_is_lost_when_node_ends_at_once(server: Server, ending: str) -> None:
+def test_javascript_reports_lost_events_when_node_ends_at_once(server: Server, ending: str) -> None:
     script = f"""
 import {{ Client }} from "./bytelog.mjs";
 
@@ -291,7 +293,7 @@ client.record({{ id: 3, name: "click", trace_id: "1" }});
     assert "2 events dropped: the process ended" in done.stderr
 
 
-def test_javascript_sends_what_is_queued_at_sigterm_with_the_documented_line(
+def test_javascript_sends_queued_events_at_sigterm_with_the_documented_line(
     server: Server,
 ) -> None:
     script = f"""
@@ -312,7 +314,7 @@ def test_the_lines_for_sigterm_are_documented(app: Flask) -> None:
     assert NODE_SIGTERM in page
 
 
-def test_javascript_counts_an_event_that_is_no_json(server: Server) -> None:
+def test_javascript_counts_an_event_that_is_not_json(server: Server) -> None:
     script = """
 import { Client } from "./bytelog.mjs";
 
@@ -323,7 +325,7 @@ console.log(client.dropped);
     assert run(server, NODE, script) == "1\n"
 
 
-def test_javascript_keeps_what_is_queued_and_bounds_it_while_the_server_is_away(
+def test_javascript_keeps_a_bounded_queue_while_the_server_is_down(
     server: Server,
 ) -> None:
     script = """
@@ -345,7 +347,7 @@ def long_history(server: Server) -> Server:
     return server
 
 
-def test_a_long_listing_is_not_held_in_memory(long_history: Server) -> None:
+def test_a_long_listing_is_not_kept_in_memory(long_history: Server) -> None:
     tracemalloc.start()
     count = sum(1 for _ in Client(long_history.url, long_history.key).events())
     peak = tracemalloc.get_traced_memory()[1]
@@ -368,10 +370,10 @@ def test_a_client_is_downloaded_without_a_key_and_only_when_it_has_changed(
     app: Flask, name: str, media_type: str
 ) -> None:
     browser = app.test_client()
-    answer = browser.get(f"/clients/{name}")
-    assert answer.data == (FOLDER / FILES.get(name, name)).read_bytes()
-    assert answer.mimetype == media_type
-    again = browser.get(f"/clients/{name}", headers={"If-None-Match": answer.headers["ETag"]})
+    response = browser.get(f"/clients/{name}")
+    assert response.data == (FOLDER / FILES.get(name, name)).read_bytes()
+    assert response.mimetype == media_type
+    again = browser.get(f"/clients/{name}", headers={"If-None-Match": response.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
 
 
@@ -380,7 +382,7 @@ def test_no_other_file_can_be_downloaded(app: Flask) -> None:
         assert app.test_client().get(f"/clients/{name}").status_code == 404
 
 
-def test_the_downloaded_client_and_the_installed_package_do_not_hide_each_other(
+def test_the_downloaded_client_and_the_installed_package_can_both_be_imported(
     app: Flask, tmp_path: Path
 ) -> None:
     client = app.test_client().get("/clients/bytelog_client.py")

@@ -39,7 +39,7 @@ RETRIED = {*TEMPORARY, "lost", "cut", "silent"}
 
 
 class World(NamedTuple):
-    """A server that all cases share, what it offers for download, and a project for each case."""
+    """The server of all cases, its downloads, and a function that creates a project's key."""
 
     server: Server
     clients: Path
@@ -80,7 +80,7 @@ def environment(world: World, url: str | None = None) -> dict[str, str]:
 
 
 def outcomes(world: World, command: list[str], case: str, url: str | None) -> Iterator[Any]:
-    """Yield what comes of each step, and restart the server where a step wants it."""
+    """Yield the outcome of each step, and restart the server if a step requires it."""
     require(command[0], *(["curl"] if command[0] in ("sh", "zsh") else []))
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     settings = environment(world, url)
@@ -114,38 +114,38 @@ def dated(event: dict[str, Any]) -> dict[str, Any]:
     return {**event, "date": "now"} if abs(age.total_seconds()) < 60 else event
 
 
-def check_requests(unruly: Proxy, answers: list[dict[str, Any]]) -> None:
-    for answer, (request, following) in zip(answers, pairwise(unruly.requests), strict=False):
-        if answer["status"] in RETRIED and answer.get("Retry-After") != "61":
+def check_requests(faulty_server: Proxy, responses: list[dict[str, Any]]) -> None:
+    for response, (request, following) in zip(
+        responses, pairwise(faulty_server.requests), strict=False
+    ):
+        if response["status"] in RETRIED and response.get("Retry-After") != "61":
             assert following[:3] == request[:3] or following.method != request.method
-            assert following.moment - request.moment >= shortest_wait(answer)
-    keys = {request.key for request in unruly.requests if request.method == "POST"}
-    bodies = {request.body for request in unruly.requests if request.method == "POST"}
+            assert following.moment - request.moment >= shortest_wait(response)
+    keys = {request.key for request in faulty_server.requests if request.method == "POST"}
+    bodies = {request.body for request in faulty_server.requests if request.method == "POST"}
     assert len(keys) == len(bodies)
     assert all(len(body) < 1100 * 1024 for body in bodies)
 
 
-def shortest_wait(answer: dict[str, Any]) -> int:
-    """Return the seconds of Retry-After; those of a date are less by up to one."""
-    wait = re.fullmatch(r"(\d+)|in (\d+) s", answer.get("Retry-After", ""))
+def shortest_wait(response: dict[str, Any]) -> int:
+    """Return the seconds of Retry-After, minus one for a date, which has no fraction."""
+    wait = re.fullmatch(r"(\d+)|in (\d+) s", response.get("Retry-After", ""))
     return int(wait[1] or int(wait[2]) - 1) if wait else 0
 
 
 @pytest.mark.parametrize("language", RUNTIMES)
 @pytest.mark.parametrize("case", CASES)
-def test_a_client_behaves_as_the_table_of_cases_says(
-    world: World, case: str, language: str
-) -> None:
+def test_a_client_behaves_as_the_case_describes(world: World, case: str, language: str) -> None:
     with ExitStack() as stack:
-        url, unruly, answers = None, None, CASES[case].get("answers")
-        if answers is not None:
-            unruly = stack.enter_context(proxy(world.server, answers))
-            url = unruly.url
-        found = outcomes(world, RUNTIMES[language], case, url)
-        for step, outcome in zip(CASES[case]["steps"], found, strict=True):
+        url, faulty_server, responses = None, None, CASES[case].get("answers")
+        if responses is not None:
+            faulty_server = stack.enter_context(proxy(world.server, responses))
+            url = faulty_server.url
+        results = outcomes(world, RUNTIMES[language], case, url)
+        for step, outcome in zip(CASES[case]["steps"], results, strict=True):
             check(step, outcome)
-        if unruly:
-            check_requests(unruly, answers)
+        if faulty_server:
+            check_requests(faulty_server, responses)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_client_behaves_as_the_table_of_cases_says(
     ],
     ids=["python", "javascript", "ruby", "shell"],
 )
-def test_a_key_with_a_line_end_inside_is_refused(world: World, command: list[str]) -> None:
+def test_a_key_that_contains_a_line_end_is_refused(world: World, command: list[str]) -> None:
     require(command[0])
     settings = environment(world) | {"BYTELOG_API_KEY": "key\nX-Header: injected"}
     done = subprocess.run(

@@ -24,7 +24,7 @@ BUILD = "import sys; from flit_core import buildapi; buildapi.build_sdist(sys.ar
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The files of the source distribution, by their path in it."""
+    """Return the files of the source distribution by their path in it."""
     folder = tmp_path_factory.mktemp("sdist")
     subprocess.run([sys.executable, "-c", BUILD, folder], cwd=ROOT, check=True)
     (path,) = folder.glob("bytelog-*.tar.gz")
@@ -34,7 +34,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         return {name.partition("/")[2]: file.read() for name, file in contents.items() if file}
 
 
-def test_the_source_distribution_holds_the_whole_project(source: dict[str, bytes]) -> None:
+def test_the_source_distribution_contains_the_whole_project(source: dict[str, bytes]) -> None:
     folders = [ROOT / name for name in (".ci", "bytelog", "deploy", "docs", "tests")]
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     expected = {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
@@ -47,9 +47,9 @@ def test_the_description_is_the_readme_without_relative_links() -> None:
     assert re.findall(r"\]\((?!https://)", description) == []
 
 
-def test_the_metadata_is_what_a_package_index_accepts(source: dict[str, bytes]) -> None:
+def test_a_package_index_accepts_the_metadata(source: dict[str, bytes]) -> None:
     metadata = Metadata.from_email(source["PKG-INFO"], validate=True)
-    # Upload tools know this version; that of flit_core 4.2 is newer than many of them.
+    # Upload tools support this version, but many do not support that of flit_core 4.2.
     assert metadata.metadata_version == "2.4"
     assert metadata.author == "The bytelog developers"
     assert metadata.license_expression == "MIT"

@@ -24,11 +24,11 @@ SAMPLES = Path(__file__).parents[1] / "support" / "samples"
 MAX_BYTES = 35 * 1024 * 1024
 MAX_SECONDS = 1.5
 HOME = "home"
-"""Where bytelog runs in the bare root."""
+"""The current directory of bytelog in the bare root."""
 
 
 def bare(root: Path) -> list[str]:
-    """Return how to run the executable with a root, and process ids, of its own."""
+    """Return the command that runs the executable with its own root and process ids."""
     alone = ["--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]
     return ["unshare", *alone, f"--root={root}", f"--wd=/{HOME}", "/bytelog"]
 
@@ -38,14 +38,14 @@ def run(root: Path, *arguments: str) -> str:
 
 
 class Executable(SpawnedServer):
-    """The executable's `bytelog serve`, in a root where nothing else is."""
+    """The executable's `bytelog serve`, in a root without other programs."""
 
     def __init__(self, root: Path) -> None:
         self.program = bare(root)
         super().__init__(root.parent, BYTELOG_DATA="", BYTELOG_API_KEY=Server.key)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal as a terminal does: to the process that unpacks, and to the other."""
+        """Send a signal like a terminal: to the process that unpacks and to its child."""
         unpacking = _child(self.process.pid)
         for process in (unpacking, _child(unpacking)):
             os.kill(process, number)
@@ -61,7 +61,7 @@ def _child(process: int) -> int:
 
 @pytest.fixture
 def root(executable: Path, tmp_path: Path) -> Path:
-    """A root with the C library, and the executable."""
+    """Return a root with only the C library and the executable."""
     root = tmp_path / "root"
     for folder in ("proc", "tmp", HOME):
         (root / folder).mkdir(parents=True)
@@ -103,16 +103,16 @@ def test_the_executable_starts_fast(server: Executable) -> None:
 def test_events_are_kept_over_a_restart(server: Executable) -> None:
     assert server.request(EVENTS, json.dumps(CLICK).encode()).status == 201
     assert json.loads(server.request(EVENTS).body)["events"] == [CLICK]
-    wait_for(lambda: stops_in_order(server))
+    wait_for(lambda: stops_cleanly(server))
     server.start()
     assert server.count() == 1
 
 
-def stops_in_order(server: Executable) -> bool:
-    """Press Ctrl-C and return whether the server finished what it had to do.
+def stops_cleanly(server: Executable) -> bool:
+    """Press Ctrl-C and return whether the server stopped cleanly.
 
-    It takes the two signals for one if they come within SAME_SIGNAL_SECONDS, which a busy machine
-    can miss: then it starts again.
+    The server takes the two signals for one if they come within SAME_SIGNAL_SECONDS. A busy
+    machine can miss that; then the server is started again.
     """
     if server.stop(signal.SIGINT) == 0:
         return "stopped" in server.log.read_text()
@@ -144,18 +144,18 @@ def test_the_data_folder_is_in_the_current_directory_and_no_temporary_file_remai
 
 
 def files(folder: Path) -> set[Path]:
-    found = [path for path in (folder / "bytelog").rglob("*") if path.is_file()]
-    return {path.relative_to(folder) for path in found if path.suffix != ".pyc"}
+    paths = [path for path in (folder / "bytelog").rglob("*") if path.is_file()]
+    return {path.relative_to(folder) for path in paths if path.suffix != ".pyc"}
 
 
-def test_every_file_of_the_package_is_inside(root: Path, server: Executable) -> None:
+def test_the_executable_contains_every_file_of_the_package(root: Path, server: Executable) -> None:
     (unpacked,) = (root / "tmp").iterdir()
     assert files(unpacked) == files(ROOT)
     assert json.loads(server.request("/openapi.json").body)["paths"]
-    assert b'class="k' in server.request("/docs").body  # a keyword that Pygments found
+    assert b'class="k' in server.request("/docs").body  # a keyword highlighted by Pygments
 
 
-def test_every_command_is_there(root: Path) -> None:
+def test_the_executable_has_every_command(root: Path) -> None:
     listed = re.findall(r"^  (\w+)  ", run(root, "--help"), re.MULTILINE)
     assert set(listed) == {command.name for command in COMMANDS}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.api import CLICK, EVENTS
-from support.server import Answer, Server, connect, wait_for
+from support.server import Response, Server, connect, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ FLOOD = Path(__file__).parents[1] / "support" / "flood.py"
 
 
 class Writers:
-    """Clients that post one event after the other for some seconds."""
+    """Clients that post single events one after the other for some seconds."""
 
     def __init__(self, server: Server) -> None:
         self._port = int(server.url.rpartition(":")[2])
@@ -35,7 +35,7 @@ class Writers:
         self.seconds: list[float] = []
 
     def rate(self) -> float:
-        """Return how many events a second are acknowledged."""
+        """Return the number of acknowledged events a second."""
         self.seconds.clear()
         threads = [threading.Thread(target=self._post) for _ in range(WRITERS)]
         for thread in threads:
@@ -68,7 +68,7 @@ def flood(server: Server, head: str, connections: int = 8) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("head", ["POST /x HTTP/1.1", f"POST {EVENTS} HTTP/1.1"])
-def test_a_flood_of_refused_posts_costs_good_ones_no_more_than_their_share(
+def test_a_flood_of_refused_posts_leaves_valid_posts_their_fair_share(
     server: Server, head: str
 ) -> None:
     writers = Writers(server)
@@ -79,7 +79,7 @@ def test_a_flood_of_refused_posts_costs_good_ones_no_more_than_their_share(
     assert max(writers.seconds) < 2
 
 
-def test_huge_batches_do_not_stop_other_writers(server: Server) -> None:
+def test_huge_batches_do_not_block_other_writers(server: Server) -> None:
     events = [{**CLICK, "data": {"text": "x" * 1400}}] * 10_000
     body = gzip.compress(json.dumps(events, separators=(",", ":")).encode())
     writers = Writers(server)
@@ -106,7 +106,7 @@ SLOW = f"{EVENTS}?limit=1&" + "&".join(f"data.m{number}=x" for number in range(1
 
 @pytest.fixture
 def full_server(serve: Callable[..., Server]) -> Server:
-    """A server with so many events that a search through all of them takes seconds."""
+    """Return a server with so many events that a search through all takes seconds."""
     server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_READ_SECONDS="2")
     with closing(sqlite3.connect(server.folder / "data" / "bytelog.db")) as database:
         data = json.dumps({f"n{number}": "x" for number in range(20)})
@@ -120,10 +120,10 @@ def full_server(serve: Callable[..., Server]) -> Server:
     return server
 
 
-def test_slow_reads_end_at_their_deadline_and_leave_threads_to_others(full_server: Server) -> None:
-    answers: list[Answer] = []
+def test_slow_reads_end_at_their_deadline_and_leave_threads_for_others(full_server: Server) -> None:
+    responses: list[Response] = []
     readers = [
-        threading.Thread(target=lambda: answers.append(full_server.request(SLOW)))
+        threading.Thread(target=lambda: responses.append(full_server.request(SLOW)))
         for _ in range(12)
     ]
     for reader in readers:
@@ -133,11 +133,11 @@ def test_slow_reads_end_at_their_deadline_and_leave_threads_to_others(full_serve
         assert full_server.request("/healthz").status == 200
         assert full_server.request(f"{EVENTS}?limit=1").status == 200
         assert time.monotonic() - began < 1
-    assert {answer.status for answer in answers} == {503}
-    assert all(answer.headers["Retry-After"] for answer in answers)
+    assert {response.status for response in responses} == {503}
+    assert all(response.headers["Retry-After"] for response in responses)
 
 
-def test_a_slow_read_ends_when_its_client_has_gone(
+def test_a_slow_read_ends_when_its_client_disconnects(
     serve: Callable[..., Server], full_server: Server
 ) -> None:
     with connect(full_server) as peer:

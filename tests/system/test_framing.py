@@ -65,13 +65,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     ],
     ids=lambda value: value.decode()[:60] if isinstance(value, bytes) else None,
 )
-def test_a_request_whose_end_or_host_is_in_doubt_is_refused_and_is_the_last(
+def test_a_request_with_an_ambiguous_end_or_host_is_refused_and_the_connection_closed(
     server: Server, request_bytes: bytes, status: int
 ) -> None:
-    answer = server.raw(GOOD + request_bytes + GOOD)
-    assert re.findall(rb"HTTP/1\.\d (\d+)", answer) == [b"201", b"%d" % status]
-    assert b"\r\nConnection: close\r\n" in answer
-    assert b'{"error": "' in answer
+    response = server.raw(GOOD + request_bytes + GOOD)
+    assert re.findall(rb"HTTP/1\.\d (\d+)", response) == [b"201", b"%d" % status]
+    assert b"\r\nConnection: close\r\n" in response
+    assert b'{"error": "' in response
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_a_request_whose_end_or_host_is_in_doubt_is_refused_and_is_the_last(
     [b"my_service:8000", b"[::1]:80", b"127.0.0.1", b"EXAMPLE.org.", b"xn--bcher-kva.example:"],
 )
 def test_a_valid_host_is_accepted(server: Server, host: bytes) -> None:
-    answer = server.raw(get(b"Host: %s\r\nConnection: close\r\n" % host))
-    assert answer.startswith(b"HTTP/1.1 200 ")
+    response = server.raw(get(b"Host: %s\r\nConnection: close\r\n" % host))
+    assert response.startswith(b"HTTP/1.1 200 ")
 
 
-def test_http_1_0_needs_no_host(server: Server) -> None:
+def test_http_1_0_needs_no_host_header(server: Server) -> None:
     assert server.raw(get(b"", b" HTTP/1.0")).startswith(b"HTTP/1.0 200 ")
 
 
-def test_a_client_that_speaks_tls_is_not_kept_waiting(server: Server) -> None:
+def test_a_client_that_sends_tls_gets_a_response_at_once(server: Server) -> None:
     with connect(server) as peer:
         peer.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
         peer.settimeout(5)

@@ -22,7 +22,7 @@ from bytelog.server.server import SHORT_REQUEST_THREADS
 
 pytestmark = pytest.mark.slow
 
-# Settings are Python, and so can make the wait short.
+# The configuration file is Python code, so it can shorten the deadlines.
 IMPATIENT = """from bytelog.server import channel
 channel.KEEP_ALIVE_SECONDS = channel.STALLED_SECONDS = 3
 """
@@ -31,7 +31,7 @@ AUTHORIZED = f"Host: x\r\nAuthorization: Bearer {Server.key}\r\n".encode()
 POST = b"POST /api/v1/events HTTP/1.1\r\nContent-Type: application/json\r\n" + AUTHORIZED
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
-# What a client sends first, and then again and again; it never makes a request.
+# The bytes that a client sends first, and those it repeats; they never complete a request.
 HEADERS = pytest.param(POST + b"X: ", b"x", id="headers")
 SIZED_BODY = pytest.param(POST + b"Content-Length: 1000000\r\n\r\n", b"x", id="a body")
 CHUNKS = pytest.param(CHUNKED, b"1\r\nx\r\n", id="chunks")
@@ -42,7 +42,7 @@ NOTHING = pytest.param(b"", b"", id="nothing")
 
 @pytest.fixture(autouse=True)
 def as_many_files_as_usual() -> Iterator[None]:
-    """Linux lets a process open 1,024 files unless it asks for more; servers inherit this."""
+    """Set the usual limit of 1,024 open files, which servers inherit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
     yield
@@ -50,7 +50,9 @@ def as_many_files_as_usual() -> Iterator[None]:
 
 
 @contextmanager
-def crowd(server: Server, number: int, first: bytes = b"") -> Iterator[list[socket.socket]]:
+def open_connections(
+    server: Server, number: int, first: bytes = b""
+) -> Iterator[list[socket.socket]]:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with ExitStack() as stack:
@@ -93,15 +95,17 @@ def check_that_newcomers_are_served(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("first", "then"), [HEADERS, SIZED_BODY, CHUNKS, LARGE_CHUNKS, CHUNK_SIZE])
-def test_two_hundred_endless_requests_block_nobody(
+def test_two_hundred_endless_requests_do_not_block_other_clients(
     server: Server, first: bytes, then: bytes
 ) -> None:
-    with crowd(server, 200, first) as peers, dripping(peers, then):
+    with open_connections(server, 200, first) as peers, dripping(peers, then):
         check_that_newcomers_are_served(server)
 
 
-def test_a_thousand_idle_connections_block_nobody_and_stay_open(server: Server) -> None:
-    with crowd(server, 1000) as peers:
+def test_a_thousand_idle_connections_do_not_block_other_clients_and_stay_open(
+    server: Server,
+) -> None:
+    with open_connections(server, 1000) as peers:
         check_that_newcomers_are_served(server)
         for peer in peers:
             peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -113,7 +117,7 @@ def test_bodies_of_1900_clients_without_a_key_take_little_memory(server: Server)
     assert server.request(EVENTS, BODY).status == 201
     before = memory(server)
     head = b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
-    with crowd(server, 1900, head) as peers:
+    with open_connections(server, 1900, head) as peers:
         send(peers, bytes(300_000))
         assert peers[-1].recv(1000).startswith(b"HTTP/1.1 401 ")
         check_that_newcomers_are_served(server)
@@ -121,17 +125,20 @@ def test_bodies_of_1900_clients_without_a_key_take_little_memory(server: Server)
 
 
 def received(peer: socket.socket, end: bytes) -> bytes:
-    answer = b""
-    while not answer.endswith(end):
-        answer += peer.recv(1000) or b"(closed)" + end
-    return answer
+    response = b""
+    while not response.endswith(end):
+        response += peer.recv(1000) or b"(closed)" + end
+    return response
 
 
 @pytest.mark.parametrize(("first", "then"), [NOTHING, HEADERS, SIZED_BODY, CHUNKS])
 def test_newcomers_are_served_at_the_connection_limit(
     server: Server, first: bytes, then: bytes
 ) -> None:
-    with crowd(server, CONNECTIONS + 100, first) as peers, dripping(peers, then, seconds=1):
+    with (
+        open_connections(server, CONNECTIONS + 100, first) as peers,
+        dripping(peers, then, seconds=1),
+    ):
         check_that_newcomers_are_served(server)
 
 
@@ -149,7 +156,7 @@ def test_newcomers_are_served_at_the_limit_of_open_files(
     configured: Callable[[str], Server],
 ) -> None:
     server = configured("import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))")
-    with crowd(server, 600):
+    with open_connections(server, 600):
         check_that_newcomers_are_served(server)
     assert len(server.log.read_text()) < 10_000
 
@@ -159,7 +166,7 @@ def test_an_endless_request_times_out(
     configured: Callable[[str], Server], first: bytes, then: bytes
 ) -> None:
     server = configured(IMPATIENT)
-    with crowd(server, 10, first) as peers, dripping(peers, then):
+    with open_connections(server, 10, first) as peers, dripping(peers, then):
         for peer in peers:
             with suppress(ConnectionResetError):
                 assert peer.recv(1000) == b""
@@ -181,21 +188,23 @@ def test_an_endless_chunk_line_is_rejected_early(server: Server, start: bytes) -
 
 def test_two_hundred_pipelined_posts_are_stored_in_order(server: Server) -> None:
     is_good = [number % 3 != 0 for number in range(200)]
-    bodies = [json.dumps({**CLICK, "id": n if it else "bad"}) for n, it in enumerate(is_good)]
-    posts = [b"%sContent-Length: %d\r\n\r\n%s" % (POST, len(it), it.encode()) for it in bodies]
+    bodies = [json.dumps({**CLICK, "id": n if good else "bad"}) for n, good in enumerate(is_good)]
+    posts = [
+        b"%sContent-Length: %d\r\n\r\n%s" % (POST, len(body), body.encode()) for body in bodies
+    ]
     read = b"GET %s HTTP/1.1\r\nConnection: close\r\n%s\r\n" % (EVENTS.encode(), AUTHORIZED)
-    answer = server.raw(b"".join(posts) + read)
-    statuses = re.findall(rb"HTTP/1.1 (\d+)", answer)
-    assert statuses == [b"201" if it else b"400" for it in is_good] + [b"200"]
-    events = json.loads(answer.rpartition(b"\r\n\r\n")[2])["events"]
-    assert [event["id"] for event in events] == [n for n, it in enumerate(is_good) if it]
+    response = server.raw(b"".join(posts) + read)
+    statuses = re.findall(rb"HTTP/1.1 (\d+)", response)
+    assert statuses == [b"201" if good else b"400" for good in is_good] + [b"200"]
+    events = json.loads(response.rpartition(b"\r\n\r\n")[2])["events"]
+    assert [event["id"] for event in events] == [n for n, good in enumerate(is_good) if good]
 
 
-def test_pipelined_reads_without_a_reader_block_nobody(server: Server) -> None:
+def test_pipelined_reads_with_unread_responses_do_not_block_other_clients(server: Server) -> None:
     large = json.dumps({**CLICK, "data": {"text": "x" * 900_000}}).encode()
     assert [server.request(EVENTS, large).status for _ in range(2)] == [201, 201]
     read = b"GET %s/trace/%s HTTP/1.1\r\n%s\r\n" % (EVENTS.encode(), b"03775690", AUTHORIZED)
-    with crowd(server, READER_THREADS + SHORT_REQUEST_THREADS + 2, read * 10):
+    with open_connections(server, READER_THREADS + SHORT_REQUEST_THREADS + 2, read * 10):
         check_that_newcomers_are_served(server)
 
 
@@ -211,7 +220,7 @@ def test_stalled_readers_lose_their_slots(
         wait_for(lambda: server.request(EVENTS).status == 200)
 
 
-def test_a_slow_reader_who_takes_a_little_all_the_time_gets_everything(
+def test_a_slow_but_steady_reader_gets_everything(
     tmp_path: Path, configured: Callable[[str], Server]
 ) -> None:
     fill(create_app(instance_path=tmp_path / "data"), MANY)

@@ -41,7 +41,7 @@ dbs:
 
 
 class Client:
-    """Posts batches of events, numbered from 0 on, until its server is gone or it is stopped."""
+    """A client that posts batches of events numbered from 0 until it or its server stops."""
 
     def __init__(self, server: Server, first: int = 0) -> None:
         self.acknowledged = first
@@ -62,7 +62,8 @@ class Client:
                     return
                 numbers = range(first, first + BATCH)
                 batch = [
-                    {**CLICK, "id": it, "trace_id": f"{it * 7919 % 100_000}"} for it in numbers
+                    {**CLICK, "id": number, "trace_id": f"{number * 7919 % 100_000}"}
+                    for number in numbers
                 ]
                 assert self._server.request(EVENTS, json.dumps(batch).encode()).status == 201
                 self.acknowledged = first + BATCH
@@ -119,7 +120,7 @@ def litestream(server: Server) -> Iterator[Litestream]:
 
 
 def restored(server: Server, litestream: Litestream) -> list[int]:
-    """Lose the data folder, get it back from the replica, and return the events' numbers."""
+    """Delete the data folder, restore it from the replica, and return the events' numbers."""
     server.stop(signal.SIGKILL)
     shutil.rmtree(server.folder / "data")
     litestream.restore()
@@ -153,7 +154,9 @@ def test_a_stopped_litestream_has_synced_everything(server: Server, litestream: 
     assert restored(server, litestream) == list(range(acknowledged))
 
 
-def test_restarts_of_either_leave_no_gap(server: Server, litestream: Litestream) -> None:
+def test_restarts_of_bytelog_or_litestream_lose_no_events(
+    server: Server, litestream: Litestream
+) -> None:
     client = Client(server)
     wait_for(lambda: client.acknowledged > 2000)
     litestream.stop()

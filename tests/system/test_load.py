@@ -34,7 +34,7 @@ SLOW_READERS, ROUND_SECONDS, ROUNDS = 32, 1, 101 if LONG else 7
 
 
 def paced(seconds: float, per_second: float) -> Iterator[int]:
-    """Go round a loop at a steady rate; who falls behind catches up."""
+    """Yield numbers at a steady rate, without pauses after a delay."""
     began = time.monotonic()
     for number in count():
         time.sleep(max(0, began + number / per_second - time.monotonic()))
@@ -44,14 +44,14 @@ def paced(seconds: float, per_second: float) -> Iterator[int]:
 
 
 class Client:
-    """A client that keeps its connection open, and counts the answers."""
+    """A client that keeps its connection open and counts the responses by status."""
 
     events = count()
 
     def __init__(self, server: Server) -> None:
         self.connection = HTTPConnection(server.url.removeprefix("http://"), timeout=30)
         self.headers = {"Authorization": f"Bearer {server.key}", "Content-Type": "application/json"}
-        self.answers: Counter[int] = Counter()
+        self.responses: Counter[int] = Counter()
 
     def __enter__(self) -> Self:
         return self
@@ -59,25 +59,25 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.connection.close()
 
-    def ask(self, method: str, path: str, body: str | None = None) -> None:
+    def request(self, method: str, path: str, body: str | None = None) -> None:
         self.connection.request(method, path, body, self.headers)
-        with self.connection.getresponse() as answer:
-            answer.read()
-        self.answers[answer.status] += 1
+        with self.connection.getresponse() as response:
+            response.read()
+        self.responses[response.status] += 1
 
     def write(self, seconds: float, per_second: float = math.inf) -> None:
         for number in paced(seconds, per_second):
             event = {"id": next(self.events), "name": "click", "trace_id": f"{number // 4}"}
-            self.ask("POST", EVENTS, json.dumps({**event, "data": CLICK["data"]}))
+            self.request("POST", EVENTS, json.dumps({**event, "data": CLICK["data"]}))
             if number % 20 == 19:
                 self.connection.close()  # the next request opens another
 
     def read(self, seconds: float, per_second: float) -> None:
         for _ in paced(seconds, per_second):
             recently = datetime.now(UTC) - timedelta(seconds=5)
-            self.ask("GET", f"{EVENTS}?start={recently:%Y-%m-%dT%H:%M:%SZ}")
-            self.ask("GET", f"{EVENTS}/trace/1")
-            self.ask("POST", EVENTS, "not an event")
+            self.request("GET", f"{EVENTS}?start={recently:%Y-%m-%dT%H:%M:%SZ}")
+            self.request("GET", f"{EVENTS}/trace/1")
+            self.request("POST", EVENTS, "not an event")
 
 
 @contextmanager
@@ -87,11 +87,11 @@ def clients(server: Server) -> Iterator[list[Client]]:
 
 
 def throughput(writers: Sequence[Client], seconds: float) -> float:
-    """Let them post as fast as they can, and return the events recorded a second."""
-    before = sum(writer.answers[201] for writer in writers)
+    """Post as fast as possible, and return the number of events recorded a second."""
+    before = sum(writer.responses[201] for writer in writers)
     with ThreadPoolExecutor(len(writers)) as pool:
         list(pool.map(lambda writer: writer.write(seconds), writers))
-    return (sum(writer.answers[201] for writer in writers) - before) / seconds
+    return (sum(writer.responses[201] for writer in writers) - before) / seconds
 
 
 class Sample(NamedTuple):
@@ -103,34 +103,34 @@ class Sample(NamedTuple):
 
 def sample(server: Server) -> Sample:
     process, log = Path(f"/proc/{server.process.pid}"), server.folder / "data" / "bytelog.db-wal"
-    files, threads = (len(list((process / it).iterdir())) for it in ("fd", "task"))
+    files, threads = (len(list((process / name).iterdir())) for name in ("fd", "task"))
     return Sample(memory(server), files, threads, log.stat().st_size)
 
 
 def quarters(samples: Sequence[Sample]) -> list[Sample]:
-    """Return what was usual in each quarter of the time."""
+    """Return the medians of each quarter of the samples."""
     length = len(samples) // 4
     parts = [samples[start : start + length] for start in range(0, 4 * length, length)]
-    return [Sample(*(median(it) for it in zip(*part, strict=True))) for part in parts]
+    return [Sample(*(median(values) for values in zip(*part, strict=True))) for part in parts]
 
 
 @pytest.mark.long
 def test_nothing_fails_and_nothing_grows_under_half_the_peak_load(server: Server) -> None:
     with clients(server) as (*writers, reader), ThreadPoolExecutor(WRITERS) as pool:
         half = throughput(writers, PEAK_SECONDS) / 2
-        work = [pool.submit(it.write, SOAK_SECONDS, half / len(writers)) for it in writers]
+        work = [pool.submit(writer.write, SOAK_SECONDS, half / len(writers)) for writer in writers]
         work.append(pool.submit(reader.read, SOAK_SECONDS, per_second=1))
         samples = [sample(server) for _ in paced(SOAK_SECONDS, per_second=1)]
         for done in work:
             done.result()
-    answers = sum((client.answers for client in (*writers, reader)), Counter[int]())
-    assert answers.keys() == {200, 201, 400}
-    assert stored(server) == answers[201] > half * SOAK_SECONDS / 2
+    responses = sum((client.responses for client in (*writers, reader)), Counter[int]())
+    assert responses.keys() == {200, 201, 400}
+    assert stored(server) == responses[201] > half * SOAK_SECONDS / 2
     _, early, _, late = quarters(samples)
     assert late.memory - early.memory < MAX_GROWTH_KIB, (early, late)
     assert late.files - early.files < 8, (early, late)
     assert late.threads == early.threads
-    assert max(it.log for it in samples) <= WAL_LIMIT_BYTES
+    assert max(sample.log for sample in samples) <= WAL_LIMIT_BYTES
 
 
 def stored(server: Server) -> int:
@@ -142,13 +142,13 @@ def stored(server: Server) -> int:
 
 
 class SlowReader:
-    """Somebody who reads a kilobyte at a time, and comes back when a refusal says so."""
+    """A client that reads a kilobyte at a time, and retries a refused request after Retry-After."""
 
     def __init__(self, server: Server) -> None:
         key = f"Authorization: Bearer {server.key}"
         self.request = f"GET {EVENTS} HTTP/1.1\r\nHost: x\r\n{key}\r\n\r\n".encode()
         self.peer = socket.socket()
-        # What is on its way to a reader with a slow line waits in the server, not here.
+        # With a small buffer, unread data waits in the server, as for a client with a slow line.
         self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.peer.settimeout(20)
         self.peer.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
@@ -192,7 +192,7 @@ def slow_readers(server: Server) -> Iterator[list[SlowReader]]:
 
 
 def is_quiet(server: Server) -> bool:
-    """Tell whether the server has filled the buffers of those who came, or noticed who left."""
+    """Return whether the server is idle: buffers are full and closed connections noticed."""
     before = processor_ticks(server)
     time.sleep(0.2)
     return processor_ticks(server) - before <= 1
@@ -210,7 +210,7 @@ def test_32_slow_readers_do_not_slow_writers_and_all_but_8_get_503(
     server = serve(BYTELOG_API_KEY=Server.key, events=MANY)
     ratios: list[float] = []
     with clients(server) as writers:
-        # Whatever else the machine does disturbs some rounds; slow readers would disturb them all.
+        # Other load on the machine affects some rounds; blocking readers would affect all.
         while len(ratios) < ROUNDS and (LONG or sum(ratio >= 0.7 for ratio in ratios) < 2):
             wait_for(lambda: is_quiet(server))
             alone = throughput(writers, ROUND_SECONDS)

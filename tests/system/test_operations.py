@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 GUIDE = (ROOT / "docs" / "operations.md").read_text()
 UNIT = (DEPLOY / "bytelog.service").read_text()
-# test_docs.py runs the samples of the parts that are also at /docs.
+# test_docs.py runs the samples of the sections that are also at /docs.
 OWN_PARTS = re.sub(r"<!-- from /docs:.*?<!-- end -->", "", GUIDE, flags=re.DOTALL)
 BUILD, *COMMANDS = re.findall(r"```sh\n(.*?)```", OWN_PARTS, re.DOTALL)
 
@@ -39,7 +39,7 @@ openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=events.example \
 echo ready
 sleep 600 & wait
 """
-"""A machine whose files are this one's, but what changes there changes nothing here."""
+"""A script for a container with overlays over this machine's files, which stay unchanged."""
 
 SYSTEMCTL = """#!/bin/sh -e
 # Does to bytelog what systemd would.
@@ -67,7 +67,7 @@ esac
 
 
 class Machine:
-    """A server on which somebody follows the guide."""
+    """A container in which the commands of the guide run."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -115,7 +115,7 @@ def machine(executable: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     (home / "bin" / "systemctl").write_text(systemctl)
     (home / "bin" / "systemctl").chmod(0o755)
     for folder in (home, *home.parents):
-        if folder.stat().st_mode & 0o077 == 0:  # pytest's own, through which others have to get
+        if folder.stat().st_mode & 0o077 == 0:  # pytest's folder, which other users must pass
             folder.chmod(0o755)
     machine = Machine(home)
     yield machine
@@ -123,8 +123,8 @@ def machine(executable: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="module")
-def shown(machine: Machine) -> str:
-    """What the guide's commands wrote when they were run as printed, one after the other."""
+def guide_output(machine: Machine) -> str:
+    """Return the output of the guide's commands, run as printed one after the other."""
     return "".join(machine.run(block) for block in COMMANDS)
 
 
@@ -132,13 +132,13 @@ def test_the_guide_begins_with_the_command_that_builds_the_executable() -> None:
     assert BUILD == "deploy/build.sh\n"
 
 
-def test_the_commands_of_the_guide_work_as_printed(shown: str) -> None:
-    assert shown.count('{"status": "ok"}') == 2
-    assert re.search(r"^byl_\w+$", shown, re.MULTILINE)
+def test_the_commands_of_the_guide_work_as_printed(guide_output: str) -> None:
+    assert guide_output.count('{"status": "ok"}') == 2
+    assert re.search(r"^byl_\w+$", guide_output, re.MULTILINE)
 
 
 def test_only_the_service_can_read_the_data_and_nothing_is_lost(
-    machine: Machine, shown: str
+    machine: Machine, guide_output: str
 ) -> None:
     listed = machine.run("stat -c '%U %a %n' /var/lib/bytelog /var/lib/bytelog/*")
     assert {line.split()[0] for line in listed.splitlines()} == {"bytelog"}
@@ -146,26 +146,30 @@ def test_only_the_service_can_read_the_data_and_nothing_is_lost(
     assert "alice" in machine.run(f"{AS_BYTELOG} keys list")
 
 
-def test_no_key_is_written_to_the_journal(machine: Machine, shown: str) -> None:
+def test_no_key_is_written_to_the_journal(machine: Machine, guide_output: str) -> None:
     log = (machine.home / "log").read_text()
     assert "bytelog listens on" in log
     assert "byl_" not in log
 
 
-def test_the_guide_names_all_metrics(shown: str) -> None:
-    there = set(re.findall(r"^# TYPE (bytelog_\w+)(?<!_created) ", shown, re.MULTILINE))
-    assert there == set(re.findall(r"^\| `(bytelog_\w+)`", GUIDE, re.MULTILINE))
+def test_the_guide_names_all_metrics(guide_output: str) -> None:
+    exported_metrics = set(
+        re.findall(r"^# TYPE (bytelog_\w+)(?<!_created) ", guide_output, re.MULTILINE)
+    )
+    assert exported_metrics == set(re.findall(r"^\| `(bytelog_\w+)`", GUIDE, re.MULTILINE))
 
 
 def allowed(name: str) -> set[str]:
-    """Return the system calls of one of systemd's groups."""
+    """Return the system calls of a group of systemd."""
     text = subprocess.check_output(["systemd-analyze", "syscall-filter", name], text=True)
     members = set(re.findall(r"^ +(@?\w[\w-]*)$", text, re.MULTILINE))
     groups = {member for member in members if member.startswith("@")}
     return members.difference(groups).union(*map(allowed, groups))
 
 
-def test_the_unit_allows_every_system_call_that_bytelog_makes(machine: Machine, shown: str) -> None:
+def test_the_unit_allows_every_system_call_that_bytelog_makes(
+    machine: Machine, guide_output: str
+) -> None:
     key = machine.run(f"{AS_BYTELOG} keys create bob").strip()
     machine.run(
         f"curl -fsS http://127.0.0.1:8000{EVENTS} -H 'Authorization: Bearer {key}'"
@@ -182,7 +186,7 @@ def test_the_unit_allows_every_system_call_that_bytelog_makes(machine: Machine, 
     assert "PROT_WRITE|PROT_EXEC" not in calls
 
 
-def test_the_units_score_is_the_one_in_the_guide() -> None:
+def test_the_security_score_of_the_unit_matches_the_guide() -> None:
     require("systemd-analyze")
     stated = re.findall(r"exposure at ([\d.]+)\s+of 10", GUIDE)
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
@@ -190,7 +194,7 @@ def test_the_units_score_is_the_one_in_the_guide() -> None:
     assert re.findall(r"exposure level for bytelog.service: ([\d.]+)", text) == stated
 
 
-def test_systemd_accepts_the_unit(machine: Machine, shown: str) -> None:
+def test_systemd_accepts_the_unit(machine: Machine, guide_output: str) -> None:
     unit = "/etc/systemd/system/bytelog.service"
     assert machine.run(f"systemd-analyze verify --recursive-errors=no {unit}") == ""
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 BODY = json.dumps(CLICK).encode()
 DAYS = 30
-"""Days of a thousand events: more than fits into the buffers on the way."""
+"""Days of 1000 events: more than fits into the buffers between server and client."""
 
 
 @pytest.fixture(params=["nginx", "caddy"])
@@ -56,14 +56,14 @@ def test_the_api_works_at_the_root_and_under_a_prefix(start: Start, prefix: str)
     _, proxy = start(prefix)
     assert proxy.post(BODY)[0] == 201
     assert proxy.post(BODY)[0] == 201
-    _, answer, body = proxy.get(f"{EVENTS}?limit=1")
+    _, response, body = proxy.get(f"{EVENTS}?limit=1")
     assert json.loads(body)["events"] == [CLICK]
-    (link,) = re.findall("<(.*?)>", answer.headers["Link"])
+    (link,) = re.findall("<(.*?)>", response.headers["Link"])
     following = urljoin(f"{prefix}{EVENTS}?limit=1", link).removeprefix(prefix)
     assert json.loads(proxy.get(following)[2])["events"] == [CLICK]
-    status, answer, body = proxy.get(EVENTS, Authorization="Bearer wrong")
+    status, response, body = proxy.get(EVENTS, Authorization="Bearer wrong")
     assert (status, body) == (401, b'{"error": "unauthorized"}')
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
+    assert response.headers["WWW-Authenticate"].startswith("Bearer ")
     assert proxy.get("/nothing")[2] == b'{"error": "not found"}'
     described = json.loads(proxy.get("/openapi.json")[2])
     assert described["servers"] == [{"url": prefix or "/"}]
@@ -77,54 +77,54 @@ def test_every_trace_id_passes_the_proxy(start: Start, prefix: str) -> None:
         assert proxy.post(json.dumps({**CLICK, "trace_id": trace_id}).encode())[0] == 201
     for trace_id in ids:
         path = "".join(f"%{byte:02X}" for byte in trace_id.encode())
-        found = json.loads(proxy.get(f"{EVENTS}/trace/{path}")[2])["events"]
-        assert [event["trace_id"] for event in found] == [trace_id]
+        events = json.loads(proxy.get(f"{EVENTS}/trace/{path}")[2])["events"]
+        assert [event["trace_id"] for event in events] == [trace_id]
 
 
-def test_long_filters_get_through_with_their_link(start: Start) -> None:
+def test_long_filters_pass_the_proxy_with_their_link(start: Start) -> None:
     _, proxy = start()
     event = {**CLICK, "name": "ü" * 255, "trace_id": "ü" * 255, "data": {"text": "ü" * 800}}
     for _ in range(2):
         assert proxy.post(json.dumps(event).encode())[0] == 201
     filters = {"name": event["name"], "trace_id": event["trace_id"], "data.text": "ü" * 800}
-    # Nearly the longest request line that nginx takes.
+    # Nearly the longest request line that nginx accepts.
     path = f"{EVENTS}?limit=1&{urlencode(filters)}"
     assert 7900 < len(path) < 8100
-    status, answer, body = proxy.get(path)
+    status, response, body = proxy.get(path)
     assert (status, json.loads(body)["events"]) == (200, [event])
-    assert len(answer.headers["Link"]) > len(path)
+    assert len(response.headers["Link"]) > len(path)
 
 
-def test_a_long_listing_comes_as_it_is_packed_or_not(start: Start) -> None:
+def test_a_long_listing_passes_the_proxy_unchanged_compressed_or_not(start: Start) -> None:
     server, proxy = start(days=DAYS)
     direct = server.request(EVENTS).body
     assert proxy.get(EVENTS)[2] == direct
-    _, answer, packed = proxy.get(EVENTS, Accept_Encoding="gzip")
-    assert answer.headers["Content-Encoding"] == "gzip"
+    _, response, packed = proxy.get(EVENTS, Accept_Encoding="gzip")
+    assert response.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(packed) == direct
 
 
 @pytest.mark.parametrize("start", ["nginx"], indirect=True)
 def test_a_long_listing_that_breaks_off_does_not_look_complete(start: Start) -> None:
     server, proxy = start(days=4 * DAYS)
-    with proxy.open("GET", EVENTS) as answer:
-        assert answer.read(1000).startswith(b'{"count":')
+    with proxy.open("GET", EVENTS) as response:
+        assert response.read(1000).startswith(b'{"count":')
         server.stop(signal.SIGKILL)
         with pytest.raises((http.client.HTTPException, OSError)):
-            answer.read()
+            response.read()
 
 
 def test_a_waiting_client_gets_an_event_at_once(start: Start) -> None:
     _, proxy = start()
-    heard: list[bytes] = []
+    received: list[bytes] = []
     path = f"{EVENTS}?wait={MAX_WAIT_SECONDS}"
-    listener = threading.Thread(target=lambda: heard.append(proxy.get(path)[2]))
+    listener = threading.Thread(target=lambda: received.append(proxy.get(path)[2]))
     began = time.monotonic()
     listener.start()
     time.sleep(0.5)
     assert proxy.post(BODY)[0] == 201
     listener.join()
-    assert json.loads(heard[0])["count"] == 1
+    assert json.loads(received[0])["count"] == 1
     assert time.monotonic() - began < MAX_WAIT_SECONDS / 2
 
 

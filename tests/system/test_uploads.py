@@ -47,8 +47,8 @@ def head(method: str = "POST", path: str = EVENTS, length: int = 10**6, **header
     return f"{method} {path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode()
 
 
-def status(answer: bytes) -> list[int]:
-    return [int(number) for number in re.findall(rb"HTTP/1.1 (\d+)", answer)]
+def status(response: bytes) -> list[int]:
+    return [int(number) for number in re.findall(rb"HTTP/1.1 (\d+)", response)]
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +77,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_a_request_is_refused_before_its_body_is_sent(
     server: Server, request_head: dict[str, Any], expected: int, expect: dict[str, Any]
 ) -> None:
-    answer = server.raw(head(**request_head, **expect))
-    assert status(answer) == [expected]
-    assert b"\r\nConnection: close\r\n" in answer
-    assert answer.split(b"\r\n\r\n")[1].startswith(b'{"error": "')
+    response = server.raw(head(**request_head, **expect))
+    assert status(response) == [expected]
+    assert b"\r\nConnection: close\r\n" in response
+    assert response.split(b"\r\n\r\n")[1].startswith(b'{"error": "')
 
 
 def test_a_key_without_the_scope_is_refused_before_the_body_is_sent(server: Server) -> None:
@@ -89,12 +89,12 @@ def test_a_key_without_the_scope_is_refused_before_the_body_is_sent(server: Serv
         command, env=os.environ | server.environment, capture_output=True, check=True
     )
     (key,) = re.findall(rb"byl_\w+", done.stdout)
-    answer = server.raw(head(Authorization=f"Bearer {key.decode()}", Content_Type=JSON))
-    assert status(answer) == [403]
-    assert b'error="insufficient_scope"' in answer
+    response = server.raw(head(Authorization=f"Bearer {key.decode()}", Content_Type=JSON))
+    assert status(response) == [403]
+    assert b'error="insufficient_scope"' in response
 
 
-def test_a_request_that_is_admitted_is_told_to_continue_and_stored(server: Server) -> None:
+def test_an_accepted_request_gets_100_continue_and_is_stored(server: Server) -> None:
     with connect(server) as peer:
         for _ in range(2):
             peer.sendall(head(length=len(BODY), Expect="100-continue", **KEYED))
@@ -103,13 +103,13 @@ def test_a_request_that_is_admitted_is_told_to_continue_and_stored(server: Serve
             assert peer.recv(1000).startswith(b"HTTP/1.1 201 ")
 
 
-def test_a_client_that_is_sending_sees_why_it_is_refused(server: Server) -> None:
+def test_a_client_that_is_still_sending_receives_the_refusal(server: Server) -> None:
     for size in (MEBIBYTE, 15 * MEBIBYTE):
         assert server.request(EVENTS, b" " * size, Authorization="Bearer wrong").status == 401
         assert server.request("/unknown", b" " * size).status == 404
 
 
-def test_good_requests_before_a_refused_one_are_answered(server: Server) -> None:
+def test_valid_requests_before_a_refused_one_get_responses(server: Server) -> None:
     good = head(length=len(BODY), **KEYED) + BODY
     assert status(server.raw(good * 2 + head())) == [201, 201, 401]
 
@@ -119,7 +119,7 @@ def spooling(disk: Path, serve: Callable[..., Server]) -> Server:
     return serve(BYTELOG_API_KEY=Server.key, TMPDIR=str(disk))
 
 
-def test_uploads_to_an_unknown_path_leave_nothing_in_tmpdir(spooling: Server, disk: Path) -> None:
+def test_uploads_to_an_unknown_path_leave_no_files_in_tmpdir(spooling: Server, disk: Path) -> None:
     with ExitStack() as stack:
         for _ in range(10):
             peer = stack.enter_context(connect(spooling))
@@ -128,15 +128,15 @@ def test_uploads_to_an_unknown_path_leave_nothing_in_tmpdir(spooling: Server, di
             assert shutil.disk_usage(disk).used < 65536
 
 
-def test_a_body_that_nothing_reads_is_not_kept(spooling: Server, disk: Path) -> None:
+def test_a_body_that_no_endpoint_reads_is_not_stored(spooling: Server, disk: Path) -> None:
     upload = head("GET", "/healthz", 5 * MEBIBYTE) + bytes(5 * MEBIBYTE)
     last = head("GET", "/healthz", 0, Connection="close")
     assert status(spooling.raw(upload * 2 + last)) == [200, 200, 200]
 
 
-def test_a_full_tmpdir_refuses_large_bodies_and_nobody_else(spooling: Server, disk: Path) -> None:
-    answers = [spooling.request(EVENTS, BATCH) for _ in range(3)]
-    assert [(it.status, it.body) for it in answers] == [
+def test_a_full_tmpdir_refuses_only_large_bodies(spooling: Server, disk: Path) -> None:
+    responses = [spooling.request(EVENTS, BATCH) for _ in range(3)]
+    assert [(response.status, response.body) for response in responses] == [
         (507, b'{"error": "insufficient storage"}')
     ] * 3
     assert shutil.disk_usage(disk).used < 65536
@@ -146,7 +146,7 @@ def test_a_full_tmpdir_refuses_large_bodies_and_nobody_else(spooling: Server, di
     assert len(spooling.request(EVENTS).body) > 5_000_000
 
 
-def test_large_bodies_are_bounded_in_all_and_small_ones_go_on(
+def test_large_bodies_have_a_shared_limit_and_small_ones_are_accepted(
     tmp_path: Path, serve: Callable[..., Server]
 ) -> None:
     (tmp_path / "data").mkdir()
@@ -163,9 +163,9 @@ def test_large_bodies_are_bounded_in_all_and_small_ones_go_on(
         for peer in (one, other):
             peer.sendall(upload)
         (refused,), _, _ = select([one, other], [], [], 20)
-        answer = refused.recv(1000)
-        assert status(answer) == [503]
-        assert b"Retry-After: 1\r\n" in answer
+        response = refused.recv(1000)
+        assert status(response) == [503]
+        assert b"Retry-After: 1\r\n" in response
         assert server.request(EVENTS, BODY).status == 201
         admitted = other if refused is one else one
         admitted.sendall(b" " * 100_000)
@@ -173,13 +173,13 @@ def test_large_bodies_are_bounded_in_all_and_small_ones_go_on(
     wait_for(lambda: server.request(EVENTS, b" " * 900_000).status == 400)
 
 
-def test_a_request_counts_once_for_the_rate_limit(serve: Callable[..., Server]) -> None:
+def test_a_request_counts_once_against_the_rate_limit(serve: Callable[..., Server]) -> None:
     server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_RATE_LIMIT="3 per minute")
     body = BODY + b" " * 100_000
     assert [server.request(EVENTS, body).status for _ in range(4)] == [201, 201, 201, 429]
-    answer = server.raw(head(**KEYED))
-    assert status(answer) == [429]
-    assert b"Retry-After: " in answer
+    response = server.raw(head(**KEYED))
+    assert status(response) == [429]
+    assert b"Retry-After: " in response
 
 
 class Embedded(Server):
@@ -188,17 +188,21 @@ class Embedded(Server):
         return subprocess.Popen(command, env=environment, cwd=self.folder, stdout=log, stderr=log)
 
 
-def test_the_hook_of_an_embedding_program_decides_once_and_delays_nobody(tmp_path: Path) -> None:
+def test_the_hook_of_an_embedding_program_runs_once_and_delays_no_other_request(
+    tmp_path: Path,
+) -> None:
     server = Embedded(tmp_path)
     try:
-        with connect(server) as stranger:
-            stranger.sendall(head(Authorization="Bearer wrong", X_Forwarded_For="10.0.0.1"))
-            stranger.settimeout(0.5)
+        with connect(server) as unauthorized_client:
+            unauthorized_client.sendall(
+                head(Authorization="Bearer wrong", X_Forwarded_For="10.0.0.1")
+            )
+            unauthorized_client.settimeout(0.5)
             with pytest.raises(socket.timeout):
-                stranger.recv(1000)
+                unauthorized_client.recv(1000)
             assert server.request("/healthz").status == 200
-            stranger.settimeout(20)
-            assert stranger.recv(1000).startswith(b"HTTP/1.1 401 ")
+            unauthorized_client.settimeout(20)
+            assert unauthorized_client.recv(1000).startswith(b"HTTP/1.1 401 ")
         assert server.request(EVENTS, BODY + b" " * 300_000).status == 201
         assert re.findall("asked.*", server.log.read_text()) == ["asked ", "asked "]
     finally:
