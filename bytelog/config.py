@@ -46,9 +46,6 @@ NUMBERS: dict[str, int | None] = {
 MAX_NUMBER = 2**31 - 1
 """The largest number of a setting: what counts bytes and events need not be larger."""
 
-MAX_KEEP_DAYS = 365_000
-"""The largest BYTELOG_KEEP_DAYS: the calendar begins with the year 1."""
-
 _SECRETS = ("BYTELOG_API_KEY", "BYTELOG_METRICS_KEY")
 
 _WHITE_SPACE = " \t\r\n"
@@ -178,9 +175,11 @@ def _check_secret(name: str, value: Any) -> None:
 
 def _parse_positive(name: str, value: Any) -> int:
     text = str(value)
-    most = MAX_KEEP_DAYS if name == "BYTELOG_KEEP_DAYS" else MAX_NUMBER
-    if not text.isdecimal() or len(text) > len(str(most)) or not 1 <= int(text) <= most:
-        raise SetupError(f"{name} must be a whole number from 1 to {most}, not {text[:40]!r}.")
+    is_short = text.isdecimal() and len(text) <= len(str(MAX_NUMBER))
+    if not is_short or not 1 <= int(text) <= MAX_NUMBER:
+        raise SetupError(
+            f"{name} must be a whole number from 1 to {MAX_NUMBER}, not {text[:40]!r}."
+        )
     return int(text)
 
 

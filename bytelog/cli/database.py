@@ -17,7 +17,6 @@ from flask import Flask
 from sqlalchemy import Connection
 
 from .. import timestamps
-from ..config import MAX_KEEP_DAYS
 from ..maintenance import backup, inspection, retention, snapshots
 from ..maintenance.inspection import Findings
 from ..storage.backend import FileSpace, StorageBusy, StorageError
@@ -82,7 +81,7 @@ def check(file: Path | None) -> None:
 @click.option("--before", type=Date(), help="Delete events before this day or time.")
 @click.option(
     "--keep-days",
-    type=click.IntRange(1, MAX_KEEP_DAYS),
+    type=click.IntRange(min=1),
     help="Delete events older than this many days.",
 )
 @click.option("--dry-run", is_flag=True, help="Only report the number of events.")
