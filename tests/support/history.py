@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import random
 import shutil
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 from bytelog import create_app
 from bytelog.storage.backend import Row
@@ -31,13 +32,14 @@ def make_history(folder: Path, days: int, project_id: int = 1) -> None:
         _record(folder, days, project_id)
         return
     folder.mkdir(parents=True)
-    shutil.copy(Path(_history_folder(days).name) / "bytelog.db", folder)
+    shutil.copy(_original(days) / "bytelog.db", folder)
 
 
 @cache
-def _history_folder(days: int) -> TemporaryDirectory[str]:
-    folder = TemporaryDirectory(prefix="bytelog-history-")
-    _record(Path(folder.name), days, 1)
+def _original(days: int) -> Path:
+    folder = Path(mkdtemp(prefix="bytelog-history-"))
+    atexit.register(shutil.rmtree, folder)
+    _record(folder, days, 1)
     return folder
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import shutil
 import socket
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 from flask import Flask
 
@@ -35,13 +36,14 @@ def fill(app: Flask, number: int) -> None:
 def copy_filled(folder: Path, number: int) -> None:
     """Create a data folder with many events, copied from one that is filled only once."""
     folder.mkdir(parents=True)
-    shutil.copy(Path(_filled(number).name) / "bytelog.db", folder)
+    shutil.copy(_original(number) / "bytelog.db", folder)
 
 
 @cache
-def _filled(number: int) -> TemporaryDirectory[str]:
-    folder = TemporaryDirectory(prefix="bytelog-filled-")
-    app = create_app(instance_path=folder.name)
+def _original(number: int) -> Path:
+    folder = Path(mkdtemp(prefix="bytelog-filled-"))
+    atexit.register(shutil.rmtree, folder)
+    app = create_app(instance_path=folder)
     fill(app, number)
     close(app)
     return folder
