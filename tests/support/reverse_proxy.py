@@ -6,6 +6,7 @@ import http.client
 import socket
 import ssl
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from support.api import EVENTS
@@ -87,7 +88,9 @@ class Proxy:
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {"Authorization": f"Bearer {Server.key}", "Content-Type": "application/json"}
         sent["Connection"] = "close"
-        peer.request(method, self.prefix + path, body, sent | headers)
+        # A response can arrive before all of the body was sent.
+        with suppress(ConnectionError):
+            peer.request(method, self.prefix + path, body, sent | headers)
         return peer.getresponse()
 
     def get(self, path: str, **headers: str) -> tuple[int, Response, bytes]:

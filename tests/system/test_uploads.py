@@ -18,6 +18,8 @@ from support.api import CLICK, EVENTS
 from support.batches import JSON, clicks, written
 from support.server import Server, connect, wait_for
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTE = 1024 * 1024
 BODY = json.dumps(CLICK).encode()
 BATCH = written(JSON, *clicks(6, data={"text": "x" * 1_000_000}))
@@ -27,8 +29,6 @@ EMBEDDING = """
 import logging, time
 from bytelog import Access, create_app
 from bytelog.server.server import Server
-
-pytestmark = pytest.mark.slow
 
 def authenticate(token, environ):
     time.sleep(1)

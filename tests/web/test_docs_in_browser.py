@@ -94,7 +94,7 @@ def test_copying_shows_a_confirmation_and_copies_only_the_text(docs: Page) -> No
 
 def test_searching_hides_everything_else(docs: Page) -> None:
     docs.keyboard.press("/")
-    docs.keyboard.type("litestream restore")
+    docs.keyboard.type("litestream replicate")
     expect(docs.locator("main section:visible")).to_have_count(1)
     expect(docs.get_by_role("heading", name="Continuous replication")).to_be_visible()
     expect(docs.get_by_role("status")).to_contain_text("1 of ")
