@@ -88,6 +88,7 @@ class Proxy:
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {"Authorization": f"Bearer {Server.key}", "Content-Type": "application/json"}
         sent["Connection"] = "close"
+        peer.connect()
         # A response can arrive before all of the body was sent.
         with suppress(ConnectionError):
             peer.request(method, self.prefix + path, body, sent | headers)
