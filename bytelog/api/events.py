@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain, islice
 from urllib.parse import unquote_to_bytes, urlencode
 
@@ -17,9 +18,10 @@ from ..auth.bearer import authorize, requires
 from ..config import MAX_GROUPS, READER_THREADS
 from ..events import store
 from ..queries.formats import CSV, CSV_WITH_MARK, FORMATS, JSON, Format
+from ..queries.groups import TooManyGroups
 from ..queries.listing import Listing
 from ..queries.paths import Paths
-from ..queries.selection import Cursor, Selection, TooManyGroups
+from ..queries.selection import Cursor, Selection
 from ..queries.summary import Summary
 from ..storage.reader import ReadLimits
 from . import idempotency, parameters
@@ -77,9 +79,7 @@ def summarize(project_id: int) -> Response:
     """Count the events that match the query, by name and bucket."""
     selection, bucket = load_summary(_read_query(), project_id)
     try:
-        with slots_of(current_app).slot(project_id) as slot:
-            slot.take()
-            return _send_json(store.count(selection, bucket, _read_limits()))
+        return _send_counts(partial(store.count, selection, bucket), project_id)
     except TooManyGroups as error:
         detail = f"Must leave at most {MAX_GROUPS} counts: use a longer one, or a shorter window."
         raise InvalidParameters(detail, "bucket") from error
@@ -91,16 +91,17 @@ def count_paths(project_id: int) -> Response:
     """Count which of the events that match the query follow each other in their traces."""
     selection = load_selection(parameters.paths, _read_query(), project_id)
     try:
-        with slots_of(current_app).slot(project_id) as slot:
-            slot.take()
-            return _send_json(store.count_paths(selection, _read_limits()))
+        return _send_counts(partial(store.count_paths, selection), project_id)
     except TooManyGroups as error:
         detail = f"Must leave at most {MAX_GROUPS} pairs of names: use a shorter window."
         raise InvalidParameters(detail, "start") from error
 
 
-def _send_json(content: Summary | Paths) -> Response:
-    return Response(json.dumps(content, ensure_ascii=False), mimetype=JSON.media_type)
+def _send_counts(count: Callable[[ReadLimits], Summary | Paths], project_id: int) -> Response:
+    with slots_of(current_app).slot(project_id) as slot:
+        slot.take()
+        counts = count(_read_limits())
+    return Response(json.dumps(counts, ensure_ascii=False), mimetype=JSON.media_type)
 
 
 def _check_path() -> None:

@@ -37,7 +37,6 @@ class Metrics:
         from prometheus_client import (
             CollectorRegistry,
             Counter,
-            Gauge,
             Histogram,
             ProcessCollector,
         )
@@ -64,22 +63,7 @@ class Metrics:
             buckets=EVENTS,
             registry=self.registry,
         )
-        backend = _backend(app)
-        if backend.log_bytes() is not None:
-            Gauge(
-                "bytelog_wal_bytes", "Size of SQLite's write-ahead log.", registry=self.registry
-            ).set_function(lambda: backend.log_bytes() or 0)
-        if app.config["BYTELOG_READ_DATABASE_URL"]:
-            Gauge(
-                "bytelog_replica_lag_events",
-                "Events stored on the primary and not yet on the replica.",
-                registry=self.registry,
-            ).set_function(lambda: _count_lag(app))
-        Gauge(
-            "bytelog_places_taken",
-            "Reader slots taken by long listings and by requests that wait for events.",
-            registry=self.registry,
-        ).set_function(lambda: slots_of(app).in_use)
+        self._add_gauges(app)
 
     def count_events(self, number: int) -> None:
         """Count the events of a commit."""
@@ -100,6 +84,26 @@ class Metrics:
         if start := g.get("bytelog_start"):
             self._seconds.labels(endpoint, method).observe(time.perf_counter() - start)
         return response
+
+    def _add_gauges(self, app: Flask) -> None:
+        from prometheus_client import Gauge
+
+        backend = _backend(app)
+        if backend.log_bytes() is not None:
+            Gauge(
+                "bytelog_wal_bytes", "Size of SQLite's write-ahead log.", registry=self.registry
+            ).set_function(lambda: backend.log_bytes() or 0)
+        if app.config["BYTELOG_READ_DATABASE_URL"]:
+            Gauge(
+                "bytelog_replica_lag_events",
+                "Events stored on the primary and not yet on the replica.",
+                registry=self.registry,
+            ).set_function(lambda: _count_lag(app))
+        Gauge(
+            "bytelog_places_taken",
+            "Reader slots taken by long listings and by requests that wait for events.",
+            registry=self.registry,
+        ).set_function(lambda: slots_of(app).in_use)
 
 
 def init_app(app: Flask) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import Blueprint, Flask, current_app, request
 from werkzeug.http import HTTP_STATUS_CODES
@@ -74,15 +74,21 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/openapi.json")
 def describe_api() -> Response:
     """Send the document; its server is the prefix under which it was requested."""
-    extensions = current_app.extensions
-    if "bytelog.openapi" not in extensions:
-        extensions["bytelog.openapi"] = document(current_app)
     servers = {"servers": [{"url": request.script_root or "/"}]}
-    return Response(json.dumps(extensions["bytelog.openapi"] | servers), mimetype=JSON)
+    return Response(json.dumps(document(current_app) | servers), mimetype=JSON)
 
 
 def document(app: Flask) -> dict[str, Any]:
-    """Return the OpenAPI document of an application's endpoints, without its servers."""
+    """Return the OpenAPI document of an application's endpoints, without its servers.
+
+    It is built by the first call; callers must not change it.
+    """
+    if "bytelog.openapi" not in app.extensions:
+        app.extensions["bytelog.openapi"] = _build_document(app)
+    return cast("dict[str, Any]", app.extensions["bytelog.openapi"])
+
+
+def _build_document(app: Flask) -> dict[str, Any]:
     spec = _create_specification()
     operations_by_view = operations.operations_by_view()
     for rule in app.url_map.iter_rules():

@@ -9,13 +9,13 @@ from typing import Any, TypedDict
 
 from sqlalchemy import Integer, Select, bindparam, func, select, type_coerce
 
-from ..config import MAX_GROUPS
 from ..storage.keyset import date
 from ..storage.models import Event
 from ..storage.reader import Reader
 from ..storage.sql import Milliseconds
-from .filters import bind_values, build_window_conditions
-from .selection import Selection, TooManyGroups
+from .filters import build_window_conditions
+from .groups import fetch_groups
+from .selection import Selection
 
 # `from` is a keyword in Python.
 Transition = TypedDict(
@@ -48,10 +48,7 @@ def count(reader: Reader, selection: Selection) -> Paths:
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS pairs of names.
     """
     statement = _statement(tuple(selection.filters), selection.depths)
-    rows = reader.fetch(statement, bind_values(selection) | {"rows": MAX_GROUPS + 1})
-    if len(rows) > MAX_GROUPS:
-        raise TooManyGroups
-    return _summarize(rows)
+    return _summarize(fetch_groups(reader, statement, selection))
 
 
 def _summarize(rows: Sequence[Any]) -> Paths:

@@ -28,10 +28,6 @@ class CursorGone(LookupError):
     """The event of a cursor was lost when a backup was restored."""
 
 
-class TooManyGroups(Exception):
-    """The selected events form more than MAX_GROUPS groups."""
-
-
 class Bucket(StrEnum):
     """A unit of time by which events are counted. A week starts on Monday."""
 

@@ -9,13 +9,13 @@ from typing import Any, TypedDict
 
 from sqlalchemy import ColumnElement, Select, String, bindparam, func, select
 
-from ..config import MAX_GROUPS
 from ..storage.keyset import date
 from ..storage.models import Event
 from ..storage.reader import Reader
 from ..storage.sql import DateAsText, WeekOf
-from .filters import bind_values, build_window_conditions
-from .selection import Bucket, Selection, TooManyGroups
+from .filters import build_window_conditions
+from .groups import fetch_groups
+from .selection import Bucket, Selection
 
 
 class BucketCounts(TypedDict):
@@ -48,10 +48,7 @@ _PREFIXES = {
 def count(reader: Reader, selection: Selection, bucket: Bucket) -> Summary:
     """Count the selected events; raises StorageError, and TooManyGroups above MAX_GROUPS."""
     statement = _statement(bucket, tuple(selection.filters), selection.depths)
-    rows = reader.fetch(statement, bind_values(selection) | {"rows": MAX_GROUPS + 1})
-    if len(rows) > MAX_GROUPS:
-        raise TooManyGroups
-    return _summarize(rows, _PREFIXES[bucket][1])
+    return _summarize(fetch_groups(reader, statement, selection), _PREFIXES[bucket][1])
 
 
 def _summarize(rows: Sequence[Any], rest_of_date: str) -> Summary:

@@ -43,6 +43,7 @@ IMPORT_CACHE_BYTES = 64 * 1024 * 1024
 """Page cache during an import, whose rows are spread over the indexes."""
 
 
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _FAILED_WRITES = {
     sqlite3.SQLITE_IOERR_WRITE,
     sqlite3.SQLITE_IOERR_FSYNC,
@@ -239,7 +240,7 @@ class SQLite(Backend):
     def translate(self, error: BaseException) -> StorageError:
         """Return the StorageError for a driver error."""
         code = _primary_code(error)
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if code in _BUSY:
             return StorageBusy("another program has locked the database; try again")
         if _is_failed_write(error) and self._file.is_disk_full():
             return StorageFull("the user's quota on the disk is used up")
@@ -249,7 +250,7 @@ class SQLite(Backend):
     def remedy(self, error: BaseException) -> str:
         """Return what to do about a driver error that prevents opening the database."""
         code = _primary_code(error)
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if code in _BUSY:
             return "Another program has locked it: stop that program, or try again."
         if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             return "Free space on its disk, and check that the disk is writable."

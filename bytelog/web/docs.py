@@ -69,7 +69,7 @@ def send_colors() -> Response:
 
 
 def _build_context(app: Flask) -> dict[str, Any]:
-    api = _describe_api(app)
+    api = document(app)
     return {
         "url": request.url_root.rstrip("/"),
         "languages": LANGUAGES,
@@ -81,13 +81,6 @@ def _build_context(app: Flask) -> dict[str, Any]:
         "schemas": api["components"]["schemas"],
         "errors": [_get_example(response) for response in api["components"]["responses"].values()],
     }
-
-
-def _describe_api(app: Flask) -> dict[str, Any]:
-    if "bytelog.docs" not in app.extensions:
-        app.extensions["bytelog.docs"] = document(app)
-    description: dict[str, Any] = app.extensions["bytelog.docs"]
-    return description
 
 
 def _index_operations(api: dict[str, Any]) -> dict[str, dict[str, Any]]:

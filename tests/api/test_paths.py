@@ -98,7 +98,7 @@ def test_a_bad_parameter_gets_400(alice: Person, query: str) -> None:
 def test_paths_with_too_many_pairs_get_400_with_advice(
     person_with_visits: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bytelog.queries.paths.MAX_GROUPS", 2)
+    monkeypatch.setattr("bytelog.queries.groups.MAX_GROUPS", 2)
     response = person_with_visits.get("/paths", Accept="application/problem+json")
     assert response.status_code == 400
     assert response.json is not None

@@ -108,7 +108,7 @@ def test_a_bad_parameter_gets_400(alice: Person, query: str) -> None:
 def test_a_summary_with_too_many_counts_gets_400_with_advice(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bytelog.queries.summary.MAX_GROUPS", 2)
+    monkeypatch.setattr("bytelog.queries.groups.MAX_GROUPS", 2)
     for day in (1, 2, 3):
         alice.post({**CLICK, "date": f"2021-01-0{day}"})
     response = alice.get("/summary", Accept="application/problem+json")
