@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 from marshmallow import RAISE, Schema, ValidationError, fields
 
 from ..config import MAX_ID, MAX_LIMIT, MAX_MEMBER_DEPTH, MAX_MEMBERS, MAX_WAIT_SECONDS, MIN_ID
-from ..events.schemas import Text, Timestamp
+from ..events.schemas import INTEGER, Text, Timestamp
 from ..queries.selection import CURSOR_PATTERN, Bucket, Cursor, Selection, parse_cursor
 from ..storage.keyset import Order
 
@@ -28,8 +28,6 @@ _MEMBER_RULE = (
 
 C = TypeVar("C", bound=StrEnum)
 
-_DIGITS = re.compile(r"-?\d{1,19}", re.ASCII)
-
 
 class IntegerField(fields.Field[int]):
     """An integer within bounds, in decimal digits."""
@@ -41,7 +39,7 @@ class IntegerField(fields.Field[int]):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         lowest, highest = self._bounds
-        number = int(value) if _DIGITS.fullmatch(value) else None
+        number = int(value) if INTEGER.fullmatch(value) else None
         if number is None or not lowest <= number <= highest:
             raise ValidationError(f"Must be a whole number from {lowest} to {highest}.")
         return number

@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
@@ -22,7 +21,7 @@ from ..maintenance.inspection import Findings
 from ..storage.backend import FileSpace, StorageBusy, StorageError
 from ..storage.database import backend_of, db
 from . import chart
-from .options import Date, interrupted_by_signals, progress, with_service
+from .options import Date, advance, interrupted_by_signals, progress, with_service
 
 NICENESS = 10
 """How much lower the priority of a command that only reads is than the server's."""
@@ -169,20 +168,13 @@ def _look_into(file: Path | str, snapshot: AbstractContextManager[Connection]) -
 
 
 def _delete(before: datetime, events: int) -> None:
-    deleted = _advance(retention.prune(before), events, "Deleting")
+    deleted = advance(retention.prune(before), events, "Deleting")
     click.echo(f"Deleted {deleted} events from before {timestamps.format_utc(before)}.")
-
-
-def _advance(steps: Iterable[int], total: int, label: str) -> int:
-    with progress(total, label) as bar:
-        for count in steps:
-            bar.update(count)
-        return bar.pos
 
 
 def _shrink(space: FileSpace) -> None:
     if space.can_shrink():
-        _advance(retention.shrink(space), space.free_pages(), "Shrinking")
+        advance(retention.shrink(space), space.free_pages(), "Shrinking")
         return
     try:
         snapshots.run_interruptibly(partial(retention.rewrite, space))

@@ -20,11 +20,19 @@ from ..auth import projects
 from ..config import MAX_TEXT_LENGTH
 from ..events import store
 from ..maintenance import import_lines, snapshots
-from ..maintenance.imports import DAMAGE, Import, ImportInProgress, InvalidLine, open_replacement
+from ..maintenance.imports import DAMAGE, Import, ImportInProgress, InvalidLine
+from ..maintenance.replacement import open_replacement
 from ..queries.formats import CSV, CSV_WITH_MARK, LINES
 from ..queries.selection import Selection
 from ..storage.database import backend_of, db
-from .options import Date, check_name, interrupted_by_signals, progress, with_service
+from .options import (
+    Date,
+    interrupted_by_signals,
+    progress,
+    project_option,
+    resumable,
+    with_service,
+)
 
 FORMATS = {"ndjson": LINES, "csv": CSV}
 
@@ -64,13 +72,7 @@ def check_time_zone(
 @click.option("--end", type=Date(), help="Only events before this day or time.")
 @click.option("--name", callback=check_text, help="Only events with this name.")
 @click.option("--trace-id", callback=check_text, help="Only events of this trace.")
-@click.option(
-    "--project",
-    default="default",
-    show_default=True,
-    callback=check_name,
-    help="Project to export from.",
-)
+@project_option("Project to export from.")
 @click.option(
     "--format",
     "format_name",
@@ -111,13 +113,7 @@ def export_events(
 
 @click.command("import")
 @click.argument("file", default="-", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option(
-    "--project",
-    default="default",
-    show_default=True,
-    callback=check_name,
-    help="Project to import into.",
-)
+@project_option("Project to import into.")
 @click.option(
     "--from",
     "source",
@@ -159,10 +155,21 @@ def import_events(
         _check_not_live(set_aside)
     if set_aside and set_aside.exists() and file != "-" and set_aside.samefile(file):
         raise click.UsageError("--skip-invalid must name another file than the one to import.")
+    with _explain_failures(), resumable(), _open_source(file, service.instance_path) as lines:
+        load = Import(lines, project, source, time_zone=time_zone, set_aside=set_aside)
+        _run(load, lines)
+    skipped = (
+        f"; the first {load.skipped_bytes} bytes were imported before" if load.skipped_bytes else ""
+    )
+    click.echo(f"Imported {load.events} events into {project}{skipped}.")
+    if load.invalid:
+        click.echo(f"Set {load.invalid} invalid lines aside in {set_aside}.", err=True)
+
+
+@contextmanager
+def _explain_failures() -> Iterator[None]:
     try:
-        with _open_source(file, service.instance_path) as lines:
-            load = Import(lines, project, source, time_zone=time_zone, set_aside=set_aside)
-            _run(load, lines)
+        yield
     except InvalidLine as error:
         raise click.ClickException(
             f"{error}\nThe lines before it are stored. Fix the line and run the same command "
@@ -177,16 +184,6 @@ def import_events(
         raise click.ClickException(
             f"{error}. Run the same command again when that import has ended."
         ) from error
-    except KeyboardInterrupt as interrupt:
-        raise click.ClickException(
-            "interrupted. Run the same command again: it continues where it stopped."
-        ) from interrupt
-    skipped = (
-        f"; the first {load.skipped_bytes} bytes were imported before" if load.skipped_bytes else ""
-    )
-    click.echo(f"Imported {load.events} events into {project}{skipped}.")
-    if load.invalid:
-        click.echo(f"Set {load.invalid} invalid lines aside in {set_aside}.", err=True)
 
 
 def _run(load: Import, lines: IO[bytes]) -> None:

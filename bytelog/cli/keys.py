@@ -9,7 +9,7 @@ from flask import Flask
 
 from .. import timestamps
 from ..auth import keys
-from .options import Date, check_name, with_service
+from .options import Date, check_name, project_option, with_service
 
 
 @click.group("keys")
@@ -19,13 +19,7 @@ def keys_group() -> None:
 
 @keys_group.command()
 @click.argument("name", callback=check_name)
-@click.option(
-    "--project",
-    default="default",
-    show_default=True,
-    callback=check_name,
-    help="Project that the key gives access to.",
-)
+@project_option("Project that the key gives access to.")
 @click.option(
     "--scope",
     "scopes",

@@ -8,7 +8,7 @@ from flask import Flask
 from ..maintenance.to_postgresql import Migration
 from ..storage.backend import StorageError
 from ..storage.database import backend_of, connect, db
-from .options import progress, with_service
+from .options import advance, resumable, with_service
 
 
 @click.command()
@@ -31,13 +31,10 @@ def migrate(_: Flask, url: str) -> None:
     if not backend_of(target).is_server:
         raise click.ClickException("--to names no PostgreSQL database.")
     try:
-        migration = _run(Migration(target))
+        with resumable():
+            migration = _run(Migration(target))
     except StorageError as error:
         raise click.ClickException(f"{name}: {error}") from error
-    except KeyboardInterrupt as interrupt:
-        raise click.ClickException(
-            "interrupted. Run the same command again: it continues where it stopped."
-        ) from interrupt
     finally:
         target.dispose()
     click.echo(
@@ -50,14 +47,8 @@ def migrate(_: Flask, url: str) -> None:
 
 
 def _run(migration: Migration) -> Migration:
-    with progress(migration.last, "Checking") as bar:
-        for events in migration.prove():
-            bar.update(events)
+    advance(migration.prove(), migration.last, "Checking")
     migration.prepare()
-    with progress(migration.count_missing(), "Copying") as bar:
-        for events in migration.copy():
-            bar.update(events)
-    with progress(migration.position, "Comparing") as bar:
-        for events in migration.verify():
-            bar.update(events)
+    advance(migration.copy(), migration.count_missing(), "Copying")
+    advance(migration.verify(), migration.position, "Comparing")
     return migration

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import wraps
@@ -49,10 +49,36 @@ def check_name(context: click.Context, parameter: click.Parameter, value: str) -
     return value
 
 
+def project_option(text: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Return the option `--project` with a help text."""
+    return click.option(
+        "--project", default="default", show_default=True, callback=check_name, help=text
+    )
+
+
 def progress(length: int, label: str) -> AbstractContextManager[ProgressBar[int]]:
     """Return a progress bar, hidden unless on a terminal; `update` counts up to `length`."""
     hidden = not sys.stderr.isatty()
     return click.progressbar(length=length, label=label, file=sys.stderr, hidden=hidden)
+
+
+def advance(steps: Iterable[int], length: int, label: str) -> int:
+    """Take steps that each yield what they have handled, with a progress bar; return the sum."""
+    with progress(length, label) as bar:
+        for count in steps:
+            bar.update(count)
+        return bar.pos
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Tell how to go on after a Ctrl-C in the block, which continues where it was interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise click.ClickException(
+            "interrupted. Run the same command again: it continues where it stopped."
+        ) from interrupt
 
 
 @contextmanager

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, TypedDict, cast
@@ -15,6 +16,9 @@ from marshmallow import RAISE, Schema, ValidationError, fields, missing
 from .. import timestamps
 from ..config import MAX_ID, MAX_TEXT_LENGTH, MIN_ID
 from .i_json import ObjectText
+
+INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
+"""An integer in decimal digits, few enough for 64 bits; it may still be out of bounds."""
 
 
 def oldest_date(config: Mapping[str, Any]) -> datetime | None:

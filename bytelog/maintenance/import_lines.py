@@ -13,6 +13,7 @@ from marshmallow import ValidationError
 
 from ..config import MAX_BODY_BYTES
 from ..events.i_json import compact_object, decode_object, decode_text
+from ..events.schemas import INTEGER
 from ..queries.formats import CELL_ENDS, FORMULA_STARTS
 from ..storage.models import FIELDS
 from .import_sources import SOURCES
@@ -30,7 +31,6 @@ FORMATS = (OWN, *SOURCES)
 _HEADER = ",".join(FIELDS).encode()
 _STARTS = re.escape(FORMULA_STARTS)
 _APOSTROPHE = re.compile(f"^'(?=[{_STARTS}])|(?<=[{CELL_ENDS}])'|(?<=;)'(?=[{_STARTS}\"])")
-_INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 
 if TYPE_CHECKING:
     from hashlib import _Hash as HASH
@@ -130,7 +130,7 @@ def _parse_cells(cells: list[str]) -> dict[str, Any]:
         raise ValidationError(f"Must have {len(FIELDS)} cells, not {len(cells)}.")
     id_, name, trace_id, date, data = (_APOSTROPHE.sub("", cell) for cell in cells)
     return {
-        "id": int(id_) if _INTEGER.fullmatch(id_) else id_,
+        "id": int(id_) if INTEGER.fullmatch(id_) else id_,
         "name": name,
         "trace_id": trace_id,
         "date": date,

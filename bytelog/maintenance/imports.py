@@ -1,4 +1,4 @@
-"""Importing events from a file, and writing a file that is complete or does not exist.
+"""Importing events from a file.
 
 An import stores batches, each in a transaction with a checkpoint: the number of bytes of the file
 that are stored, and their digest. After any interruption, the next import looks for the longest
@@ -14,12 +14,11 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import tzinfo
 from gzip import BadGzipFile
 from hashlib import sha256
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO, Any
 
 from flask import current_app
@@ -32,7 +31,6 @@ from ..config import MAX_BODY_BYTES
 from ..events import schemas, store
 from ..events.i_json import InvalidJSON
 from ..events.schemas import oldest_date
-from ..storage import writer
 from ..storage.backend import Row
 from ..storage.database import backend_of, db, fetch
 from ..storage.models import ImportCheckpoint
@@ -57,21 +55,6 @@ class InvalidLine(Exception):
 
 class ImportInProgress(Exception):
     """Another import into the same project is running."""
-
-
-@contextmanager
-def open_replacement(path: Path) -> Iterator[IO[bytes]]:
-    """Open a new file, which replaces `path` once it is complete; only its owner can read it."""
-    try:
-        with _temporary_file(path.parent) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
-    except OSError as error:
-        raise OSError(
-            f"{path} cannot be written: {error.strerror}. Free disk space, or choose another file."
-        ) from error
 
 
 class Import:
@@ -183,7 +166,7 @@ class Import:
         with current_writer().transaction() as connection:
             self._check_no_other_import(connection)
             if self._rows:
-                writer.insert(connection, self._rows)
+                current_writer().insert(connection, self._rows)
             self._save_checkpoint(connection)
         self.events += len(self._rows)
         self.invalid += len(self._invalid_lines)
@@ -209,16 +192,6 @@ class Import:
         total = select(func.coalesce(func.sum(ImportCheckpoint.bytes), 0))
         in_project = ImportCheckpoint.project_id == self._project_id
         return connection.execute(total.where(in_project)).scalar_one()
-
-
-@contextmanager
-def _temporary_file(folder: Path) -> Iterator[IO[bytes]]:
-    with NamedTemporaryFile(dir=folder, prefix=".bytelog-", delete=False) as file:
-        try:
-            yield file
-        except BaseException:
-            Path(file.name).unlink()
-            raise
 
 
 def _append(path: Path, text: str) -> None:

@@ -52,7 +52,8 @@ class NotBytelogDatabase(StorageError):
 
 def inspect(connection: Connection) -> Findings:
     """Check a database; raises NotBytelogDatabase and StorageError."""
-    revision, damage = describe_revision(connection), find_damage(connection)
+    revision = describe_revision(connection)
+    damage = backend_of(connection.engine).find_damage(connection)
     return Findings(revision, damage, [] if damage else list(count_by_day(connection)))
 
 
@@ -69,11 +70,6 @@ def describe_revision(connection: Connection) -> str:
             f"it was written by a newer bytelog: its schema is {revision}, this version's is {HEAD}"
         )
     return f"{revision}, {'that of' if revision == HEAD else 'older than'} this version"
-
-
-def find_damage(connection: Connection) -> str | None:
-    """Return the first damage found, "" if there is none, None if only the server can tell."""
-    return backend_of(connection.engine).find_damage(connection)
 
 
 def count_by_day(connection: Connection) -> Iterator[Day]:

@@ -177,14 +177,17 @@ class Migration:
             if revision_of(connection) is None:
                 return False
             inspection.describe_revision(connection)  # A newer version's is refused.
-            return inspect(connection).has_table("event")
+        return self._has_table("event")
+
+    def _has_table(self, name: str) -> bool:
+        with self._backend.errors(), self._target.connect() as connection:
+            return inspect(connection).has_table(name)
 
     def _read_note(self) -> None:
         ((position,),) = fetch(self._target, highest_key)
         self.position = int(position)
-        with self._backend.errors(), self._target.connect() as connection:
-            notes = inspect(connection).has_table("migration_note") and connection.execute(_notes)
-            self._note = next((_Note(*row) for row in notes or ()), None)
+        notes = fetch(self._target, _notes) if self._has_table("migration_note") else []
+        self._note = _Note(*notes[0]) if notes else None
         if self._note and self._note.source != self._source:
             raise ContentDiffers("it is the copy of another database. Choose an empty database.")
         copied = self._note.last_key if self._note else self.last
@@ -200,9 +203,8 @@ class Migration:
         self.position = copied if self._note else self.position
 
     def _check_epochs(self) -> None:
-        with self._backend.errors(), self._target.connect() as connection:
-            has_epochs = inspect(connection).has_table("epoch")
-        theirs = fetch(self._target, _epochs, {"key": 0, "last": MAX_ID}) if has_epochs else []
+        beginnings = {"key": 0, "last": MAX_ID}
+        theirs = fetch(self._target, _epochs, beginnings) if self._has_table("epoch") else []
         if theirs != fetch(db.engine, _epochs, {"key": 0, "last": self._copied_key()}):
             raise ContentDiffers(
                 "it has events of its own, or this database was restored from a backup. "

@@ -287,11 +287,6 @@ class Writer:
             return True
 
 
-def insert(connection: Connection, rows: list[Row]) -> None:
-    """Insert events within a transaction of the current writer's connection."""
-    current_writer().insert(connection, rows)
-
-
 def yield_to_batch() -> None:
     """Let the other requests of this thread run first, if they are batched."""
     current = getcurrent()

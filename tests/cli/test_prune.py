@@ -24,7 +24,7 @@ from support.server import Server, wait_for
 from bytelog import create_app, timestamps
 from bytelog.maintenance import retention
 from bytelog.storage.database import backend_of, db
-from bytelog.storage.writer import current_writer, insert
+from bytelog.storage.writer import current_writer
 
 DAYS = 20
 MIDDLE = day(DAYS // 2)
@@ -290,7 +290,7 @@ def test_the_share_of_expired_events_ignores_new_events_of_a_clock_that_is_ahead
     dates = [*[CLICK["date"]] * 3, *[timestamps.format_utc(timestamps.now())] * 10]
     with app.app_context(), current_writer().transaction() as connection:
         rows = [(1, number, "n", "t", date, "{}") for number, date in enumerate(dates)]
-        insert(connection, rows)
+        current_writer().insert(connection, rows)
     with app.app_context():
         expired, *_ = retention.find_expired(timestamps.days_ago(90))
     assert (expired.events, expired.is_most, expired.is_doubtful(90)) == (3, False, True)

@@ -17,7 +17,7 @@ from bytelog import create_app
 from bytelog.config import MAX_LIMIT
 from bytelog.storage.backend import Row
 from bytelog.storage.database import db
-from bytelog.storage.writer import current_writer, insert
+from bytelog.storage.writer import current_writer
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
         for i in range(MANY)
     ]
     with app.app_context(), current_writer().transaction() as connection:
-        insert(connection, rows)
+        current_writer().insert(connection, rows)
     yield Person(app.test_client(), "k")
     close(app)
 

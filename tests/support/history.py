@@ -15,7 +15,7 @@ from tempfile import mkdtemp
 from bytelog import create_app
 from bytelog.storage.backend import Row
 from bytelog.storage.database import db
-from bytelog.storage.writer import current_writer, insert
+from bytelog.storage.writer import current_writer
 
 FIRST_DAY = date(2021, 8, 1)
 NAMES = ("click", "click", "paypal_payment", "sign_up")
@@ -48,7 +48,7 @@ def _record(folder: Path, days: int, project_id: int) -> None:
     with app.app_context():
         for number in range(days):
             with current_writer().transaction() as connection:
-                insert(connection, list(_events_of(number, project_id)))
+                current_writer().insert(connection, list(_events_of(number, project_id)))
         current_writer().close()
         db.engine.dispose()
 

@@ -14,7 +14,7 @@ from flask import Flask
 
 from bytelog import create_app
 from bytelog.storage.backend import Row
-from bytelog.storage.writer import current_writer, insert
+from bytelog.storage.writer import current_writer
 from support.api import EVENTS, close
 from support.server import Server
 
@@ -28,7 +28,7 @@ def fill(app: Flask, number: int) -> None:
         (1, i, "n", "t", f"2021-08-15T00:00:{i % 60:02}.000Z", text) for i in range(number)
     ]
     with app.app_context(), current_writer().transaction() as connection:
-        insert(connection, rows)
+        current_writer().insert(connection, rows)
     with app.app_context():
         current_writer().close()
 

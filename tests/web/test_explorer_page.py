@@ -22,7 +22,7 @@ from werkzeug.serving import make_server
 from bytelog import create_app, timestamps
 from bytelog.storage.backend import Row
 from bytelog.storage.database import db
-from bytelog.storage.writer import current_writer, insert
+from bytelog.storage.writer import current_writer
 
 WIRE_BYTES = 150 * 1024
 PAINT_MILLISECONDS = 200
@@ -90,7 +90,7 @@ def many(tmp_path: Path) -> Path:
     ]
     with app.app_context():
         with current_writer().transaction() as connection:
-            insert(connection, rows)
+            current_writer().insert(connection, rows)
         current_writer().close()
         db.engine.dispose()
     return tmp_path / "many"
