@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
+
 from flask import Flask
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
@@ -50,28 +53,34 @@ def revision_of(connection: Connection) -> str | None:
 
 def _take_steps(engine: Engine) -> None:
     with backend_of(engine).open_writer() as connection:
-        while _take_step(connection) != HEAD:
-            pass
+        revision = _run_exclusively(connection, _create_if_missing)
+        if revision != HEAD:
+            # Loading takes long. Later steps would do it while other processes wait for the lock.
+            import_module("alembic.command")
+        while revision != HEAD:
+            revision = _run_exclusively(connection, _migrate)
 
 
-def _take_step(connection: Connection) -> str:
+def _run_exclusively(connection: Connection, step: Callable[[Connection], None]) -> str:
+    """Take a step in a transaction; return the revision after it."""
     with backend_of(connection.engine).transaction(connection):
-        revision = revision_of(connection)
-        if revision is None:
-            _create(connection)
-        elif revision != HEAD:
-            _migrate(connection, revision)
+        step(connection)
         return revision_of(connection) or ""
 
 
-def _create(connection: Connection) -> None:
+def _create_if_missing(connection: Connection) -> None:
+    if revision_of(connection) is not None:
+        return
     _version.create(connection)
     if backend_of(connection.engine).create_schema(connection):
         connection.execute(insert(Project).values(id=DEFAULT_PROJECT_ID, name="default"))
         connection.execute(insert(_version).values(version_num=HEAD))
 
 
-def _migrate(connection: Connection, revision: str) -> None:
+def _migrate(connection: Connection) -> None:
+    revision = revision_of(connection)
+    if revision == HEAD:  # Another process was faster.
+        return
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
