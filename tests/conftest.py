@@ -146,8 +146,7 @@ def serve(tmp_path: Path, database: str) -> Iterator[Callable[..., Server]]:
 
     yield start
     for server in servers:
-        server.process.kill()
-        server.process.wait()
+        server.kill()
 
 
 @pytest.fixture

@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -17,8 +14,8 @@ from pathlib import Path
 import pytest
 from support.api import CLICK, EVENTS, Person
 from support.batches import JSON, LINES, clicks, problems, send, written
-from support.dying_server import DIES_BEFORE_THE_RESPONSE
-from support.server import Server, wait_for
+from support.dying_server import post_to_dying_server
+from support.server import Server
 
 from bytelog import create_app
 from bytelog.config import MAX_BODY_BYTES, MAX_REPORTED_ERRORS, SetupError
@@ -152,18 +149,8 @@ def test_a_batch_is_stored_once_when_the_server_is_killed_before_the_response(
     serve: Callable[..., Server],
 ) -> None:
     server = serve(BYTELOG_API_KEY=Server.key)
-    server.stop()
-    body, port = written(JSON, *clicks(1500)), server.url.rpartition(":")[2]
-    with subprocess.Popen(
-        [sys.executable, "-c", DIES_BEFORE_THE_RESPONSE, "serve", "--port", port],
-        env=os.environ | server.environment,
-        stdout=subprocess.DEVNULL,
-    ) as dying:
-        wait_for(lambda: server.request("/healthz").status == 200)
-        with pytest.raises((urllib.error.URLError, ConnectionError, HTTPException)):
-            server.request(EVENTS, body, Idempotency_Key="a")
-        assert dying.wait(10) == -9
-    server.start()
+    body = written(JSON, *clicks(1500))
+    post_to_dying_server(server, body, "a")
     assert server.request(EVENTS, body, Idempotency_Key="a").status == 201
     assert json.loads(server.request(EVENTS).body)["events"] == clicks(1500)
 

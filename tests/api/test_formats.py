@@ -208,10 +208,8 @@ def test_a_head_request_gets_the_format_and_occupies_no_slot(app: Flask, alice: 
 def full_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("forms")
     copy_filled(folder / "data", MANY)
-    server = Server(folder, BYTELOG_API_KEY=Server.key)
-    yield server
-    server.process.kill()
-    server.process.wait()
+    with Server(folder, BYTELOG_API_KEY=Server.key) as server:
+        yield server
 
 
 @pytest.mark.slow

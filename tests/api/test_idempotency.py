@@ -1,20 +1,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
-import urllib.error
 from collections.abc import Callable
 from datetime import timedelta
-from http.client import HTTPException
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, insert, select
 from support.api import CLICK, EVENTS, Person
-from support.dying_server import DIES_BEFORE_THE_RESPONSE
+from support.dying_server import post_to_dying_server
 from support.server import Server, wait_for
 from werkzeug.test import TestResponse
 
@@ -177,19 +172,8 @@ def test_an_event_is_stored_once_when_the_server_is_killed_before_the_response(
     serve: Callable[..., Server],
 ) -> None:
     server = serve(BYTELOG_API_KEY=Server.key)
-    server.stop()
     body = json.dumps(CLICK).encode()
-    port = server.url.rpartition(":")[2]
-    with subprocess.Popen(
-        [sys.executable, "-c", DIES_BEFORE_THE_RESPONSE, "serve", "--port", port],
-        env=os.environ | server.environment,
-        stdout=subprocess.DEVNULL,
-    ) as dying:
-        wait_for(lambda: server.request("/healthz").status == 200)
-        with pytest.raises((urllib.error.URLError, ConnectionError, HTTPException)):
-            server.request(EVENTS, body, Idempotency_Key="a")
-        assert dying.wait(10) == -9
-    server.start()
+    post_to_dying_server(server, body, "a")
     assert json.loads(server.request(EVENTS).body)["count"] == 1
     assert server.request(EVENTS, body, Idempotency_Key="a").status == 201
     assert json.loads(server.request(EVENTS).body) == {"count": 1, "events": [CLICK]}

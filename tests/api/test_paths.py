@@ -28,10 +28,7 @@ def person_with_visits(alice: Person) -> Person:
 
 
 def paths(person: Person, query: str = "") -> dict[str, Any]:
-    response = person.get(f"/paths{query}")
-    assert response.status_code == 200, response.text
-    assert response.json is not None
-    return dict(response.json)
+    return person.read(f"/paths{query}")
 
 
 def flow(person: Person, query: str = "") -> dict[tuple[str, str], tuple[int, float]]:

@@ -26,10 +26,7 @@ def person_with_shop_events(alice: Person) -> Person:
 
 
 def summary(person: Person, query: str = "") -> dict[str, Any]:
-    response = person.get(f"/summary{query}")
-    assert response.status_code == 200, response.text
-    assert response.json is not None
-    return dict(response.json)
+    return person.read(f"/summary{query}")
 
 
 def test_a_summary_counts_names_and_days(person_with_shop_events: Person) -> None:

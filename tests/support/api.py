@@ -34,12 +34,16 @@ class Person:
     def get(self, query: str = "", **headers: str) -> TestResponse:
         return self.client.get(EVENTS + query, headers={**self.headers, **headers})
 
-    def events(self, query: str = "") -> list[dict[str, Any]]:
+    def read(self, query: str = "") -> dict[str, Any]:
         response = self.get(query)
         assert response.status_code == 200, response.text
         assert response.json is not None
-        assert response.json["count"] == len(response.json["events"])
-        return list(response.json["events"])
+        return dict(response.json)
+
+    def events(self, query: str = "") -> list[dict[str, Any]]:
+        listing = self.read(query)
+        assert listing["count"] == len(listing["events"])
+        return list(listing["events"])
 
 
 def close(application: Flask) -> None:

@@ -46,11 +46,9 @@ def sign_in(page: Page, address: str = "/", key: str = Server.key) -> None:
 @pytest.fixture(scope="module")
 def shop_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Yield a server with the events of a shop's day, which tests only read."""
-    server = Server(tmp_path_factory.mktemp("shop"), BYTELOG_API_KEY=Server.key)
-    fill(server)
-    yield server
-    server.process.kill()
-    server.process.wait()
+    with Server(tmp_path_factory.mktemp("shop"), BYTELOG_API_KEY=Server.key) as server:
+        fill(server)
+        yield server
 
 
 @pytest.fixture

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import random
-import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
-from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 from bytelog import create_app
 from bytelog.storage.backend import Row
 from bytelog.storage.database import db
 from bytelog.storage.writer import current_writer
+from support.originals import copy_filled_by
 
 FIRST_DAY = date(2021, 8, 1)
 NAMES = ("click", "click", "paypal_payment", "sign_up")
@@ -30,20 +27,11 @@ def make_history(folder: Path, days: int, project_id: int = 1) -> None:
     """Fill a data folder with 1000 events a day, with ids from 0 in the order of dates."""
     if folder.exists() or project_id != 1:
         _record(folder, days, project_id)
-        return
-    folder.mkdir(parents=True)
-    shutil.copy(_original(days) / "bytelog.db", folder)
+    else:
+        copy_filled_by(_record, days, folder)
 
 
-@cache
-def _original(days: int) -> Path:
-    folder = Path(mkdtemp(prefix="bytelog-history-"))
-    atexit.register(shutil.rmtree, folder)
-    _record(folder, days, 1)
-    return folder
-
-
-def _record(folder: Path, days: int, project_id: int) -> None:
+def _record(folder: Path, days: int, project_id: int = 1) -> None:
     app = create_app({}, folder)
     with app.app_context():
         for number in range(days):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import shutil
 import socket
-from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 from flask import Flask
 
@@ -16,6 +12,7 @@ from bytelog import create_app
 from bytelog.storage.backend import Row
 from bytelog.storage.writer import current_writer
 from support.api import EVENTS, close
+from support.originals import copy_filled_by
 from support.server import Server
 
 MANY = 100_000
@@ -35,18 +32,13 @@ def fill(app: Flask, number: int) -> None:
 
 def copy_filled(folder: Path, number: int) -> None:
     """Create a data folder with many events, copied from one that is filled only once."""
-    folder.mkdir(parents=True)
-    shutil.copy(_original(number) / "bytelog.db", folder)
+    copy_filled_by(_create_filled, number, folder)
 
 
-@cache
-def _original(number: int) -> Path:
-    folder = Path(mkdtemp(prefix="bytelog-filled-"))
-    atexit.register(shutil.rmtree, folder)
+def _create_filled(folder: Path, number: int) -> None:
     app = create_app(instance_path=folder)
     fill(app, number)
     close(app)
-    return folder
 
 
 def memory(server: Server) -> int:

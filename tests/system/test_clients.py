@@ -64,8 +64,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
     yield World(server, downloads, new_key)
     close(app)
-    server.process.kill()
-    server.process.wait()
+    server.kill()
 
 
 def environment(world: World, url: str | None = None) -> dict[str, str]:

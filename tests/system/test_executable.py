@@ -75,10 +75,8 @@ def root(executable: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(root: Path) -> Iterator[Executable]:
-    server = Executable(root)
-    yield server
-    server.process.kill()
-    server.process.wait()
+    with Executable(root) as server:
+        yield server
 
 
 def test_the_executable_is_small(executable: Path) -> None:

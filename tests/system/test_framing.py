@@ -30,10 +30,8 @@ GOOD = post(SIZED, BODY)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server"), BYTELOG_API_KEY=Server.key)
-    yield server
-    server.process.kill()
-    server.process.wait()
+    with Server(tmp_path_factory.mktemp("server"), BYTELOG_API_KEY=Server.key) as server:
+        yield server
 
 
 @pytest.mark.parametrize(

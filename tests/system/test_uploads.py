@@ -53,10 +53,8 @@ def status(response: bytes) -> list[int]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server"), BYTELOG_API_KEY=Server.key)
-    yield server
-    server.process.kill()
-    server.process.wait()
+    with Server(tmp_path_factory.mktemp("server"), BYTELOG_API_KEY=Server.key) as server:
+        yield server
 
 
 @pytest.mark.parametrize("expect", [{}, {"Expect": "100-continue"}], ids=["sends", "waits"])
@@ -191,8 +189,7 @@ class Embedded(Server):
 def test_the_hook_of_an_embedding_program_runs_once_and_delays_no_other_request(
     tmp_path: Path,
 ) -> None:
-    server = Embedded(tmp_path)
-    try:
+    with Embedded(tmp_path) as server:
         with connect(server) as unauthorized_client:
             unauthorized_client.sendall(
                 head(Authorization="Bearer wrong", X_Forwarded_For="10.0.0.1")
@@ -205,9 +202,6 @@ def test_the_hook_of_an_embedding_program_runs_once_and_delays_no_other_request(
             assert unauthorized_client.recv(1000).startswith(b"HTTP/1.1 401 ")
         assert server.request(EVENTS, BODY + b" " * 300_000).status == 201
         assert re.findall("asked.*", server.log.read_text()) == ["asked ", "asked "]
-    finally:
-        server.process.kill()
-        server.process.wait()
 
 
 def test_refusals_are_logged_and_counted(serve: Callable[..., Server]) -> None:

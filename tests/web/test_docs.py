@@ -65,10 +65,8 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    server = Server(tmp_path_factory.mktemp("docs"), BYTELOG_API_KEY=Server.key)
-    yield Reader(server)
-    server.process.kill()
-    server.process.wait()
+    with Server(tmp_path_factory.mktemp("docs"), BYTELOG_API_KEY=Server.key) as server:
+        yield Reader(server)
 
 
 @pytest.fixture
