@@ -42,6 +42,13 @@ MARKS = {"browser": "browser", "cluster_folder": "postgresql", "executable": "bu
 """Fixtures that need a program, and the marks of the tests that use them."""
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    # Starting workers takes longer than a few tests that were named. Servers wait for the disk, so
+    # three workers keep two processors busy.
+    return 0 if config.args_source is config.ArgsSource.ARGS else 3
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Run a test that the command line names regardless of its marks."""
     arguments = config.invocation_params.args
@@ -147,6 +154,7 @@ def serve(tmp_path: Path, database: str) -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.kill()
+        print(server.log.read_text()[-5000:])  # noqa: T201  # pytest shows it if the test fails
 
 
 @pytest.fixture
