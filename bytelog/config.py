@@ -32,6 +32,8 @@ SETTINGS: dict[str, str] = {
     "BYTELOG_READ_DATABASE_URL": "URL of a PostgreSQL replica to read events from;"
     " `BYTELOG_DATABASE_URL` by default",
     "BYTELOG_READ_SECONDS": "seconds that a search for events may take before 503; 30 by default",
+    "BYTELOG_URL": "URL of the service, such as `https://log.example/bytelog`, for the samples in"
+    " `/docs`; that of the request by default",
 }
 """The settings and their meanings. `config.py` in the data folder cannot set BYTELOG_DATA."""
 
@@ -51,6 +53,9 @@ _SECRETS = ("BYTELOG_API_KEY", "BYTELOG_METRICS_KEY")
 _WHITE_SPACE = " \t\r\n"
 
 _NOT_IN_HEADERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5
+
+# Nothing that has a meaning in a shell or in a string of a program: samples contain the URL.
+_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*/?")
 
 MAX_BODY_BYTES = 1024 * 1024
 """Maximum size of an event's request body: an event is a fact with its details, not a file."""
@@ -151,6 +156,8 @@ def init_app(app: Flask, config: Mapping[str, Any]) -> None:
         raise SetupError("BYTELOG_CHECKPOINTS must be `off` or unset.")
     if app.config["BYTELOG_EXPLORER"] not in (None, "false"):
         raise SetupError("BYTELOG_EXPLORER must be `false` or unset.")
+    if not _URL.fullmatch(url := app.config["BYTELOG_URL"] or "http://x"):
+        raise SetupError(f"BYTELOG_URL must be a URL like https://log.example, not {url!r}.")
     app.config["MAX_CONTENT_LENGTH"] = app.config["BYTELOG_BATCH_BYTES"]
 
 

@@ -123,9 +123,9 @@ class Converter:
         if target.startswith("#"):
             anchor = target.removeprefix("#")
             return f"[{text}]({self._homes[anchor]}#{self._slugs[anchor]})"
-        if target.startswith(f"{ADDRESS}/clients/"):
-            return f"[{text}](../bytelog{target.removeprefix(ADDRESS)})"
-        return text if target.startswith(ADDRESS) else f"[{text}]({target})"
+        if target.startswith("clients/"):
+            return f"[{text}](../bytelog/{target})"
+        return f"[{text}]({target})" if target.startswith("http") else text
 
 
 def slug(title: str) -> str:

@@ -1,7 +1,11 @@
-// Optional features of the page: remembers choices, copies samples, searches, and marks the current
-// section in the table of contents.
+// Optional features of the page: shows the URL that the browser uses, remembers choices, copies
+// samples, searches, and marks the current section in the table of contents.
 
 const main = document.querySelector("main");
+// The server may not know the URL under which a proxy offers it.
+for (const node of main.querySelectorAll(".url")) {
+  node.textContent = new URL(".", location).href.slice(0, -1);
+}
 const sections = [...main.querySelectorAll("section")];
 const texts = new Map(sections.map((section) => [section, section.textContent.toLowerCase()]));
 const headings = [...main.querySelectorAll("h2, h3")];

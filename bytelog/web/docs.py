@@ -1,4 +1,4 @@
-"""`/docs`: the documentation of bytelog, with samples that contain the server's own address.
+"""`/docs`: the documentation of bytelog, with samples that contain the server's own URL.
 
 Tables of parameters, fields, errors, settings, limits and commands are generated from the code.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import click
@@ -25,6 +25,10 @@ LANGUAGES = {"shell": "Shell", "ruby": "Ruby", "python": "Python", "javascript":
 
 COLOR_STYLE = "github-dark"
 """A style of Pygments with enough contrast on a dark background."""
+
+URL_MARK = "BYTELOG-URL"
+"""What the templates contain in place of the server's URL. Highlighted samples are cached, and the
+URL comes from a request: nobody can fill the cache with URLs."""
 
 blueprint = Blueprint("docs", __name__, static_folder="../static", static_url_path="/docs/static")
 
@@ -53,7 +57,9 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/docs")
 def show() -> Response:
     """Send the page."""
-    page = Response(render_template("docs.html", **_build_context(current_app)))
+    url = (current_app.config["BYTELOG_URL"] or request.url_root).rstrip("/")
+    text = render_template("docs.html", **_build_context(current_app))
+    page = Response(text.replace(URL_MARK, f'<span class="url">{escape(url)}</span>'))
     page.headers["Content-Security-Policy"] = PAGE_POLICY
     return page
 
@@ -71,7 +77,7 @@ def send_colors() -> Response:
 def _build_context(app: Flask) -> dict[str, Any]:
     api = document(app)
     return {
-        "url": request.url_root.rstrip("/"),
+        "url": URL_MARK,
         "languages": LANGUAGES,
         "limits": config,
         "settings": config.SETTINGS,
@@ -142,7 +148,7 @@ def describe_type(schema: dict[str, Any]) -> str:
 
 
 @blueprint.app_template_filter()
-@lru_cache(maxsize=1000)
+@cache
 def highlight_sample(text: str, language: str) -> Markup:
     """Return a sample as HTML with its tokens marked for syntax highlighting."""
     # Imported here to keep startup fast: most servers never serve the page.

@@ -67,6 +67,7 @@ def test_the_api_works_at_the_root_and_under_a_prefix(start: Start, prefix: str)
     assert proxy.get("/nothing")[2] == b'{"error": "not found"}'
     described = json.loads(proxy.get("/openapi.json")[2])
     assert described["servers"] == [{"url": prefix or "/"}]
+    assert f"{prefix}/docs/static/docs.js" in proxy.get("/docs")[2].decode()
 
 
 @pytest.mark.parametrize("prefix", ["", "/bytelog"])

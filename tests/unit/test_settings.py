@@ -100,6 +100,14 @@ def test_white_space_around_a_setting_is_removed(
         assert app.test_client().get(path, headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "url", ["log.example", "ftp://a", "https://", "http://a/$(b)", 'http://a"']
+)
+def test_a_url_that_no_sample_can_contain_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SetupError, match="BYTELOG_URL must be a URL"):
+        create_app({"BYTELOG_URL": url}, tmp_path)
+
+
 @pytest.mark.parametrize("name", ["BYTELOG_API_KEY", "BYTELOG_METRICS_KEY"])
 @pytest.mark.parametrize("value", ["\n", "  ", "two\nlines", "nul\0", "\x7f"])
 def test_a_key_that_no_header_can_contain_is_refused(tmp_path: Path, name: str, value: str) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -294,6 +295,25 @@ def test_the_page_and_its_samples_work_under_a_prefix(app: Flask) -> None:
     for address in loaded:
         with client.get(address) as response:
             assert response.status_code == 200
+
+
+def test_the_samples_contain_the_url_from_the_settings(tmp_path: Path) -> None:
+    app = create_app({"BYTELOG_URL": "https://log.example/team/"}, tmp_path)
+    page = plain(app.test_client().get("/docs").text)
+    assert '"https://log.example/team/api/v1/events' in page
+    assert "localhost" not in page
+
+
+def test_the_page_uses_no_memory_for_the_names_in_host_headers(app: Flask) -> None:
+    client = app.test_client()
+    assert client.get("/docs").status_code == 200
+    tracemalloc.start()
+    for number in range(20):
+        host = f"{number}.{'a' * 60}.{'b' * 60}.example"
+        assert host in client.get("/docs", headers={"Host": host}).text
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1_000_000
 
 
 def test_the_host_header_is_escaped(app: Flask) -> None:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from support.browser import barriers
 from support.commands import Bytelog
 from support.docs_page import Sample
@@ -54,6 +54,22 @@ def test_the_copied_first_sample_prints_the_documented_result(
     key = command.run("keys", "create", "reader", "--project", language).decode().strip()
     assert sample.documents(sample.run(folder, key))
     assert len(list(folder.glob("bytelog*"))) == 1
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_the_samples_show_the_url_that_the_browser_uses(
+    browser: Browser, serve: Callable[..., Server], has_scripts: bool
+) -> None:
+    server = serve("--prefix", "/team", BYTELOG_URL="https://outer.example/team")
+    page = browser.new_page(java_script_enabled=has_scripts)
+    page.goto(f"{server.url}/team/docs")
+    url = f"{server.url}/team" if has_scripts else "https://outer.example/team"
+    expect(page.locator("main")).to_contain_text(f'curl -s "{url}/api/v1/events')
+    (others,) = {"https://outer.example", server.url} - {url.removesuffix("/team")}
+    expect(page.locator("main")).not_to_contain_text(others)
+    page.get_by_role("link", name="OpenAPI 3.1").click()
+    expect(page).to_have_url(f"{server.url}/team/openapi.json")
+    page.close()
 
 
 def test_a_tab_switches_every_sample_and_is_remembered(docs: Page) -> None:
