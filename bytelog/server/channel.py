@@ -259,7 +259,7 @@ class Channel(HTTPChannel):
         The end of the connection is also the end of an HTTP/1.0 response: without a reset an
         incomplete one would look complete.
         """
-        if self.is_broken:
+        if self.is_broken and self.connected:
             zero_timeout = struct.pack("ii", 1, 0)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, zero_timeout)
         if self.request:

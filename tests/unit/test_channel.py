@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import socket
 import threading
 from types import SimpleNamespace
 from typing import Any
+
+from waitress.adjustments import Adjustments
 
 from bytelog.config import SEND_BUFFER_BYTES
 from bytelog.server.channel import Channel, Listener
@@ -25,6 +28,18 @@ class DrainedChannel(Channel):
         self.loop.start()
         self.loop.join(0.1)
         return SEND_BUFFER_BYTES + 1
+
+
+def test_a_broken_connection_can_be_closed_by_its_client_and_by_the_server() -> None:
+    server, client = socket.socketpair()
+    listener: Any = SimpleNamespace(active_channels={})
+    with server, client:
+        channel = Channel(listener, server, ("", 0), Adjustments(), map={})
+        channel.is_broken = True
+        # Sending fails and closes the connection; then the loop does what the request wanted.
+        channel.handle_close()
+        channel.handle_close()
+    assert listener.active_channels == {}
 
 
 def test_a_request_is_resumed_if_the_buffer_empties_while_it_is_being_paused() -> None:
