@@ -96,6 +96,9 @@ MAX_WAIT_SECONDS = 30
 MAX_GROUPS = 50_000
 """Maximum number of counts in a summary: about three megabytes of JSON."""
 
+MAX_GROUP_CHARACTERS = 4 * 1024 * 1024
+"""Maximum length of the names of all counts together, 80 for each: it bounds memory."""
+
 READER_THREADS = 8
 """Maximum number of long listings sent at the same time; others get 503 with `Retry-After`."""
 

@@ -15,7 +15,7 @@ from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response
 
 from ..auth.bearer import authorize, requires
-from ..config import MAX_GROUPS, READER_THREADS
+from ..config import MAX_GROUP_CHARACTERS, MAX_GROUPS, READER_THREADS
 from ..events import store
 from ..queries.formats import CSV, CSV_WITH_MARK, FORMATS, JSON, Format
 from ..queries.groups import TooManyGroups
@@ -28,6 +28,8 @@ from . import idempotency, parameters
 from .body import load_events, read_body
 from .parameters import InvalidParameters, load_selection, load_summary
 from .reader_slots import ReaderSlot, ReaderSlots, TooManyReaders, slots_of
+
+_GROUPS = f"{MAX_GROUPS} counts, with names of {MAX_GROUP_CHARACTERS} characters in all"
 
 blueprint = Blueprint("events", __name__, url_prefix="/api/v1/events")
 
@@ -81,7 +83,7 @@ def summarize(project_id: int) -> Response:
     try:
         return _send_counts(partial(store.count, selection, bucket), project_id)
     except TooManyGroups as error:
-        detail = f"Must leave at most {MAX_GROUPS} counts: use a longer one, or a shorter window."
+        detail = f"Must leave at most {_GROUPS}: use a longer one, or a shorter window."
         raise InvalidParameters(detail, "bucket") from error
 
 
@@ -93,7 +95,7 @@ def count_paths(project_id: int) -> Response:
     try:
         return _send_counts(partial(store.count_paths, selection), project_id)
     except TooManyGroups as error:
-        detail = f"Must leave at most {MAX_GROUPS} pairs of names: use a shorter window."
+        detail = f"Must leave at most {_GROUPS}: use a shorter window."
         raise InvalidParameters(detail, "start") from error
 
 

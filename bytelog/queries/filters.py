@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, String, bindparam, type_coerce
 
-from ..storage.keyset import date
+from ..storage.keyset import BETWEEN_BOUNDS
 from ..storage.models import Event
 from ..storage.sql import ColumnText, MemberEquals, MemberText
 from .selection import Selection
@@ -30,8 +30,7 @@ def build_window_conditions(
     """Return the conditions on the project and the date, and those of `build_conditions`."""
     return (
         Event.project_id == bindparam("project_id"),
-        date >= bindparam("start"),
-        date < bindparam("end"),
+        *BETWEEN_BOUNDS,
         *build_conditions(names, depths),
     )
 

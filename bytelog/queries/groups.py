@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Executable
-
-from ..config import MAX_GROUPS
+from ..config import MAX_GROUP_CHARACTERS, MAX_GROUPS
+from ..storage.query import Query
 from ..storage.reader import Reader
 from .filters import bind_values
 from .selection import Selection
 
 
 class TooManyGroups(Exception):
-    """The selected events form more than MAX_GROUPS groups."""
+    """The selected events form more than MAX_GROUPS groups, or their names are too long."""
 
 
-def fetch_groups(reader: Reader, statement: Executable, selection: Selection) -> Sequence[Any]:
-    """Return a row for each group; the statement has the parameter `rows` as its limit.
+def fetch_groups(reader: Reader, query: Query, selection: Selection) -> list[Sequence[Any]]:
+    """Return a row for each group; the query has the parameter `rows` as its limit.
 
     Raises StorageError and TooManyGroups.
     """
-    groups = reader.fetch(statement, bind_values(selection) | {"rows": MAX_GROUPS + 1})
-    if len(groups) > MAX_GROUPS:
-        raise TooManyGroups
+    values = bind_values(selection) | {"rows": MAX_GROUPS + 1}
+    groups: list[Sequence[Any]] = []
+    size = 0
+    with reader.open(query, values) as rows:
+        for group in rows:
+            groups.append(group)
+            size += sum(len(value) for value in group if isinstance(value, str))
+            if len(groups) > MAX_GROUPS or size > MAX_GROUP_CHARACTERS:
+                raise TooManyGroups
     return groups

@@ -18,10 +18,13 @@ from ..storage.reader import Reader
 from .filters import bind_values
 from .formats import Format
 from .selection import BEGINNING, Cursor, CursorGone, Selection
-from .statements import Part, Statements, epoch_of_key, highest_key, prepare, snapshot_end
+from .statements import Kind, ListingQueries, Part, prepare, prepare_keys
 
 PAGE_EVENTS = 2000
 """Events read in one transaction while a listing is sent: about two milliseconds of work."""
+
+SHORT_EVENTS = 500
+"""Events below which a listing is read at once, without counting them first."""
 
 Values = dict[str, Any]
 
@@ -39,9 +42,9 @@ def is_long(reader: Reader, selection: Selection, format_: Format) -> bool:
     """Return whether a listing exceeds a page, without counting it all; raises StorageError."""
     if selection.limit and selection.limit <= PAGE_EVENTS:
         return False
-    statements, values = _prepare(reader, selection, format_)
+    queries, values = _prepare(reader, selection, format_)
     beyond = {**values, "last": MAX_ID, "rows": 1, "skipped": PAGE_EVENTS}
-    return any(reader.fetch(part.positions, beyond) for part in statements.parts)
+    return any(reader.fetch(part.positions, beyond) for part in _parts(queries, selection))
 
 
 def read(reader: Reader, selection: Selection, format_: Format) -> Listing:
@@ -49,55 +52,84 @@ def read(reader: Reader, selection: Selection, format_: Format) -> Listing:
 
     Raises StorageError, and CursorGone if the event of the cursor was lost.
     """
-    statements, values = _prepare(reader, selection, format_)
-    if selection.limit is None:
-        return _list_all(reader, statements, values, selection)
-    return _list_page(reader, statements, values, selection, selection.limit)
+    queries, values = _prepare(reader, selection, format_)
+    if selection.limit is not None:
+        return _list_page(reader, queries, values, selection, selection.limit)
+    short = _list_short(reader, queries, values, selection)
+    return short or _list_all(reader, queries, values, selection)
 
 
 def last_key(reader: Reader) -> int:
     """Return the key of the last event that arrived, 0 if there is none; raises StorageError."""
-    ((last,),) = reader.fetch(highest_key)
+    ((last,),) = reader.fetch(prepare_keys(type(reader.backend)).highest)
     return int(last)
 
 
-def _prepare(reader: Reader, selection: Selection, format_: Format) -> tuple[Statements, Values]:
-    kind = format_, selection.order, tuple(selection.filters), selection.depths
-    statements = prepare(type(reader.backend), *kind)
+def _prepare(
+    reader: Reader, selection: Selection, format_: Format
+) -> tuple[ListingQueries, Values]:
+    filters, depths = tuple(selection.filters), selection.depths
+    kind = Kind(type(reader.backend), format_, selection.order, filters, depths)
     cursor = {"cursor_key": selection.cursor.key if selection.cursor else 0}
-    return statements, bind_values(selection) | _first_position(selection) | cursor
+    return prepare(kind), bind_values(selection) | _first_position(selection) | cursor
+
+
+def _parts(queries: ListingQueries, selection: Selection) -> list[Part]:
+    return queries.after_position if selection.cursor else [queries.beginning]
+
+
+def _list_short(
+    reader: Reader, queries: ListingQueries, values: Values, selection: Selection
+) -> Listing | None:
+    """Return a listing that one query reads completely, so that it is a snapshot; None if longer.
+
+    A listing with a cursor needs other queries, for the epochs.
+    """
+    if selection.cursor or selection.order is Order.ARRIVAL:
+        return None
+    try:
+        first = {**values, "last": MAX_ID, "rows": SHORT_EVENTS}
+        ((count, text),) = reader.fetch(queries.beginning.page, first)
+    except TextTooLong:
+        return None
+    if count == SHORT_EVENTS or (count and text is None):
+        return None
+    return Listing(count, iter([text] if count else []), None)
 
 
 def _list_all(
-    reader: Reader, statements: Statements, values: Values, selection: Selection
+    reader: Reader, queries: ListingQueries, values: Values, selection: Selection
 ) -> Listing:
-    ((total, last, *epochs),) = reader.fetch(statements.snapshot_bounds, values)
+    bounds = queries.bounds_after_position if selection.cursor else queries.bounds
+    ((total, last, *epochs),) = reader.fetch(bounds, values)
     newest = _check_cursor(selection.cursor, *epochs)
     count = int(total)  # In PostgreSQL a sum is a Decimal.
-    pages = _read_pages(reader, statements, {**values, "last": last}, count)
+    part = _parts(queries, selection)[0]
+    pages = _read_pages(reader, queries, part, {**values, "last": last}, count)
     is_followed = selection.order is Order.ARRIVAL
     return Listing(count, pages, _mark(reader, Cursor(last), newest) if is_followed else None)
 
 
 def _list_page(
-    reader: Reader, statements: Statements, values: Values, selection: Selection, limit: int
+    reader: Reader, queries: ListingQueries, values: Values, selection: Selection, limit: int
 ) -> Listing:
-    ((last, *epochs),) = reader.fetch(snapshot_end, values)
+    ((last, *epochs),) = reader.fetch(prepare_keys(type(reader.backend)).snapshot_end, values)
     newest = _check_cursor(selection.cursor, *epochs)
     values = {**values, "last": last}
     positions: list[Any] = []
-    for part in statements.parts:
+    parts = _parts(queries, selection)
+    for part in parts:
         rows = {"rows": limit + 1 - len(positions), "skipped": 0}
         positions += reader.fetch(part.positions, values | rows)
     count = min(len(positions), limit)
     following = None
     if len(positions) > limit:
-        edge = positions[limit - 1]
-        following = Cursor(edge.key, edge.date)
+        date, key = positions[limit - 1]
+        following = Cursor(key, date)
     elif selection.order is Order.ARRIVAL:
         following = Cursor(last)
     following = _mark(reader, following, newest) if following else None
-    return Listing(count, _read_pages(reader, statements, values, count), following)
+    return Listing(count, _read_pages(reader, queries, parts[0], values, count), following)
 
 
 def _check_cursor(
@@ -113,7 +145,8 @@ def _mark(reader: Reader, cursor: Cursor, newest: Cursor) -> Cursor:
     """Return a cursor with the name of its epoch; raises StorageError."""
     epoch: str | None = newest.epoch
     if cursor.key < newest.key:
-        ((epoch,),) = reader.fetch(epoch_of_key, {"cursor_key": cursor.key})
+        query = prepare_keys(type(reader.backend)).epoch
+        ((epoch,),) = reader.fetch(query, {"cursor_key": cursor.key})
     return replace(cursor, epoch=epoch or "")
 
 
@@ -131,10 +164,10 @@ def _first_position(selection: Selection) -> Values:
 
 
 def _read_pages(
-    reader: Reader, statements: Statements, values: Values, count: int
+    reader: Reader, queries: ListingQueries, part: Part, values: Values, count: int
 ) -> Iterator[bytes]:
-    first, final = statements.parts[0], statements.parts[-1]
-    part, limit = first, PAGE_EVENTS
+    first, final = queries.after_position[0], queries.after_position[-1]
+    limit = PAGE_EVENTS
     while count:
         limit, rows, text = _read_page(reader, part, values, min(limit, count))
         if rows:
@@ -144,7 +177,7 @@ def _read_pages(
             position, is_date_cut = _find_position(reader, part, values, rows)
             values = {**values, **position}
             part = first if is_date_cut else final
-        elif part is not final:
+        elif part is first and first is not final:
             part = final
         elif count:
             raise StorageError(f"{count} events were deleted while they were listed")
@@ -171,6 +204,6 @@ def _read_page(reader: Reader, part: Part, values: Values, limit: int) -> tuple[
 def _find_position(reader: Reader, part: Part, values: Values, rows: int) -> tuple[Values, bool]:
     """Return the position of the last of some rows, and whether the next event has its date."""
     edge = {**values, "rows": 2, "skipped": rows - 1}
-    last, *following = reader.fetch(part.positions, edge)
-    is_date_cut = any(row.date == last.date for row in following)
-    return {"date": last.date, "key": last.key}, is_date_cut
+    (date, key), *following = reader.fetch(part.positions, edge)
+    is_date_cut = any(next_date == date for next_date, _ in following)
+    return {"date": date, "key": key}, is_date_cut

@@ -9,8 +9,10 @@ from typing import Any, TypedDict
 
 from sqlalchemy import Integer, Select, bindparam, func, select, type_coerce
 
+from ..storage.backend import Backend
 from ..storage.keyset import date
 from ..storage.models import Event
+from ..storage.query import MAX_QUERIES, Query
 from ..storage.reader import Reader
 from ..storage.sql import Milliseconds
 from .filters import build_window_conditions
@@ -47,8 +49,8 @@ def count(reader: Reader, selection: Selection) -> Paths:
 
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS pairs of names.
     """
-    statement = _statement(tuple(selection.filters), selection.depths)
-    return _summarize(fetch_groups(reader, statement, selection))
+    query = _query(type(reader.backend), tuple(selection.filters), selection.depths)
+    return _summarize(fetch_groups(reader, query, selection))
 
 
 def _summarize(rows: Sequence[Any]) -> Paths:
@@ -79,7 +81,11 @@ def _summarize(rows: Sequence[Any]) -> Paths:
     }
 
 
-@lru_cache(maxsize=200)
+@lru_cache(MAX_QUERIES)
+def _query(backend: type[Backend], filters: tuple[str, ...], depths: tuple[int, ...]) -> Query:
+    return Query(_statement(filters, depths), backend.dialect)
+
+
 def _statement(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]:
     steps = _steps(filters, depths).subquery()
     pair = steps.c.name, steps.c.following

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypedDict
 
-from sqlalchemy import ColumnElement, Select, String, bindparam, func, select
+from sqlalchemy import ColumnElement, String, bindparam, func, select
 
+from ..storage.backend import Backend
 from ..storage.keyset import date
 from ..storage.models import Event
+from ..storage.query import MAX_QUERIES, Query
 from ..storage.reader import Reader
 from ..storage.sql import DateAsText, WeekOf
 from .filters import build_window_conditions
@@ -47,8 +49,8 @@ _PREFIXES = {
 
 def count(reader: Reader, selection: Selection, bucket: Bucket) -> Summary:
     """Count the selected events; raises StorageError, and TooManyGroups above MAX_GROUPS."""
-    statement = _statement(bucket, tuple(selection.filters), selection.depths)
-    return _summarize(fetch_groups(reader, statement, selection), _PREFIXES[bucket][1])
+    query = _query(type(reader.backend), bucket, tuple(selection.filters), selection.depths)
+    return _summarize(fetch_groups(reader, query, selection), _PREFIXES[bucket][1])
 
 
 def _summarize(rows: Sequence[Any], rest_of_date: str) -> Summary:
@@ -67,17 +69,18 @@ def _summarize(rows: Sequence[Any], rest_of_date: str) -> Summary:
     }
 
 
-@lru_cache(maxsize=200)
-def _statement(
-    bucket: Bucket, filters: tuple[str, ...], depths: tuple[int, ...]
-) -> Select[str, str, int]:
-    return (
+@lru_cache(MAX_QUERIES)
+def _query(
+    backend: type[Backend], bucket: Bucket, filters: tuple[str, ...], depths: tuple[int, ...]
+) -> Query:
+    statement = (
         select(_bucket_prefix(bucket).label("bucket"), Event.name, func.count())
         .where(*build_window_conditions(filters, depths))
         .group_by("bucket", Event.name)
         .order_by("bucket", Event.name)
         .limit(bindparam("rows"))
     )
+    return Query(statement, backend.dialect)
 
 
 def _bucket_prefix(bucket: Bucket) -> ColumnElement[str]:

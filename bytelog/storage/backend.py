@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, ClauseElement, Connection, CursorResult, Engine, Select
+from sqlalchemy import URL, ClauseElement, Connection, CursorResult, Dialect, Engine, Select
 from sqlalchemy.engine import Compiled
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import Pool
@@ -64,6 +65,15 @@ class Sizes(NamedTuple):
     log: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ReadConnection:
+    """A connection for reading: functions that execute a text, and end what it executes."""
+
+    execute: Callable[[str, Any], Iterable[Sequence[Any]]]
+    interrupt: Callable[[], None]
+    """Called from another thread."""
+
+
 class FileSpace(ABC):
     """The free pages of a database file. Its methods raise StorageError."""
 
@@ -103,6 +113,9 @@ class Backend(ABC):
 
     is_server: ClassVar[bool]
     """Whether a database server manages it: other processes may write, and replicas may exist."""
+
+    dialect: ClassVar[Dialect]
+    """SQLAlchemy's dialect, for statements that are compiled before a connection exists."""
 
     keyset_plans: ClassVar[Mapping[Order, KeysetPlan]]
     """How to continue each order after a position so that an index serves it."""
@@ -190,8 +203,8 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def interrupt(self, connection: Connection) -> None:
-        """End the statement that runs on a connection, from another thread."""
+    def open_reader(self) -> AbstractContextManager[ReadConnection]:
+        """Open a connection for reading; each statement on it sees what is committed then."""
 
     @abstractmethod
     def snapshot(self, exclusive: Exclusive) -> AbstractContextManager[Connection]:

@@ -24,8 +24,12 @@ class Order(StrEnum):
     ARRIVAL = "arrival"
 
 
+BETWEEN_BOUNDS = _from_start, _before_end = date >= bindparam("start"), date < bindparam("end")
+"""The conditions for the events of a window."""
+
+
 class KeysetPlan(NamedTuple):
-    """An order, and the conditions for the events after a position in it, in consecutive parts.
+    """An order, and the conditions for its events: all, or those after a position, in parts.
 
     A plan has two parts where indexes cannot serve `(date, key) > …`, as in SQLite. Each part has
     only the bounds that it does not imply: SQLite would seek to the others in every page. Where the
@@ -36,9 +40,9 @@ class KeysetPlan(NamedTuple):
 
     order: tuple[Any, ...]
     parts: tuple[Conditions, ...]
+    all: Conditions = BETWEEN_BOUNDS
 
 
-_from_start, _before_end = date >= bindparam("start"), date < bindparam("end")
 _position_date = bindparam("date", type_=DateText)
 _position_key = bindparam("key", type_=BigInteger)
 _event = tuple_(date, Event.key)
@@ -46,7 +50,8 @@ _position = tuple_(_position_date, _position_key)
 
 _ASCENDING = (date, Event.key)
 _DESCENDING = (date.desc(), Event.key.desc())
-_ARRIVAL = KeysetPlan((Event.key,), ((Event.key > _position_key, _from_start, _before_end),))
+_later = (Event.key > _position_key, _from_start, _before_end)
+_ARRIVAL = KeysetPlan((Event.key,), (_later,), _later)
 
 TWO_PART_PLANS = {
     Order.DATE: KeysetPlan(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg as PostgreSQLDialect
 from sqlalchemy.exc import DBAPIError
 
 from ..config import PAGE_BYTES
@@ -33,6 +35,7 @@ from . import partitions
 from .backend import (
     Backend,
     Exclusive,
+    ReadConnection,
     Row,
     Sizes,
     StorageBusy,
@@ -79,6 +82,7 @@ class PostgreSQL(Backend):
     drivers = ("postgresql+psycopg",)
     url_example = "postgresql+psycopg://user:password@host/database"
     is_server = True
+    dialect = PostgreSQLDialect()  # type: ignore[no-untyped-call]
     keyset_plans = ROW_COMPARISON_PLANS
 
     def __init__(self, engine: Engine) -> None:
@@ -197,9 +201,12 @@ class PostgreSQL(Backend):
         count = select(func.count()).select_from(events).scalar_subquery()
         return select(count, type_coerce(case((size <= PAGE_BYTES, text)), UTF8))
 
-    def interrupt(self, connection: Connection) -> None:
-        """End the statement that runs on a connection, from another thread."""
-        driver(connection).cancel_safe(timeout=CONNECT_SECONDS)
+    @contextmanager
+    def open_reader(self) -> Iterator[ReadConnection]:
+        """Open a connection for reading."""
+        with self.engine.connect() as connection:
+            cancel = partial(driver(connection).cancel_safe, timeout=CONNECT_SECONDS)
+            yield ReadConnection(connection.exec_driver_sql, cancel)
 
     @contextmanager
     def snapshot(self, exclusive: Exclusive) -> Iterator[Connection]:

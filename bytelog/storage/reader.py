@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Executable
+from sqlalchemy import Engine
 
-from .backend import ReadInterrupted
+from .backend import ReadConnection, ReadInterrupted
 from .database import backend_of
+from .query import Query
 
 CHECK_SECONDS = 0.25
 """How often running statements are checked: a client that has gone frees its thread soon."""
+
+NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 
 
 def _never() -> bool:
@@ -43,24 +47,28 @@ class Reader:
         self.backend = backend_of(engine)
         self._limits = limits
 
-    def fetch(
-        self, statement: Executable, parameters: dict[str, Any] | None = None
-    ) -> Sequence[Any]:
-        """Return all rows of a statement.
+    def fetch(self, query: Query, values: Mapping[str, Any] = NO_VALUES) -> list[Sequence[Any]]:
+        """Return all rows of a query.
 
         Raises StorageError, and ReadInterrupted when the limits are exceeded.
         """
+        with self.open(query, values) as rows:
+            return list(rows)
+
+    @contextmanager
+    def open(self, query: Query, values: Mapping[str, Any]) -> Iterator[Iterator[Sequence[Any]]]:
+        """Yield the rows of a query, which the block may read in part; raises as `fetch` does."""
         with (
             self.backend.errors(),
-            self.engine.connect() as connection,
+            self.backend.open_reader() as connection,
             _watchdog.watch(connection, self._limits),
         ):
-            return connection.execute(statement, parameters or {}).all()
+            yield map(query.convert, connection.execute(query.text, query.bind(values)))
 
 
 @dataclass(slots=True)
 class _Statement:
-    connection: Connection
+    connection: ReadConnection
     deadline: float
     is_gone: Callable[[], bool]
     is_interrupted: bool = False
@@ -78,7 +86,7 @@ class _Watchdog:
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def watch(self, connection: Connection, limits: ReadLimits) -> Iterator[None]:
+    def watch(self, connection: ReadConnection, limits: ReadLimits) -> Iterator[None]:
         """Interrupt what runs in the block when the limits are exceeded."""
         if limits is NO_LIMITS:
             yield
@@ -117,7 +125,7 @@ class _Watchdog:
         with self._lock:
             if id(statement) in self._statements:
                 statement.is_interrupted = True
-                backend_of(statement.connection.engine).interrupt(statement.connection)
+                statement.connection.interrupt()
 
 
 _watchdog = _Watchdog()

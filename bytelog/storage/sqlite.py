@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -13,12 +13,14 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Select, event, func, select
 from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite as SQLiteDialect
 from sqlalchemy.exc import DBAPIError
 
 from ..config import BUSY_SECONDS
 from .backend import (
     Backend,
     Exclusive,
+    ReadConnection,
     Row,
     Sizes,
     StorageBusy,
@@ -58,6 +60,7 @@ class SQLite(Backend):
     drivers = ("sqlite", "sqlite+pysqlite")
     url_example = "sqlite:////path/to/bytelog.db"
     is_server = False
+    dialect = SQLiteDialect()
     keyset_plans = TWO_PART_PLANS
 
     def __init__(self, engine: Engine) -> None:
@@ -184,9 +187,12 @@ class SQLite(Backend):
         text = Joined(texts.subquery().c.text, separator) + closing
         return select(func.count(), sql_cast(text, UTF8))
 
-    def interrupt(self, connection: Connection) -> None:
-        """End the statement that runs on a connection, from another thread."""
-        driver(connection).interrupt()
+    @contextmanager
+    def open_reader(self) -> Iterator[ReadConnection]:
+        """Open a connection for reading; the driver executes its statements."""
+        with closing(self.engine.raw_connection()) as pooled:
+            connection: Any = pooled.driver_connection
+            yield ReadConnection(connection.execute, connection.interrupt)
 
     @contextmanager
     def snapshot(self, exclusive: Exclusive) -> Iterator[Connection]:

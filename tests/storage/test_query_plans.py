@@ -76,21 +76,23 @@ def test_the_last_page_takes_as_much_work_as_the_first(many: Person, path: str, 
 
 
 def plans(app: Flask, person: Person, address: str) -> list[str]:
-    statements: list[tuple[str, Any]] = []
+    statements: list[str] = []
 
-    def note(*arguments: Any) -> None:
-        statements.append((arguments[2], arguments[3]))
+    def listen(connection: Any, *_: object) -> None:
+        connection.set_trace_callback(statements.append)
 
-    with app.app_context(), db.engine.connect() as connection:
-        event.listen(db.engine, "before_cursor_execute", note)
+    with app.app_context():
+        event.listen(db.engine, "checkout", listen)
         get(person, address)
-        event.remove(db.engine, "before_cursor_execute", note)
-        query_plans = [
-            connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
-            for statement, values in statements
-            if "FROM event" in statement
-        ]
-    return [str(row[3]) for plan in query_plans for row in plan]
+        event.remove(db.engine, "checkout", listen)
+        db.engine.dispose()
+        with db.engine.connect() as connection:
+            explained = [
+                connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}").all()
+                for statement in statements
+                if "FROM event" in statement
+            ]
+    return [str(row[3]) for plan in explained for row in plan]
 
 
 @pytest.mark.parametrize(("path", "order"), list(product(PATHS, ORDERS)))
