@@ -26,6 +26,7 @@ from ..queries.summary import Summary
 from ..storage.reader import ReadLimits
 from . import idempotency, parameters
 from .body import load_events, read_body
+from .cursors import format_cursor
 from .parameters import InvalidParameters, load_selection, load_summary
 from .reader_slots import ReaderSlot, ReaderSlots, TooManyReaders, slots_of
 
@@ -192,7 +193,7 @@ def _read_accepted_types() -> MIMEAccept:
 def _build_link(cursor: Cursor) -> str:
     query = [(name, value) for name, value in request.args.items() if name != "cursor"]
     # Relative to the request, so that it is valid behind every proxy (RFC 8288 section 3).
-    return f'<?{urlencode([*query, ("cursor", str(cursor))])}>; rel="next"'
+    return f'<?{urlencode([*query, ("cursor", format_cursor(cursor))])}>; rel="next"'
 
 
 class _StreamedListing:

@@ -8,12 +8,13 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, ClassVar, NoReturn, TypeVar
 
-from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
 
 from ..config import MAX_ID, MAX_LIMIT, MAX_MEMBER_DEPTH, MAX_MEMBERS, MAX_WAIT_SECONDS, MIN_ID
 from ..events.schemas import INTEGER, Text, Timestamp
-from ..queries.selection import CURSOR_PATTERN, Bucket, Cursor, Selection, parse_cursor
+from ..queries.selection import Bucket, Cursor, Selection
 from ..storage.keyset import Order
+from .cursors import CURSOR_PATTERN, has_order, parse_cursor
 
 MEMBER_PREFIX = "data."
 """The start of each parameter that filters by a member of `data`."""
@@ -126,6 +127,13 @@ class TraceParameters(FilterParameters):
         load_default=0,
         metadata=_describe("Seconds to wait for an event if there is none."),
     )
+
+    @validates_schema
+    def check_cursor(self, plain: dict[str, Any], **_: Any) -> None:
+        """Raise ValidationError for a cursor that has no position in the order."""
+        cursor = plain.get("cursor")
+        if cursor and not has_order(cursor, plain["order"]):
+            raise ValidationError("Must be from a listing in the same order.", "cursor")
 
 
 class PathsParameters(FilterParameters):

@@ -9,11 +9,12 @@ from flask import Flask
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
+from ..storage import cursor_secret
 from ..storage.backend import UnusableDatabase
 from ..storage.database import backend_of, db
 from ..storage.models import DEFAULT_PROJECT_ID, Project
 
-HEAD = "0005"
+HEAD = "0006"
 """The revision of this version's schema."""
 
 VERSION_TABLE = "bytelog_version"
@@ -74,6 +75,7 @@ def _create_if_missing(connection: Connection) -> None:
     _version.create(connection)
     if backend_of(connection.engine).create_schema(connection):
         connection.execute(insert(Project).values(id=DEFAULT_PROJECT_ID, name="default"))
+        cursor_secret.create(backend_of(connection.engine), connection)
         connection.execute(insert(_version).values(version_num=HEAD))
 
 

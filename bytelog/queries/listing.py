@@ -116,6 +116,7 @@ def _list_page(
     ((last, *epochs),) = reader.fetch(prepare_keys(type(reader.backend)).snapshot_end, values)
     newest = _check_cursor(selection.cursor, *epochs)
     values = {**values, "last": last}
+    is_arrival = selection.order is Order.ARRIVAL
     positions: list[Any] = []
     parts = _parts(queries, selection)
     for part in parts:
@@ -125,8 +126,8 @@ def _list_page(
     following = None
     if len(positions) > limit:
         date, key = positions[limit - 1]
-        following = Cursor(key, date)
-    elif selection.order is Order.ARRIVAL:
+        following = Cursor(key, "" if is_arrival else date)
+    elif is_arrival:
         following = Cursor(last)
     following = _mark(reader, following, newest) if following else None
     return Listing(count, _read_pages(reader, queries, parts[0], values, count), following)
@@ -155,7 +156,7 @@ def _first_position(selection: Selection) -> Values:
     cursor = selection.cursor
     if selection.order is Order.ARRIVAL:
         return {"date": BEGINNING, "key": cursor.key if cursor else 0}
-    position = (cursor.date, cursor.key) if cursor and cursor.date else None
+    position = (cursor.date, cursor.key) if cursor else None
     if selection.order is Order.NEWEST:
         date, key = min(position or (end, 0), (end, 0))
     else:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from .. import timestamps
-from ..config import MAX_ID
 from ..storage.keyset import Order
 
 # Before and after every valid date, as text, because SQLite compares dates as text.
 BEGINNING, END = "0001-01-01T00:00:00.000Z", "9999-12-31T24:00:00.000Z"
-
-_YEAR = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
-_DAY = "(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
-_TIME = "(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9][0-9]{3}"
-
-CURSOR_PATTERN = f"^([0-9]{{1,18}}(-{_YEAR}{_DAY}T{_TIME})?(-[a-z]{{8}})?|end)$"
-"""The syntax of a cursor. Clients copy cursors from a response, or write `end`."""
-
-_CURSOR = re.compile(CURSOR_PATTERN)
 
 
 class CursorGone(LookupError):
@@ -49,31 +38,6 @@ class Cursor:
     key: int
     date: str = ""
     epoch: str = ""
-
-    def __str__(self) -> str:
-        """Return the text that clients receive and send back."""
-        digits = re.sub(r"[-:.Z]", "", self.date)
-        return "-".join(filter(None, (str(self.key), digits, self.epoch)))
-
-
-def parse_cursor(text: str) -> Cursor:
-    """Return the cursor of a text; raises ValueError if bytelog cannot have written it.
-
-    In order of arrival, `end` is the position after all events.
-    """
-    if text == "end":
-        return Cursor(MAX_ID)
-    if not _CURSOR.fullmatch(text):
-        raise ValueError("copy it from a `Link` header")
-    key, *parts = text.split("-")
-    epoch = parts.pop() if parts and parts[-1].isalpha() else ""
-    return Cursor(int(key), _parse_date(parts[0]) if parts else "", epoch)
-
-
-def _parse_date(digits: str) -> str:
-    # A client may have invented a cursor for February 30. It continues after February 29.
-    first = datetime.strptime(f"{digits[:6]}01{digits[8:]}000Z", "%Y%m%dT%H%M%S%f%z")
-    return timestamps.format_utc(first + timedelta(days=int(digits[6:8]) - 1))
 
 
 @dataclass(frozen=True, slots=True)

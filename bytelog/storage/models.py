@@ -74,6 +74,16 @@ class Epoch(Base):
     name: Mapped[str] = mapped_column(String(8))
 
 
+class CursorSecret(Base):
+    """The secret that encrypts the keys in cursors, and the last key that none has encrypted."""
+
+    __tablename__ = "cursor_secret"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[str] = mapped_column(String(32))
+    last_plain_key: Mapped[int] = mapped_column(BigInteger)
+
+
 class MigrationNote(Base):
     """What `bytelog migrate` has copied here: the last key, and the digest of the events.
 

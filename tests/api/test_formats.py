@@ -116,7 +116,7 @@ def test_every_format_contains_the_same_events_and_links(
             response = get(alice, form, query)
             events = read(response.text)
             assert events == whole.json["events"]
-            assert response.headers.get("Link") == whole.headers.get("Link")
+            assert ("Link" in response.headers) == ("Link" in whole.headers)
             assert [list(event) for event in events] == [list(CLICK)] * len(events)
 
 

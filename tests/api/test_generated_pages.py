@@ -137,7 +137,11 @@ def test_a_filter_finds_each_member_of_data_by_its_value(
             assert same([event["data"] for event in matches], [outer])
 
 
-@given(st.text() | st.from_regex(r"[0-9]{1,20}(-[0-9]{8}T[0-9]{9})?", fullmatch=True), orders)
+@given(
+    st.text()
+    | st.from_regex(r"(k[0-9a-f]{15,17}|[0-9]{1,20})(-[0-9]{8}T[0-9]{9})?", fullmatch=True),
+    orders,
+)
 @example("0-00000000T000000000", "newest")
 @example("999999999999999999-99999999T999999999", "date")
 @examples
