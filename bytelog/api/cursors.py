@@ -22,8 +22,6 @@ CURSOR_PATTERN = f"^((k[0-9a-f]{{16}}|[0-9]{{1,18}})(-{_YEAR}{_DAY}T{_TIME})?(-[
 """The syntax of a cursor: the token of its key, or the key itself in cursors of older versions, the
 date, and the name of the epoch. Clients may also write `end`."""
 
-_CURSOR = re.compile(CURSOR_PATTERN)
-
 
 def format_cursor(cursor: Cursor) -> str:
     """Return the text of a cursor."""
@@ -32,30 +30,27 @@ def format_cursor(cursor: Cursor) -> str:
     return "-".join(filter(None, (token, digits, cursor.epoch)))
 
 
-def parse_cursor(text: str) -> Cursor:
-    """Return the cursor of a text; raises ValueError if bytelog cannot have written it.
+def parse_cursor(text: str, order: Order) -> Cursor:
+    """Return the cursor of a text that matches CURSOR_PATTERN, for a listing in an order.
 
-    In order of arrival, `end` is the position after all events. Raises CursorGone for the plain key
-    of an event that did not exist when cursors had plain keys.
+    In order of arrival, `end` is the position after all events. Raises ValueError for a cursor of
+    another order, and CursorGone for the plain key of an event that did not exist when cursors had
+    plain keys.
     """
-    if text == "end":
-        return Cursor(MAX_ID)
-    if not _CURSOR.fullmatch(text):
-        raise ValueError("copy it from a `Link` header")
+    is_arrival = order is Order.ARRIVAL
     key, *parts = text.split("-")
     epoch = parts.pop() if parts and parts[-1].isalpha() else ""
-    return Cursor(_parse_key(key), _parse_date(parts[0]) if parts else "", epoch)
-
-
-def has_order(cursor: Cursor, order: Order) -> bool:
-    """Return whether a listing in an order can have sent a cursor, or has the cursor `end`."""
-    if order is not Order.ARRIVAL:
-        return bool(cursor.date)
     # Cursors with plain keys had a date in every order.
-    return not cursor.date or cursor.key <= _cipher().last_plain_key
+    is_of_order = not parts or key.isdecimal() if is_arrival else bool(parts)
+    if not is_of_order:
+        raise ValueError(f"from a listing with order={order}")
+    date = "" if is_arrival else _parse_date(parts[0])
+    return Cursor(_parse_key(key), date, epoch)
 
 
 def _parse_key(text: str) -> int:
+    if text == "end":
+        return MAX_ID
     if text.startswith("k"):
         return _cipher().decrypt(int(text[1:], 16))
     if int(text) > _cipher().last_plain_key:

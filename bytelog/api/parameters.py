@@ -8,13 +8,13 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, ClassVar, NoReturn, TypeVar
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load
 
 from ..config import MAX_ID, MAX_LIMIT, MAX_MEMBER_DEPTH, MAX_MEMBERS, MAX_WAIT_SECONDS, MIN_ID
 from ..events.schemas import INTEGER, Text, Timestamp
-from ..queries.selection import Bucket, Cursor, Selection
+from ..queries.selection import Bucket, Selection
 from ..storage.keyset import Order
-from .cursors import CURSOR_PATTERN, has_order, parse_cursor
+from .cursors import CURSOR_PATTERN, parse_cursor
 
 MEMBER_PREFIX = "data."
 """The start of each parameter that filters by a member of `data`."""
@@ -46,16 +46,15 @@ class IntegerField(fields.Field[int]):
         return number
 
 
-class CursorField(fields.Field[Cursor]):
-    """A cursor from a `Link` header, or `end`."""
+class CursorField(fields.Field[str]):
+    """The text of a cursor from a `Link` header, or `end`."""
 
     json_schema: ClassVar = {"type": "string", "pattern": CURSOR_PATTERN}
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Cursor:
-        try:
-            return parse_cursor(value)
-        except ValueError as error:
-            raise ValidationError(f"Must be a cursor: {error}.") from error
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if not re.fullmatch(CURSOR_PATTERN, value):
+            raise ValidationError("Must be a cursor: copy it from a `Link` header.")
+        return str(value)
 
 
 class EnumField(fields.Field[C]):
@@ -128,12 +127,15 @@ class TraceParameters(FilterParameters):
         metadata=_describe("Seconds to wait for an event if there is none."),
     )
 
-    @validates_schema
-    def check_cursor(self, plain: dict[str, Any], **_: Any) -> None:
-        """Raise ValidationError for a cursor that has no position in the order."""
-        cursor = plain.get("cursor")
-        if cursor and not has_order(cursor, plain["order"]):
-            raise ValidationError("Must be from a listing in the same order.", "cursor")
+    @post_load
+    def parse_cursor(self, plain: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Return the parameters with a Cursor; raises CursorGone."""
+        if "cursor" not in plain:
+            return plain
+        try:
+            return {**plain, "cursor": parse_cursor(plain["cursor"], plain["order"])}
+        except ValueError as error:
+            raise ValidationError(f"Must be {error}.", "cursor") from error
 
 
 class PathsParameters(FilterParameters):
