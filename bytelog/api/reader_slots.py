@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import cast
@@ -55,6 +55,8 @@ class ReaderSlots:
 
     def __init__(self, limit: int) -> None:
         self.set_limit(limit)
+        # Called by a thread whose request takes a slot, and so may take long.
+        self.on_take: Callable[[], None] = _ignore
 
     def set_limit(self, limit: int) -> None:
         """Set the number of slots, before any is taken."""
@@ -73,16 +75,19 @@ class ReaderSlots:
 
     def slot(self, project_id: int) -> ReaderSlot:
         """Return a slot for a request, which is not taken yet."""
-        return ReaderSlot(self._reading, self._waiting, project_id)
+        return ReaderSlot(self._reading, self._waiting, project_id, self.on_take)
 
 
 class ReaderSlot:
     """The slot of a request: a context manager that frees it."""
 
-    def __init__(self, reading: _Slots, waiting: _Slots, project_id: int) -> None:
+    def __init__(
+        self, reading: _Slots, waiting: _Slots, project_id: int, on_take: Callable[[], None]
+    ) -> None:
         self._reading = reading
         self._waiting = waiting
         self._project_id = project_id
+        self._on_take = on_take
         self._is_taken = False
 
     def take(self) -> None:
@@ -90,6 +95,7 @@ class ReaderSlot:
         if not self._is_taken:
             self._reading.take(self._project_id)
             self._is_taken = True
+            self._on_take()
 
     @contextmanager
     def wait(self) -> Iterator[None]:
@@ -109,7 +115,7 @@ class ReaderSlot:
 
     def move(self) -> ReaderSlot:
         """Return another object that has the slot, for a response that outlives the block."""
-        moved = ReaderSlot(self._reading, self._waiting, self._project_id)
+        moved = ReaderSlot(self._reading, self._waiting, self._project_id, self._on_take)
         moved._is_taken, self._is_taken = self._is_taken, False
         return moved
 
@@ -120,6 +126,10 @@ class ReaderSlot:
     def __exit__(self, *_: object) -> None:
         """Free the slot."""
         self.free()
+
+
+def _ignore() -> None:
+    pass
 
 
 def slots_of(app: Flask) -> ReaderSlots:

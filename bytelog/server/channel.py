@@ -29,6 +29,7 @@ from ..auth.bearer import GRANT, MustWait
 from ..config import KEEP_ALIVE_SECONDS, MAX_BODY_BYTES, SEND_BUFFER_BYTES
 from ..storage.writer import BatchedRequest
 from .bodies import Quota
+from .dispatcher import ReadDispatcher
 from .parser import Parser
 
 ACCEPTS_PER_LOOP = 50
@@ -331,6 +332,7 @@ class Listener(TcpWSGIServer):
     service: Flask
     connection_limit: int
     quota: Quota
+    readers: ReadDispatcher
     head_dispatcher: ThreadedTaskDispatcher
     _next_check = 0.0
 
@@ -344,8 +346,8 @@ class Listener(TcpWSGIServer):
             super().add_task(task)
 
     def pull_trigger(self) -> None:
-        """Wake the loop; for batched requests, WriteDispatcher wakes it once per batch."""
-        if not isinstance(getcurrent(), BatchedRequest):
+        """Wake the loop; for short requests, their dispatcher wakes it once for several."""
+        if not (isinstance(getcurrent(), BatchedRequest) or self.readers.is_leading()):
             super().pull_trigger()
 
     def handle_accept(self) -> None:

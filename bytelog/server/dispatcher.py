@@ -1,15 +1,19 @@
 """Which thread serves which request.
 
 Small POSTs share one thread, which batches them: their events share a commit. Large bodies, whose
-decoding takes long, have threads of their own, and so have health checks. A pool serves the rest,
-so a slow reader never delays a writer.
+decoding takes long, have threads of their own, and so have health checks. Of the threads that read
+events, one at a time serves short requests. A pool serves the rest, so a slow reader never delays a
+writer.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
+from itertools import count
+from threading import get_ident
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
@@ -23,8 +27,17 @@ BATCH_REQUESTS = 500
 SMALL_BODY_BYTES = 256 * 1024
 """Bytes of a body that is decoded between commits: about a tenth of a second."""
 
+OTHER_THREADS = 2
+"""Threads for pages, metrics and errors."""
+
 LARGE_BODY_THREADS = 1
 """Threads that decode large bodies: each may take 16 MiB of text and ten times as much memory."""
+
+WAKE_REQUESTS = 10
+"""Short requests after which their responses are sent, even if more requests are queued."""
+
+BUSY_SECONDS = 0.02
+"""How long a request may take in the thread that serves short ones."""
 
 log = logging.getLogger("bytelog")
 
@@ -34,6 +47,21 @@ def _serve(channel: HTTPChannel) -> None:
         channel.service()
     except Exception:
         log.exception("unexpected error in a connection")
+
+
+def _wait(
+    dispatcher: ThreadedTaskDispatcher, thread_no: int, condition: Callable[[], object]
+) -> bool:
+    """Wait for a condition, with the lock; return False if the thread is to stop instead."""
+    dispatcher.active_count -= 1
+    dispatcher.queue_cv.wait_for(lambda: condition() or dispatcher.stop_count)
+    if not dispatcher.stop_count:
+        dispatcher.active_count += 1
+        return True
+    dispatcher.stop_count -= 1
+    dispatcher.threads.discard(thread_no)
+    dispatcher.thread_exit_cv.notify()
+    return False
 
 
 class WriteDispatcher(ThreadedTaskDispatcher):
@@ -63,30 +91,105 @@ class WriteDispatcher(ThreadedTaskDispatcher):
 
     def _wait_for_request(self, thread_no: int) -> bool:
         with self.lock:
-            self.active_count -= 1
-            self.queue_cv.wait_for(lambda: self.queue or self.stop_count)
-            self.active_count += 1
-            if not self.stop_count:
-                return True
-            self.active_count -= 1
-            self.stop_count -= 1
-            self.threads.discard(thread_no)
-            self.thread_exit_cv.notify()
-            return False
+            return _wait(self, thread_no, lambda: self.queue)
+
+
+class ReadDispatcher(ThreadedTaskDispatcher):
+    """Threads of which few, the leaders, serve all short requests.
+
+    Threads that took turns would spend more time on handing over Python's global lock than on the
+    requests. A leader that starts something long lets another thread lead, and so does one that
+    turns out to be busy.
+    """
+
+    def __init__(self, threads: int, leaders: int, wake_loop: Callable[[], None]) -> None:
+        super().__init__()
+        self._limit = leaders
+        self._wake_loop = wake_loop
+        self._leaders: dict[int, float] = {}  # The monotonic time when each began its request.
+        self.set_thread_count(threads)
+
+    def add_task(self, task: HTTPChannel) -> None:
+        """Queue a request, and wake a thread if it may lead."""
+        with self.lock:
+            self.queue.append(task)
+            self._wake_follower()
+
+    def handler_thread(self, thread_no: int) -> None:
+        """Lead whenever that is possible, until the dispatcher stops."""
+        while self._wait_to_lead(thread_no):
+            for number in count(1):
+                request = self._take_request()
+                if not request:
+                    break
+                _serve(request)
+                if number % WAKE_REQUESTS == 0:
+                    self._wake_loop()
+            self._wake_loop()
+
+    def is_leading(self) -> bool:
+        """Return whether the current thread leads."""
+        return get_ident() in self._leaders
+
+    def leave(self) -> None:
+        """Let another thread lead instead of the current one."""
+        with self.lock:
+            is_leader = self._leaders.pop(get_ident(), None)
+            self._wake_follower()
+        if is_leader:
+            self._wake_loop()
+
+    def relieve(self) -> bool:
+        """Let others lead instead of busy leaders; return whether requests are queued."""
+        with self.lock:
+            if self.queue:
+                since = time.monotonic() - BUSY_SECONDS
+                for thread in [thread for thread, start in self._leaders.items() if start < since]:
+                    del self._leaders[thread]
+                self._wake_follower()
+            return bool(self.queue)
+
+    def _wait_to_lead(self, thread_no: int) -> bool:
+        with self.lock:
+            is_waiting = _wait(self, thread_no, self._can_lead)
+            if is_waiting:
+                self._leaders[get_ident()] = time.monotonic()
+            return is_waiting
+
+    def _can_lead(self) -> bool:
+        return bool(self.queue) and len(self._leaders) < self._limit
+
+    def _wake_follower(self) -> None:
+        if self._can_lead():
+            self.queue_cv.notify()
+
+    def _take_request(self) -> HTTPChannel | None:
+        with self.lock:
+            if not self.is_leading():
+                return None
+            if not self.queue:
+                del self._leaders[get_ident()]
+                return None
+            self._leaders[get_ident()] = time.monotonic()
+            return self.queue.popleft()
 
 
 class RequestDispatcher(ThreadedTaskDispatcher):
     """Queues each request for the threads that serve its kind."""
 
-    def __init__(self, threads: int, wake_loop: Callable[[], None], prefix: str) -> None:
+    def __init__(
+        self, readers: ThreadedTaskDispatcher, wake_loop: Callable[[], None], prefix: str
+    ) -> None:
         super().__init__()
         self._health_paths = {"/healthz", f"{prefix}/healthz"}
+        self._events_path = f"{prefix}/api/"
+        self._readers = readers
         self._write_dispatcher = WriteDispatcher(wake_loop)
         self._large_body_dispatcher = ThreadedTaskDispatcher()
         self._large_body_dispatcher.set_thread_count(LARGE_BODY_THREADS)
         self._health_dispatcher = ThreadedTaskDispatcher()
         self._health_dispatcher.set_thread_count(1)
-        self.set_thread_count(threads)
+        self.set_thread_count(OTHER_THREADS)
 
     def add_task(self, task: HTTPChannel) -> None:
         """Queue a connection whose next request has been received."""
@@ -99,6 +202,8 @@ class RequestDispatcher(ThreadedTaskDispatcher):
             self._write_dispatcher.add_task(task)
         elif request.path in self._health_paths:
             self._health_dispatcher.add_task(task)
+        elif request.path.startswith(self._events_path):
+            self._readers.add_task(task)
         else:
             super().add_task(task)
 

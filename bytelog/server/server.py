@@ -33,7 +33,7 @@ from ..storage.database import backend_of, close_readers, db
 from ..storage.writer import current_writer
 from .bodies import SHARED_BODY_BYTES, Quota
 from .channel import Listener
-from .dispatcher import RequestDispatcher
+from .dispatcher import BUSY_SECONDS, ReadDispatcher, RequestDispatcher
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -43,6 +43,9 @@ HEAD_THREADS = 2
 
 SHORT_REQUEST_THREADS = 2
 """Threads beside those of long listings, so that a short request never waits for one."""
+
+SERVER_LEADERS = 4
+"""Threads that serve short requests if each waits for a database server. Otherwise one does."""
 
 RESERVED_FILE_DESCRIPTORS = 300
 """Open files beside those of connections: the database's, and those of connections that come and
@@ -69,11 +72,12 @@ class Server:
         slots_of(app).set_limit(threads)
         listening = _listen(host, port)
         self.url = _format_url(host, listening.getsockname()[1])
-        dispatcher = RequestDispatcher(
-            slots_of(app).capacity + SHORT_REQUEST_THREADS,
-            lambda: self._listener.pull_trigger(),
-            prefix,
-        )
+        with app.app_context():
+            leaders = SERVER_LEADERS if backend_of(db.engine).is_server else 1
+        threads = slots_of(app).capacity + SHORT_REQUEST_THREADS
+        self._readers = ReadDispatcher(threads, leaders, self._wake_loop)
+        slots_of(app).on_take = self._readers.leave
+        dispatcher = RequestDispatcher(self._readers, self._wake_loop, prefix)
         self._listener = self._create_listener(listening, dispatcher, prefix)
 
     def run(self) -> None:
@@ -125,13 +129,18 @@ class Server:
         )
         listener.service = self._app
         listener.connection_limit = connection_limit
+        listener.readers = self._readers
         listener.quota = Quota(max(SHARED_BODY_BYTES, batch_bytes))
         listener.head_dispatcher = ThreadedTaskDispatcher()
         listener.head_dispatcher.set_thread_count(HEAD_THREADS)
         return listener
 
+    def _wake_loop(self) -> None:
+        self._listener.trigger.pull_trigger()
+
     def _run_loop(self, seconds: float) -> None:
-        wasyncore.loop(timeout=seconds, use_poll=True, map=self._sockets, count=1)
+        timeout = BUSY_SECONDS if self._readers.relieve() else seconds
+        wasyncore.loop(timeout=timeout, use_poll=True, map=self._sockets, count=1)
         self._listener.check_connections()
 
     def _is_busy(self) -> bool:

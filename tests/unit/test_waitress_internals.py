@@ -129,6 +129,7 @@ SUBCLASSES = [
     channel.RefusalTask,
     channel.Channel,
     channel.Listener,
+    dispatcher.ReadDispatcher,
     dispatcher.WriteDispatcher,
     dispatcher.RequestDispatcher,
 ]

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support.server import wait_for
+
+from bytelog.server.dispatcher import WAKE_REQUESTS, ReadDispatcher
+
+
+class Connection:
+    """A connection with a request that runs a function."""
+
+    def __init__(self, handle: Callable[[], object]) -> None:
+        self._handle = handle
+        self.thread = 0
+
+    def service(self) -> None:
+        self.thread = threading.get_ident()
+        self._handle()
+
+
+@pytest.fixture
+def wakes() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def dispatcher(wakes: list[int]) -> Iterator[ReadDispatcher]:
+    new = ReadDispatcher(3, 1, lambda: wakes.append(len(new.queue)))
+    yield new
+    new.shutdown()
+
+
+def queue(dispatcher: ReadDispatcher, handle: Callable[[], object]) -> Any:
+    connection: Any = Connection(handle)
+    dispatcher.add_task(connection)
+    return connection
+
+
+def test_one_thread_serves_all_queued_requests(
+    dispatcher: ReadDispatcher, wakes: list[int]
+) -> None:
+    gate = threading.Event()
+    connections = [queue(dispatcher, gate.wait) for _ in range(WAKE_REQUESTS + 2)]
+    gate.set()
+    wait_for(lambda: len(wakes) == 2)
+    assert len({connection.thread for connection in connections}) == 1
+    # The first responses are sent before the last requests are served.
+    assert wakes == [2, 0]
+
+
+def test_a_request_that_takes_long_lets_the_next_be_served(dispatcher: ReadDispatcher) -> None:
+    gate = threading.Event()
+
+    def read_long() -> None:
+        dispatcher.leave()
+        assert not dispatcher.is_leading()
+        gate.wait()
+
+    first, second = queue(dispatcher, read_long), queue(dispatcher, dispatcher.is_leading)
+    wait_for(lambda: second.thread)
+    assert first.thread != second.thread
+    gate.set()
+
+
+def test_a_request_that_turns_out_to_take_long_is_relieved(dispatcher: ReadDispatcher) -> None:
+    gate = threading.Event()
+    first, second = queue(dispatcher, gate.wait), queue(dispatcher, dispatcher.is_leading)
+    wait_for(lambda: not dispatcher.relieve())
+    wait_for(lambda: second.thread)
+    assert first.thread != second.thread
+    gate.set()
