@@ -17,7 +17,6 @@ from .auth import projects
 from .cli.keys import keys_group
 from .events import store
 from .events.batches import TooManyEvents, load_batch, load_event
-from .events.i_json import decode_object
 from .events.schemas import EventFields, oldest_date
 from .queries.formats import LINES
 from .storage.database import close_readers
@@ -109,11 +108,10 @@ class Bytelog:
 
 def _load(event: Mapping[str, Any], oldest: datetime | None) -> EventFields:
     try:
-        text = json.dumps(dict(event), ensure_ascii=False, default=_encode_value)
-        text.encode()
+        text = json.dumps(dict(event), ensure_ascii=False, default=_encode_value).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ValidationError(f"Not I-JSON: {error}.") from error
-    return load_event(text, partial(decode_object, text), oldest)
+    return load_event(text, oldest)
 
 
 def _encode_value(value: object) -> str:

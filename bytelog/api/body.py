@@ -15,7 +15,8 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from ..config import MAX_BODY_BYTES
 from ..events import schemas
 from ..events.batches import TooManyEvents, load_batch, load_event
-from ..events.i_json import InvalidJSON, check_members, decode_array, decode_object, decode_text
+from ..events.decoder import split_array
+from ..events.i_json import InvalidJSON
 from ..events.schemas import EventFields, oldest_date
 
 LINES = "application/x-ndjson"
@@ -29,7 +30,8 @@ GZIP_SLICE_BYTES = 256 * 1024
 # `fetch` sends a string as text/plain unless the caller sets another type.
 _JSON_TYPES = {"application/json", "text/plain"}
 
-_LINE = re.compile(r"[^ \t\r\n][^\n]*")
+_LINE = re.compile(rb"[^ \t\r\n][^\n]*")
+_ARRAY_START = re.compile(rb"[ \t\n\r]*\[")
 
 
 class UnsupportedCoding(UnsupportedMediaType):
@@ -75,20 +77,14 @@ def load_events(body: bytes) -> list[EventFields]:
     than BYTELOG_BATCH_EVENTS.
     """
     try:
-        text, oldest = decode_text(body), oldest_date(current_app.config)
+        oldest = oldest_date(current_app.config)
         if _read_media_type() == LINES:
-            return _load_batch(
-                partial(load_event, line, partial(decode_object, line), oldest)
-                for line in _split_lines(text)
-            )
-        if text.lstrip(" \t\n\r").startswith("["):
-            return _load_batch(
-                partial(load_event, element, partial(check_members, value, element), oldest)
-                for value, element in decode_array(text)
-            )
+            return _load_batch(partial(load_event, line, oldest) for line in _split_lines(body))
+        if _ARRAY_START.match(body):
+            return _load_batch(partial(load_event, text, oldest) for text in split_array(body))
         if len(body) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge(f"An event may have at most {MAX_BODY_BYTES} bytes.")
-        return [schemas.load_event(decode_object(text), oldest)]
+        return [schemas.load_text(body, oldest)]
     except InvalidJSON as error:
         raise ValidationError(f"Not I-JSON: {error}.") from error
 
@@ -145,5 +141,5 @@ def _decompress_members(body: bytes, limit: int) -> Iterator[bytes]:
     raise ValidationError(f"gzip data may have at most {MAX_GZIP_MEMBERS} members.")
 
 
-def _split_lines(text: str) -> Iterator[str]:
-    return (match[0] for match in _LINE.finditer(text))
+def _split_lines(body: bytes) -> Iterator[bytes]:
+    return (match[0] for match in _LINE.finditer(body))

@@ -62,7 +62,11 @@ def decode_object(text: str) -> dict[str, Any]:
     or an exponent that overflow a double, nesting deeper than MAX_DEPTH, a byte order mark, and
     everything else that is not I-JSON. Integers may have any size: they are kept as text.
     """
-    return check_members(_decode_whole(text), text)
+    value = _decode_whole(text)
+    _check(value, text, MAX_DEPTH)
+    if isinstance(value.get("data"), dict):
+        value["data"] = _extract_data(text, value)
+    return cast("dict[str, Any]", value)
 
 
 def compact_object(text: str) -> ObjectText:
@@ -82,26 +86,18 @@ def split_members(text: str) -> dict[str, Member]:
     return members
 
 
-def decode_array(text: str) -> Iterator[tuple[Any, str]]:
-    """Yield each value of a JSON array and its text, for `check_members`; raises InvalidJSON."""
+def decode_array(text: str) -> Iterator[str]:
+    """Yield the text of each value of a JSON array; raises InvalidJSON."""
     position = _skip_space(text, _skip_space(text, 0) + 1)
     separator = "]" if text[position : position + 1] == "]" else ","
     end = position
     while separator == ",":
-        value, end = _decode_element(text, position)
-        yield value, text[position:end].strip(_SPACE)
+        end = _find_end(text, position)
+        yield text[position:end].strip(_SPACE)
         end = _skip_space(text, end)
         separator, position = text[end : end + 1], end + 1
     if separator != "]" or _skip_space(text, end + 1) != len(text):
         raise InvalidJSON(f"the array does not end here: line 1 column {end + 1} (char {end})")
-
-
-def check_members(value: Any, text: str) -> dict[str, Any]:
-    """Check a decoded object, and return its members as `decode_object` does."""
-    _check(value, text, MAX_DEPTH)
-    if isinstance(value.get("data"), dict):
-        value["data"] = _extract_data(text, value)
-    return cast("dict[str, Any]", value)
 
 
 def _check(value: Any, text: str, levels: int) -> None:
@@ -129,19 +125,19 @@ def _decode_value(text: str, position: int) -> tuple[Any, int]:
         raise InvalidJSON(str(error)) from error
 
 
-def _decode_element(text: str, position: int) -> tuple[Any, int]:
+def _find_end(text: str, position: int) -> int:
     # Decode only a part of the text, so that no element takes more memory than an event may. A
     # value that ends where the part ends may be a number that was cut off.
     for size in _PART_LENGTHS:
         part = text[position : position + size]
         try:
-            value, end = _decode_value(part, 0)
+            end = _decode_value(part, 0)[1]
         except InvalidJSON:
             if len(part) < size:
                 raise
         else:
             if end < size:
-                return value, position + end
+                return position + end
     raise InvalidJSON(f"not JSON, or longer than {MAX_BODY_BYTES} bytes: char {position}")
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, TypedDict, cast
+from typing import Any, ClassVar, NamedTuple
 
 from marshmallow import RAISE, Schema, ValidationError, fields, missing
 
 from .. import timestamps
 from ..config import MAX_ID, MAX_TEXT_LENGTH, MIN_ID
-from .i_json import ObjectText
+from .decoder import decode_event
+from .i_json import ObjectText, decode_object, decode_text
 
 INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 """An integer in decimal digits, few enough for 64 bits; it may still be out of bounds."""
@@ -27,13 +28,13 @@ def oldest_date(config: Mapping[str, Any]) -> datetime | None:
     return timestamps.days_ago(days) if days else None
 
 
-class EventFields(TypedDict):
-    """The fields of a valid event; `date` is in UTC, `data` is the text of a JSON object."""
+class EventFields(NamedTuple):
+    """The fields of a valid event; `date` and `data` are text, as they are stored."""
 
     id: int
     name: str
     trace_id: str
-    date: datetime
+    date: str
     data: str
 
 
@@ -135,13 +136,24 @@ class StoredEventSchema(EventSchema):
 
 
 class EventLoader:
-    """Loads events by a schema, without marshmallow's overhead as long as they are valid."""
+    """Loads events by a schema, without marshmallow's overhead as long as they are valid.
+
+    Most texts are decoded without the schema, unless it has hooks or other fields.
+    """
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         # Only `Schema.load` runs hooks such as `@validates_schema`.
         has_hooks = any(schema._hooks.values())  # noqa: SLF001
         self._fields = () if has_hooks else tuple(schema.fields.items())
+        self._is_plain = tuple(name for name, _ in self._fields) == EventFields._fields
+
+    def load_text(self, text: bytes, oldest: datetime | None = None) -> EventFields:
+        """Return the event in a JSON text; raises InvalidJSON, and ValidationError as `load`."""
+        fields = decode_event(text) if self._is_plain else None
+        if fields is None or (oldest and fields[3] < timestamps.format_utc(oldest)):
+            return self.load(decode_object(decode_text(text)), oldest)
+        return EventFields(*fields)
 
     def load(self, members: dict[str, Any], oldest: datetime | None = None) -> EventFields:
         """Return the event with these members; raises ValidationError naming each bad field.
@@ -161,8 +173,13 @@ class EventLoader:
             limit = timestamps.format_utc(oldest)
             problem = f"Must not be before {limit}: older events are deleted."
             raise ValidationError({"date": [problem]})
-        return cast("EventFields", event)
+        return EventFields(**{**event, "date": timestamps.format_utc(event["date"])})
 
 
-load_event = EventLoader(EventSchema()).load
+_loader = EventLoader(EventSchema())
+
+load_event = _loader.load
 """Return the event with these members; raises ValidationError naming each bad field."""
+
+load_text = _loader.load_text
+"""Return the event in a JSON text; raises InvalidJSON, and ValidationError as `load_event`."""

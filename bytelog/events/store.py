@@ -5,22 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
 
 from sqlalchemy import Engine
 
-from .. import timestamps
 from ..queries import listing, paths, summary
 from ..queries.formats import Format
 from ..queries.listing import Listing
 from ..queries.paths import Paths
 from ..queries.selection import Bucket, CursorGone, Selection
 from ..queries.summary import Summary
-from ..storage.backend import Row
 from ..storage.database import db, read_engine
 from ..storage.idempotency import IdempotencyToken
 from ..storage.keyset import Order
-from ..storage.models import FIELDS
 from ..storage.reader import NO_LIMITS, Reader, ReadLimits
 from ..storage.writer import current_writer
 from .schemas import EventFields
@@ -37,15 +33,7 @@ def record(
     Stores nothing if the token is already stored. Raises StorageError if nothing was stored,
     RequestInProgress and IdempotencyKeyReused.
     """
-    current_writer().append([to_row(project_id, event) for event in events], token)
-
-
-def to_row(project_id: int, event: EventFields) -> Row:
-    """Return the row of an event; raises ValueError if its fields are not those of the table."""
-    event = {**event, "date": timestamps.format_utc(event["date"])}  # type: ignore[typeddict-item]
-    if len(event) != len(FIELDS):
-        raise ValueError(f"an event has the fields {FIELDS}, not {tuple(event)}")
-    return cast("Row", (project_id, *map(event.__getitem__, FIELDS)))
+    current_writer().append([(project_id, *event) for event in events], token)
 
 
 def select(selection: Selection, format_: Format, limits: ReadLimits = NO_LIMITS) -> Listing:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from .. import timestamps
 from ..events import store
 from ..events.schemas import EventFields
 from ..storage.models import DEFAULT_PROJECT_ID
@@ -48,8 +49,8 @@ def generate_events(end: datetime, seed: int = SEED) -> list[EventFields]:
             moment += timedelta(seconds=seconds)
             events.append(_create_event(number, name, trace_id, moment, data))
     events += _generate_night_job(end)
-    past = (event for event in events if event["date"] < end)
-    return sorted(past, key=lambda event: event["date"])
+    past = (event for event in events if event.date < timestamps.format_utc(end))
+    return sorted(past, key=lambda event: event.date)
 
 
 def record(end: datetime) -> int:
@@ -64,7 +65,7 @@ def _create_event(
     number: int, name: str, trace_id: str, moment: datetime, data: dict[str, Any]
 ) -> EventFields:
     text = json.dumps(data, ensure_ascii=False)
-    return {"id": number, "name": name, "trace_id": trace_id, "date": moment, "data": text}
+    return EventFields(number, name, trace_id, timestamps.format_utc(moment), text)
 
 
 def _choose_arrival(chance: random.Random, end: datetime) -> datetime:

@@ -6,14 +6,15 @@ import csv
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator
-from datetime import tzinfo
+from datetime import datetime, tzinfo
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 from marshmallow import ValidationError
 
 from ..config import MAX_BODY_BYTES
-from ..events.i_json import compact_object, decode_object, decode_text
-from ..events.schemas import INTEGER
+from ..events.i_json import compact_object, decode_text
+from ..events.schemas import INTEGER, EventFields, load_event, load_text
 from ..queries.formats import CELL_ENDS, FORMULA_STARTS
 from ..storage.models import FIELDS
 from .import_sources import SOURCES
@@ -39,7 +40,7 @@ csv.field_size_limit(MAX_LINE_BYTES)
 
 
 class Lines:
-    """An iterator over the lines of a file as text; it continues after an invalid line.
+    """An iterator over the lines of a file; it continues after an invalid line.
 
     `number` is that of the last line, and `bytes` its end in the file. `digest` covers the file up
     to there, and `record` holds the lines since `begin_record`.
@@ -52,12 +53,12 @@ class Lines:
         self.record = bytearray()
         self._file = file
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[bytes]:
         """Return the iterator itself."""
         return self
 
-    def __next__(self) -> str:
-        """Return the next line; raises InvalidJSON and ValidationError."""
+    def __next__(self) -> bytes:
+        """Return the next line; raises ValidationError."""
         line = self._read_part()
         if not line:
             raise StopIteration
@@ -67,7 +68,7 @@ class Lines:
             while not line.endswith(b"\n") and (line := self._read_part()):
                 pass
             raise ValidationError(f"Longer than {MAX_LINE_BYTES} bytes.")
-        return decode_text(line.removeprefix(BOM_UTF8) if self.number == 1 else line)
+        return line.removeprefix(BOM_UTF8) if self.number == 1 else line
 
     def begin_record(self) -> None:
         """Forget the lines of the record before."""
@@ -85,35 +86,36 @@ def is_csv(file: IO[bytes]) -> bool:
     return file.read(len(BOM_UTF8 + _HEADER)).removeprefix(BOM_UTF8).startswith(_HEADER)
 
 
-def read_csv(lines: Lines) -> Iterator[dict[str, Any]]:
-    """Read the members of the events of an export in CSV, for `load_event`.
+def read_csv(lines: Lines, oldest: datetime | None = None) -> Iterator[EventFields]:
+    """Read the events of an export in CSV.
 
     Raises InvalidJSON, ValidationError and csv.Error, and continues after each.
     """
-    return map(_parse_cells, filter(_is_event, csv.reader(lines, strict=True)))
+    # A generator would end with its first exception; `map` and `filter` do not.
+    rows = filter(_is_event, csv.reader(map(decode_text, lines), strict=True))
+    return map(partial(load_event, oldest=oldest), map(_parse_cells, rows))
 
 
 def read_json(
-    lines: Lines, source: str, time_zone: tzinfo | None = None
-) -> Iterator[dict[str, Any]]:
-    """Read the members of the events of JSON lines, for `load_event`.
+    lines: Lines, source: str, oldest: datetime | None = None, time_zone: tzinfo | None = None
+) -> Iterator[EventFields]:
+    """Read the events of JSON lines.
 
     Raises InvalidJSON and ValidationError, and continues after each.
     """
-    # A generator would end with its first exception; `map` and `filter` do not.
-    texts = filter(None, map(_strip, lines))
-    if source == OWN:
-        return map(decode_object, texts)
 
-    def parse(text: str) -> dict[str, Any]:
-        trace_id = _create_trace_id(lines)
-        return SOURCES[source].parse(text, lines.number, trace_id, time_zone)
+    def load(text: bytes) -> EventFields:
+        if source == OWN:
+            return load_text(text, oldest)
+        line, trace_id = decode_text(text), _create_trace_id(lines)
+        members = SOURCES[source].parse(line, lines.number, trace_id, time_zone)
+        return load_event(members, oldest)
 
-    return map(parse, texts)
+    return map(load, filter(None, map(_strip, lines)))
 
 
-def _strip(line: str) -> str:
-    return line.strip(" \t\r\n")
+def _strip(line: bytes) -> bytes:
+    return line.strip(b" \t\r\n")
 
 
 def _create_trace_id(lines: Lines) -> str:

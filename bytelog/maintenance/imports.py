@@ -19,7 +19,7 @@ from datetime import tzinfo
 from gzip import BadGzipFile
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from flask import current_app
 from marshmallow import ValidationError
@@ -28,9 +28,8 @@ from sqlalchemy import Connection, func, insert, select, update
 from .. import timestamps
 from ..auth import projects
 from ..config import MAX_BODY_BYTES
-from ..events import schemas, store
 from ..events.i_json import InvalidJSON
-from ..events.schemas import oldest_date
+from ..events.schemas import EventFields, oldest_date
 from ..storage.backend import Row
 from ..storage.database import backend_of, db, fetch
 from ..storage.models import ImportCheckpoint
@@ -101,13 +100,13 @@ class Import:
         self._file.seek(0)
         number = self._skip_stored()
         lines = Lines(self._file, number, self.bytes, self._digest.copy())
-        members = (
-            import_lines.read_csv(lines)
+        events = (
+            import_lines.read_csv(lines, self._oldest)
             if is_csv
-            else import_lines.read_json(lines, self._source, self._time_zone)
+            else import_lines.read_json(lines, self._source, self._oldest, self._time_zone)
         )
         try:
-            while self._read_event(lines, members):
+            while self._read_event(lines, events):
                 self._digest, self._read_bytes = lines.digest.copy(), lines.bytes
                 count = len(self._rows) + len(self._invalid_lines)
                 if count == IMPORT_EVENTS or lines.bytes - self.bytes >= IMPORT_BYTES:
@@ -138,14 +137,14 @@ class Import:
         self.bytes = self._read_bytes = self._file.seek(self.skipped_bytes)
         return number
 
-    def _read_event(self, lines: Lines, members: Iterator[dict[str, Any]]) -> bool:
+    def _read_event(self, lines: Lines, events: Iterator[EventFields]) -> bool:
         """Read one event, or an invalid line that is set aside; return False at the end."""
         lines.begin_record()
         try:
-            event = schemas.load_event(next(members), self._oldest)
-            if len(event["data"].encode()) > MAX_BODY_BYTES:
+            event = next(events)
+            if len(event.data.encode()) > MAX_BODY_BYTES:
                 raise ValidationError(f"Must have at most {MAX_BODY_BYTES} bytes.", "data")
-            self._rows.append(store.to_row(self._project_id, event))
+            self._rows.append((self._project_id, *event))
         except StopIteration:
             return False
         except (ValidationError, InvalidJSON, csv.Error) as error:

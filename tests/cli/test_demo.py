@@ -51,13 +51,13 @@ def test_the_demo_generates_the_same_events_each_time(tmp_path: Path) -> None:
 def test_the_events_of_the_demo_are_recent_and_plausible() -> None:
     day = demo.generate_events(END)
     assert 3000 < len(day) < 10_000
-    dates = [event["date"] for event in day]
+    dates = [datetime.fromisoformat(event.date) for event in day]
     assert dates == sorted(dates)
     assert END - timedelta(days=1) <= dates[0] < dates[-1] < END
-    names = Counter(event["name"] for event in day)
+    names = Counter(event.name for event in day)
     assert names["visit"] > names["add_to_cart"] > names["paypal_payment"] > names["payment_failed"]
     traces = defaultdict(list)
-    for event in day:
-        traces[event["trace_id"]].append(event["date"])
+    for event, date in zip(day, dates, strict=True):
+        traces[event.trace_id].append(date)
     gaps = [b - a for steps in traces.values() for a, b in pairwise(steps)]
     assert max(gaps) > timedelta(hours=1)

@@ -13,7 +13,6 @@ from marshmallow import ValidationError
 from support.commands import Bytelog
 from support.generated import many_examples
 
-from bytelog import timestamps
 from bytelog.events.i_json import InvalidJSON
 from bytelog.events.schemas import load_event
 from bytelog.maintenance.import_sources import SOURCES
@@ -118,13 +117,13 @@ def test_a_line_of_another_system_becomes_an_event_and_loses_nothing(
 ) -> None:
     event = load_event(SOURCES[source].parse(line, 7, "own"))
     name, trace_id, date = expected
-    assert event["name"] == name
-    assert event["trace_id"] == (trace_id or str(event["id"]))
-    assert timestamps.format_utc(event["date"]) == date
+    assert event.name == name
+    assert event.trace_id == (trace_id or str(event.id))
+    assert event.date == date
     kept = {
         key: value for key, value in json.loads(line).items() if key not in members_outside_data
     }
-    assert event["data"] == json.dumps(kept, separators=(",", ":")).replace("1.1}", "1.10}")
+    assert event.data == json.dumps(kept, separators=(",", ":")).replace("1.1}", "1.10}")
 
 
 @pytest.mark.parametrize("source", SAMPLES)

@@ -27,12 +27,9 @@ def post(server: Server, *events: dict[str, Any]) -> None:
 
 def fill(server: Server) -> int:
     # Leave out events that would leave the last 24 hours during a test.
-    first = now() - timedelta(hours=23)
-    day, events = [event for event in day_of_the_shop(now()) if event["date"] > first], []
-    for event in day:
-        date, data = timestamps.format_utc(event["date"]), json.loads(event["data"])
-        events.append({**event, "date": date, "data": data})
-    post(server, *events)
+    first = timestamps.format_utc(now() - timedelta(hours=23))
+    day = [event._asdict() for event in day_of_the_shop(now()) if event.date > first]
+    post(server, *({**event, "data": json.loads(event["data"])} for event in day))
     return len(day)
 
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from marshmallow import ValidationError, fields, validates_schema
 
-from bytelog.events.schemas import EventLoader, EventSchema
-from bytelog.events.store import to_row
+from bytelog.events.schemas import EventFields, EventLoader, EventSchema
 from bytelog.storage.models import COLUMNS, FIELDS, Event
 
 MEMBERS: dict[str, Any] = {"id": 1, "name": "click", "trace_id": "a"}
@@ -24,17 +24,21 @@ class SchemaWithField(EventSchema):
 
 
 def test_a_hook_of_the_schema_is_called() -> None:
+    text = json.dumps({**MEMBERS, "date": "2021-08-15T23:41:41.507Z"}).encode()
+    assert EventLoader(EventSchema()).load_text(text).name == "click"
     with pytest.raises(ValidationError, match="No clicks"):
         EventLoader(SchemaWithHook()).load(MEMBERS)
+    with pytest.raises(ValidationError, match="No clicks"):
+        EventLoader(SchemaWithHook()).load_text(text)
 
 
 def test_the_schema_and_the_table_have_the_same_fields_in_the_same_order() -> None:
     assert tuple(EventSchema().fields) == FIELDS
+    assert EventFields._fields == FIELDS
     assert ("key", "project_id", *FIELDS) == COLUMNS
     assert tuple(Event.__table__.columns.keys()) == COLUMNS
 
 
 def test_a_field_that_the_table_lacks_raises_an_error() -> None:
-    event = EventLoader(SchemaWithField()).load({**MEMBERS, "source": "web"})
-    with pytest.raises(ValueError, match="source"):
-        to_row(1, event)
+    with pytest.raises(TypeError, match="source"):
+        EventLoader(SchemaWithField()).load({**MEMBERS, "source": "web"})
