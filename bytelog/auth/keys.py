@@ -71,8 +71,10 @@ def create(
 def find(key: str) -> Grant | None:
     """Return the grant of a key, or None if the key is unknown, revoked or expired."""
     key_digest = digest(key)
-    statement = select(*ApiKey.__table__.columns).where(
-        ApiKey.digest == key_digest, ApiKey.revoked.is_(None)
+    statement = (
+        select(*ApiKey.__table__.columns)
+        .join(Project)
+        .where(ApiKey.digest == key_digest, ApiKey.revoked.is_(None))
     )
     row = next(iter(_fetch_or_fall_back(statement)), None)
     if row is None or not hmac.compare_digest(row.digest, key_digest):

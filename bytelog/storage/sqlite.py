@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ from .sql import Joined, TextOfEvent
 from .sqlite_connection import configure_connections, driver, is_in_memory, read_pragma
 from .types import UTF8
 
-INSERT_ROWS = 500
-"""Rows of one INSERT: SQLite allows 32,766 variables, and a row needs six."""
+INSERT_ROWS = 100
+"""Rows of one INSERT: the driver keeps as many prepared statements, one for each number of rows."""
 
 IMPORT_CACHE_BYTES = 64 * 1024 * 1024
 """Page cache during an import, whose rows are spread over the indexes."""
@@ -148,10 +149,10 @@ class SQLite(Backend):
 
     def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert events within a transaction."""
+        execute = driver(connection).execute
         for start in range(0, len(rows), INSERT_ROWS):
             part = rows[start : start + INSERT_ROWS]
-            values = tuple(value for row in part for value in row)
-            connection.exec_driver_sql(_insert_statement(len(part)), values)
+            execute(_insert_statement(len(part)), tuple(chain.from_iterable(part)))
 
     def store(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert events in a transaction of their own; a single statement needs no BEGIN."""
@@ -302,7 +303,10 @@ def _is_failed_write(error: BaseException) -> bool:
 @lru_cache(INSERT_ROWS)
 def _insert_statement(rows: int) -> str:
     values = f"({', '.join('?' for _ in ROW_COLUMNS)})"
-    return f"INSERT INTO event ({', '.join(ROW_COLUMNS)}) VALUES {', '.join([values] * rows)}"  # noqa: S608
+    # An error ends the transaction anyway. Without OR ROLLBACK, SQLite would keep a journal to undo
+    # the rows of the statement alone.
+    into = f"INSERT OR ROLLBACK INTO event ({', '.join(ROW_COLUMNS)})"
+    return f"{into} VALUES {', '.join([values] * rows)}"
 
 
 def _fill_log(writing: Connection) -> None:

@@ -19,7 +19,9 @@ PRAGMAS = {
     "synchronous": "FULL",
     # A long transaction, such as an import, must not leave a log of its size behind.
     "journal_size_limit": str(WAL_LIMIT_BYTES),
-    "foreign_keys": "ON",
+    # A key gives access only if its project exists, and no project is deleted. Checking that for
+    # each event again would need a journal of each INSERT.
+    "foreign_keys": "OFF",
     # Only the writer's connection writes: before 3.51.3, SQLite can damage the file when two
     # connections write or checkpoint at the same moment.
     "query_only": "ON",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import statistics
 import time
 from collections.abc import Callable
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import func, select
 from support.api import CLICK, EVENTS, Person
 from support.server import Server, wait_for
 
 from bytelog import create_app
 from bytelog.auth import keys
+from bytelog.storage.database import db, fetch
+from bytelog.storage.models import Event
 
 pytestmark = pytest.mark.each_database
 
@@ -87,6 +91,16 @@ def test_a_revoked_key_stops_working_within_a_second(app: Flask, alice: Person) 
     with app.app_context():
         keys.revoke("alice")
     wait_for(lambda: alice.get().status_code == 401, seconds=1)
+
+
+@pytest.mark.sqlite_file
+def test_no_event_can_have_a_project_that_does_not_exist(app: Flask, alice: Person) -> None:
+    with app.app_context(), sqlite3.connect(str(db.engine.url.database)) as shell:
+        shell.execute("DELETE FROM project WHERE name = 'shop'")
+    shell.close()
+    assert alice.post(CLICK).status_code == 401
+    with app.app_context():
+        assert fetch(db.engine, select(func.count()).select_from(Event)) == [(0,)]
 
 
 @pytest.mark.parametrize("key", ["example_api_key", "k", "schlüssel ☃", "успех", "\udcff\udcfe"])
