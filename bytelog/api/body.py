@@ -18,6 +18,7 @@ from ..events.batches import TooManyEvents, load_batch, load_event
 from ..events.decoder import split_array
 from ..events.i_json import InvalidJSON
 from ..events.schemas import EventFields, oldest_date
+from ..storage.writer import current_writer
 
 LINES = "application/x-ndjson"
 
@@ -91,7 +92,9 @@ def load_events(body: bytes) -> list[EventFields]:
 
 def _load_batch(batch: Iterator[Callable[[], EventFields]]) -> list[EventFields]:
     try:
-        return load_batch(batch, current_app.config["BYTELOG_BATCH_EVENTS"])
+        return load_batch(
+            current_writer().share_time(batch), current_app.config["BYTELOG_BATCH_EVENTS"]
+        )
     except TooManyEvents as error:
         raise RequestEntityTooLarge(str(error)) from error
 

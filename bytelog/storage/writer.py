@@ -8,7 +8,7 @@ SQLite has one writer at a time and a commit costs an fsync, so requests share b
    file. Connections of readers are `query_only`. Only another program can make a commit wait in
    SQLite, for BUSY_SECONDS; the request then fails with StorageBusy. In PostgreSQL the lock is an
    advisory lock, which each transaction takes first and holds until its commit is done.
-2. A request puts its rows into `_queue` *before* it waits for the lock. The holder of the lock
+2. A small request puts its rows into `_queue` *before* it waits for the lock. The holder of the lock
    takes all queued rows and commits them together. So when a request gets the lock, its rows have
    been committed with another group, or have failed with it, or are still queued and become part of
    its own group.
@@ -19,6 +19,8 @@ SQLite has one writer at a time and a commit costs an fsync, so requests share b
    Rows keep the order in which they were queued, so a higher key always means a later arrival.
 5. The Idempotency-Key of a request is looked up and stored in the transaction of its events. While
    the request is in progress, its key is in `_in_flight`, so a group has each key at most once.
+6. A large batch is a group of its own, and does not wait in `_queue`: together, such batches would
+   take too much memory, and requests that share its group would wait for all of it.
 
 If every request had its own thread, and the threads slept until another thread has committed,
 sharing a commit would be slow in Python: waking a thread costs more than the insert. So one thread
@@ -33,9 +35,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import cast
+from typing import TypeVar, cast
 
 from flask import Flask, current_app
 from greenlet import getcurrent, greenlet
@@ -57,9 +59,18 @@ from .models import DEFAULT_PROJECT_ID, Project
 PROBE_SECONDS = 1
 """How often a health check may try whether a database that failed can be written again."""
 
+WORK_SECONDS = 0.02
+"""How long a thread decodes a large batch before it gives others time: Python runs one thread."""
+
+LARGE_PAUSE = 1
+"""How long a large batch waits after the one before, as a multiple of the time that it took, if
+other requests had to wait for that. So they have half of the time for themselves."""
+
 COMMIT_EVENTS = 500
 """Events from which on a group accepts no more requests: a longer commit would delay the others."""
 
+
+T = TypeVar("T")
 
 _touch = update(Project).where(Project.id == DEFAULT_PROJECT_ID).values(name=Project.name)
 
@@ -69,17 +80,14 @@ class BatchedRequest(greenlet):
 
 
 class _PendingWrite:
-    __slots__ = ("error", "is_done", "rows", "token")
+    __slots__ = ("error", "is_done", "is_small", "rows", "token")
 
     def __init__(self, rows: list[Row], token: IdempotencyToken | None) -> None:
         self.rows = rows
         self.token = token
         self.is_done = False
         self.error: StorageError | IdempotencyKeyReused | None = None
-
-    def is_small(self) -> bool:
-        # Large batches that waited for a shared commit would all be in memory at once.
-        return sum(len(data) for *_, data in self.rows) < MAX_BODY_BYTES
+        self.is_small = sum(len(data) for *_, data in rows) < MAX_BODY_BYTES
 
 
 class Writer:
@@ -91,6 +99,8 @@ class Writer:
         self._connection: Connection | None = None
         self._queue: deque[_PendingWrite] = deque()
         self._lock = threading.Lock()
+        self._large_lock = threading.Lock()
+        self._next_large = 0.0
         self._committed = threading.Condition()
         self._commit_count = 0
         self._has_epoch = False
@@ -109,14 +119,25 @@ class Writer:
         """
         write = _PendingWrite(rows, token)
         with self._mark_in_flight(write, token) if token else nullcontext():
-            self._queue.append(write)
-            if write.is_small():
+            if write.is_small:
+                self._queue.append(write)
                 yield_to_batch()
-            with self._lock:
-                while not write.is_done:
-                    self._commit_group()
+                self._commit_small(write)
+            else:
+                self._commit_large(write)
         if write.error:
             raise write.error
+
+    def share_time(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items, and sleep as long as their use takes while other threads commit."""
+        is_batched = isinstance(getcurrent(), BatchedRequest)
+        start, commits = time.monotonic(), self._commit_count
+        for item in items:
+            yield item
+            if (seconds := time.monotonic() - start) > WORK_SECONDS:
+                if commits != self._commit_count and not is_batched:
+                    time.sleep(seconds)
+                start, commits = time.monotonic(), self._commit_count
 
     def commit_count(self) -> int:
         """Return how many groups of events have been committed."""
@@ -211,8 +232,24 @@ class Writer:
         finally:
             del self._in_flight[key]
 
-    def _commit_group(self) -> None:
-        group = self._take_group()
+    def _commit_small(self, write: _PendingWrite) -> None:
+        # If another thread or request has committed it, a large batch may have the lock by now.
+        while not write.is_done:
+            with self._lock:
+                if not write.is_done:
+                    self._commit_group(self._take_group())
+
+    def _commit_large(self, write: _PendingWrite) -> None:
+        with self._large_lock:
+            time.sleep(max(0, self._next_large - time.monotonic()))
+            with self._lock:
+                start = time.monotonic()
+                self._commit_group([write])
+                end = time.monotonic()
+                if self._queue:
+                    self._next_large = end + LARGE_PAUSE * (end - start)
+
+    def _commit_group(self, group: list[_PendingWrite]) -> None:
         error = self._attempt(lambda connection: self._commit(connection, group))
         for write in group:
             write.error = error or write.error

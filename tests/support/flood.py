@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import threading
@@ -23,6 +24,8 @@ def send(peer: socket.socket, requests: bytes) -> None:
 
 
 if __name__ == "__main__":
+    # The flood is to load the server, not to take the processors from it and from its clients.
+    os.nice(19)
     port, connections, head = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3].encode()
     request = head + b"\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
     threads = [threading.Thread(target=flood, args=(port, request)) for _ in range(connections)]
