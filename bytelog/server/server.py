@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 import click
 from flask import Flask
-from waitress import wasyncore
 from waitress.task import ThreadedTaskDispatcher
 
 from ..api.reader_slots import slots_of
@@ -34,6 +33,7 @@ from ..storage.writer import current_writer
 from .bodies import SHARED_BODY_BYTES, Quota
 from .channel import Listener
 from .dispatcher import BUSY_SECONDS, ReadDispatcher, RequestDispatcher
+from .loop import Loop
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -68,7 +68,7 @@ class Server:
     def __init__(self, app: Flask, host: str, port: int, threads: int, prefix: str = "") -> None:
         self._app = app
         self._stop_time = 0.0
-        self._sockets: dict[int, Any] = {}
+        self._loop = Loop()
         slots_of(app).set_limit(threads)
         listening = _listen(host, port)
         self.url = _format_url(host, listening.getsockname()[1])
@@ -110,7 +110,7 @@ class Server:
         batch_bytes = self._app.config["BYTELOG_BATCH_BYTES"]
         listener = Listener(
             self._app,
-            map=self._sockets,
+            map=self._loop,
             dispatcher=dispatcher,
             _sock=listening,
             bind_socket=False,
@@ -139,8 +139,7 @@ class Server:
         self._listener.trigger.pull_trigger()
 
     def _run_loop(self, seconds: float) -> None:
-        timeout = BUSY_SECONDS if self._readers.relieve() else seconds
-        wasyncore.loop(timeout=timeout, use_poll=True, map=self._sockets, count=1)
+        self._loop.run_once(BUSY_SECONDS if self._readers.relieve() else seconds)
         self._listener.check_connections()
 
     def _is_busy(self) -> bool:

@@ -8,10 +8,10 @@ SQLite has one writer at a time and a commit costs an fsync, so requests share b
    file. Connections of readers are `query_only`. Only another program can make a commit wait in
    SQLite, for BUSY_SECONDS; the request then fails with StorageBusy. In PostgreSQL the lock is an
    advisory lock, which each transaction takes first and holds until its commit is done.
-2. A small request puts its rows into `_queue` *before* it waits for the lock. The holder of the lock
-   takes all queued rows and commits them together. So when a request gets the lock, its rows have
-   been committed with another group, or have failed with it, or are still queued and become part of
-   its own group.
+2. A small request puts its rows into `_queue` *before* it waits for the lock. The holder of the
+   lock takes all queued rows and commits them together. So when a request gets the lock, its rows
+   have been committed with another group, or have failed with it, or are still queued and become
+   part of its own group.
 3. `append` returns only after the COMMIT of the rows has returned, and COMMIT returns after the
    fsync (`synchronous=FULL`). Every 201 depends on that return. If the connection breaks before it,
    it is unknown whether the rows were stored, and the requests fail.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import socket
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from statistics import median
 
 import pytest
 from support.api import CLICK, EVENTS
@@ -111,6 +113,26 @@ def test_a_thousand_idle_connections_do_not_block_other_clients_and_stay_open(
             peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert received(peer, b'{"status": "ok"}').startswith(b"HTTP/1.1 200 OK\r\n")
         check_that_newcomers_are_served(server)
+
+
+def test_a_thousand_idle_connections_take_no_time_from_requests(server: Server) -> None:
+    def cost() -> float:
+        """Return the processor time of a request, in seconds."""
+        before = processor_seconds(server)
+        with connect(server) as peer:
+            for _ in range(300):
+                peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                peer.recv(1000)
+        return (processor_seconds(server) - before) / 300
+
+    alone = median(cost() for _ in range(3))
+    with open_connections(server, 1000):
+        assert median(cost() for _ in range(3)) < 1.4 * alone
+
+
+def processor_seconds(server: Server) -> float:
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_bodies_of_1900_clients_without_a_key_take_little_memory(server: Server) -> None:
