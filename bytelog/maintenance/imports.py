@@ -40,9 +40,15 @@ from .import_lines import Lines
 IMPORT_EVENTS = 1000
 """Events stored in one transaction of about twenty milliseconds, less than reading them takes."""
 
-IMPORT_BYTES = MAX_BODY_BYTES
-"""Bytes of lines after which an import stores the events that it has read."""
+MAX_IMPORT_EVENTS = 16_000
+"""Events stored in one transaction while no other connection writes: each changes many pages of the
+indexes, which are written once per transaction."""
 
+EVENT_BYTES = 1024
+"""Mean length of an event above which a transaction stores fewer."""
+
+READ_BYTES = 1024 * 1024
+"""Bytes of the file that are read at a time to recognize its stored part."""
 
 DAMAGE = (BadGzipFile, EOFError, zlib.error)
 """What reading a damaged gzip file raises."""
@@ -85,6 +91,7 @@ class Import:
         self._invalid_lines: list[str] = []
         self._read_bytes = 0
         self._checkpoint_sum = 0
+        self._batch_events = IMPORT_EVENTS
         self.bytes = self.events = self.skipped_bytes = self.invalid = 0
         with current_writer().transaction() as connection:
             backend_of(connection.engine).prepare_bulk_insert(connection)
@@ -109,7 +116,8 @@ class Import:
             while self._read_event(lines, events):
                 self._digest, self._read_bytes = lines.digest.copy(), lines.bytes
                 count = len(self._rows) + len(self._invalid_lines)
-                if count == IMPORT_EVENTS or lines.bytes - self.bytes >= IMPORT_BYTES:
+                size = (lines.bytes - self.bytes) // EVENT_BYTES
+                if max(count, size) >= self._batch_events:
                     self._store()
                     yield self.bytes
         except (InvalidLine, *DAMAGE):
@@ -167,6 +175,9 @@ class Import:
             if self._rows:
                 current_writer().insert(connection, self._rows)
             self._save_checkpoint(connection)
+            has_others = backend_of(connection.engine).has_other_writers(connection)
+        doubled = min(2 * self._batch_events, MAX_IMPORT_EVENTS)
+        self._batch_events = IMPORT_EVENTS if has_others else doubled
         self.events += len(self._rows)
         self.invalid += len(self._invalid_lines)
         self._rows, self._invalid_lines = [], []
@@ -203,7 +214,7 @@ def _append(path: Path, text: str) -> None:
 
 def _read_chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
     with suppress(*DAMAGE):  # The part before the damage may be stored.
-        while size > 0 and (text := file.read(min(size, IMPORT_BYTES))):
+        while size > 0 and (text := file.read(min(size, READ_BYTES))):
             size -= len(text)
             yield text
 

@@ -189,6 +189,10 @@ class Backend(ABC):
         """Tune the writing connection for an import."""
 
     @abstractmethod
+    def has_other_writers(self, connection: Connection) -> bool:
+        """Return whether another connection may have committed since the last call."""
+
+    @abstractmethod
     def is_usable_after(self, connection: Connection, error: DBAPIError) -> bool:
         """Return whether the writing connection can be used after an error."""
 

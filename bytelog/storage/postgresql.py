@@ -181,6 +181,10 @@ class PostgreSQL(Backend):
     def prepare_bulk_insert(self, connection: Connection) -> None:
         """Do nothing: the server manages its memory."""
 
+    def has_other_writers(self, connection: Connection) -> bool:
+        """Return True: other processes may write at any time."""
+        return True
+
     def is_usable_after(self, connection: Connection, error: DBAPIError) -> bool:
         """Return whether the writing connection is open and its server is still the primary."""
         is_open = not connection.invalidated and not driver(connection).closed

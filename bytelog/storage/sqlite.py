@@ -67,6 +67,7 @@ class SQLite(Backend):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         check_process(engine)
+        self._data_version = 0
         self._file = DatabaseFile(None if is_in_memory(engine.url) else self.location())
 
     @staticmethod
@@ -170,6 +171,11 @@ class SQLite(Backend):
     def prepare_bulk_insert(self, connection: Connection) -> None:
         """Enlarge the page cache."""
         connection.exec_driver_sql(f"PRAGMA cache_size=-{IMPORT_CACHE_BYTES // 1024}")
+
+    def has_other_writers(self, connection: Connection) -> bool:
+        """Return whether another connection has committed since the last call."""
+        before, self._data_version = self._data_version, read_pragma(connection, "data_version")
+        return self._data_version != before
 
     def is_usable_after(self, _: Connection, __: DBAPIError) -> bool:
         """Return True: a connection to a file does not break."""
