@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypedDict
 
-from sqlalchemy import Integer, Select, bindparam, func, select, type_coerce
+from sqlalchemy import BigInteger, Select, bindparam, case, cast, func, select
 
 from ..storage.backend import Backend
 from ..storage.keyset import date
@@ -58,13 +58,13 @@ def _summarize(rows: Sequence[Any]) -> Paths:
     predecessors: Counter[str] = Counter()
     ends: Counter[str] = Counter()
     transitions: list[Transition] = []
-    for name, following, number, milliseconds in rows:
+    for name, following, number, two_medians in rows:
         events[name] += number
         if following is None:
             ends[name] = number
             continue
         predecessors[following] += number
-        seconds = round(float(milliseconds) / 1000, 3)
+        seconds = round(float(two_medians) / 2000, 3)
         transitions.append(
             {"from": name, "to": following, "count": number, "median_seconds": seconds}
         )
@@ -88,19 +88,25 @@ def _query(backend: type[Backend], filters: tuple[str, ...], depths: tuple[int, 
 
 def _statement(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]:
     steps = _steps(filters, depths).subquery()
-    pair = steps.c.name, steps.c.following
+    # Pauses of the same length are counted together, so that few rows are left to sort.
+    pause = steps.c.name, steps.c.following, steps.c.milliseconds
+    pauses = select(*pause, func.count().label("number")).group_by(*pause).subquery()
+    pair, number = (pauses.c.name, pauses.c.following), func.sum(pauses.c.number, type_=BigInteger)
     ranked = select(
-        *pair,
-        steps.c.milliseconds,
-        func.row_number().over(partition_by=pair, order_by=steps.c.milliseconds).label("rank"),
-        func.count().over(partition_by=pair).label("number"),
+        *pauses.c,
+        number.over(partition_by=pair, order_by=pauses.c.milliseconds).label("last"),
+        # In PostgreSQL the sum is a decimal number.
+        cast(number.over(partition_by=pair), BigInteger).label("total"),
     ).subquery()
-    pair, number = (ranked.c.name, ranked.c.following), type_coerce(ranked.c.number, Integer)
-    # The median is the middle value, or the average of the two middle values.
-    is_middle = ranked.c.rank.in_([(number + 1) // 2, (number + 2) // 2])
-    medians = select(*pair, func.max(number).label("number"), func.avg(ranked.c.milliseconds))
-    medians = medians.where(is_middle).group_by(*pair)
-    return medians.order_by(func.max(number).desc(), *pair).limit(bindparam("rows"))
+    pair, total, last = (ranked.c.name, ranked.c.following), ranked.c.total, ranked.c.last
+    # The middle values, or twice the middle value. Half of the sum is the median.
+    lower, upper = (
+        case(((last - ranked.c.number < rank) & (rank <= last), ranked.c.milliseconds), else_=0)
+        for rank in ((total + 1) // 2, (total + 2) // 2)
+    )
+    middle = func.sum(lower + upper, type_=BigInteger)
+    counted = select(*pair, func.max(total).label("number"), middle).group_by(*pair)
+    return counted.order_by(func.max(total).desc(), *pair).limit(bindparam("rows"))
 
 
 def _steps(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]:

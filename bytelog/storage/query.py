@@ -30,7 +30,7 @@ class Query:
         }
         self._to_driver = [
             (name, convert)
-            for name, bind in compiled.binds.items()
+            for bind, name in compiled.bind_names.items()
             if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
         ]
         columns = [_result_processor(column.type, dialect) for column in statement.selected_columns]
