@@ -105,7 +105,9 @@ def _read_media_type() -> str:
 
 
 def _is_compressed() -> bool:
-    header = request.headers.get("Content-Encoding", "")
+    header = request.environ.get("HTTP_CONTENT_ENCODING")
+    if header is None:
+        return False
     # A list, whose empty elements do not count (RFC 9110 section 5.6.1.2).
     codings = [coding.strip(" \t").lower() for coding in header.split(",")]
     codings = [coding for coding in codings if coding not in ("", "identity")]

@@ -17,9 +17,9 @@ from .rivals import BATCH_EVENTS
 
 _CLIENTS = 2
 _RIVALS = (
-    ("Python's `executemany` of the same rows, pragmas and table", "≥ 0.25"),
-    ("PocketBase's batch API", "≥ 10"),
-    ("Datasette's insert API", "≥ 10"),
+    ("Python's `executemany` of the same rows, pragmas and table", "≥ 0.7"),
+    ("PocketBase's batch API", "≥ 6"),
+    ("Datasette's insert API", "≥ 1.2"),
 )
 
 

@@ -57,7 +57,7 @@ def _import(run: Run, lines: Path) -> Figure:
         f"import {run.events:,} events from NDJSON",
         "seconds of `bytelog import` ÷ those of `sqlite3`'s `.import` into the same table",
         format_ratios(mine, others, ".1f"),
-        "≤ 5",
+        "≤ 2",
     )
 
 
