@@ -41,7 +41,7 @@ def parse_cursor(text: str, order: Order) -> Cursor:
     key, *parts = text.split("-")
     epoch = parts.pop() if parts and parts[-1].isalpha() else ""
     # Cursors with plain keys had a date in every order.
-    is_of_order = not parts or key.isdecimal() if is_arrival else bool(parts)
+    is_of_order = (not parts or key.isdecimal()) if is_arrival else bool(parts)
     if not is_of_order:
         raise ValueError(f"from a listing with order={order}")
     date = "" if is_arrival else _parse_date(parts[0])

@@ -25,7 +25,7 @@ BATCH_REQUESTS = 500
 """Requests that one thread runs together, so that their events share a commit."""
 
 SMALL_BODY_BYTES = 256 * 1024
-"""Bytes of a body that is decoded between commits: about a tenth of a second."""
+"""Bytes of a body that is decoded between commits: about ten milliseconds."""
 
 OTHER_THREADS = 2
 """Threads for pages, metrics and errors."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,7 +69,8 @@ class Sizes(NamedTuple):
 class ReadConnection:
     """A connection for reading: functions that execute a text, and end what it executes."""
 
-    execute: Callable[[str, Any], Iterable[Sequence[Any]]]
+    execute: Callable[[str, Any], Any]
+    """Returns an iterator over the rows, which has a method `close`."""
     interrupt: Callable[[], None]
     """Called from another thread."""
 

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -62,8 +62,10 @@ class Reader:
             self.backend.errors(),
             self.backend.open_reader() as connection,
             _watchdog.watch(connection, self._limits),
+            # Until it is closed, the next statement of the connection would see the same snapshot.
+            closing(connection.execute(query.text, query.bind(values))) as rows,
         ):
-            yield map(query.convert, connection.execute(query.text, query.bind(values)))
+            yield map(query.convert, rows)
 
 
 @dataclass(slots=True)
