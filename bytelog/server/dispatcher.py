@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from threading import get_ident
+from threading import Condition, get_ident
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
@@ -49,21 +49,6 @@ def _serve(channel: HTTPChannel) -> None:
         log.exception("unexpected error in a connection")
 
 
-def _wait(
-    dispatcher: ThreadedTaskDispatcher, thread_no: int, condition: Callable[[], object]
-) -> bool:
-    """Wait for a condition, with the lock; return False if the thread is to stop instead."""
-    dispatcher.active_count -= 1
-    dispatcher.queue_cv.wait_for(lambda: condition() or dispatcher.stop_count)
-    if not dispatcher.stop_count:
-        dispatcher.active_count += 1
-        return True
-    dispatcher.stop_count -= 1
-    dispatcher.threads.discard(thread_no)
-    dispatcher.thread_exit_cv.notify()
-    return False
-
-
 class WriteDispatcher(ThreadedTaskDispatcher):
     """One thread that serves all queued requests together, so that their events share a commit."""
 
@@ -91,7 +76,16 @@ class WriteDispatcher(ThreadedTaskDispatcher):
 
     def _wait_for_request(self, thread_no: int) -> bool:
         with self.lock:
-            return _wait(self, thread_no, lambda: self.queue)
+            self.active_count -= 1
+            self.queue_cv.wait_for(lambda: self.queue or self.stop_count)
+            self.active_count += 1
+            if not self.stop_count:
+                return True
+            self.active_count -= 1
+            self.stop_count -= 1
+            self.threads.discard(thread_no)
+            self.thread_exit_cv.notify()
+            return False
 
 
 class ReadDispatcher(ThreadedTaskDispatcher):
@@ -107,6 +101,8 @@ class ReadDispatcher(ThreadedTaskDispatcher):
         self._limit = leaders
         self._wake_loop = wake_loop
         self._leaders: dict[int, float] = {}  # The monotonic time when each began its request.
+        # The thread that was idle last leads next: few threads keep memory of their requests.
+        self._idle: list[Condition] = []
         self.set_thread_count(threads)
 
     def add_task(self, task: HTTPChannel) -> None:
@@ -116,8 +112,9 @@ class ReadDispatcher(ThreadedTaskDispatcher):
             self._wake_follower()
 
     def handler_thread(self, thread_no: int) -> None:
-        """Lead whenever that is possible, until the dispatcher stops."""
-        while self._wait_to_lead(thread_no):
+        """Lead whenever that is possible."""
+        while True:
+            self._wait_to_lead()
             for number in count(1):
                 request = self._take_request()
                 if not request:
@@ -149,19 +146,19 @@ class ReadDispatcher(ThreadedTaskDispatcher):
                 self._wake_follower()
             return bool(self.queue)
 
-    def _wait_to_lead(self, thread_no: int) -> bool:
+    def _wait_to_lead(self) -> None:
         with self.lock:
-            is_waiting = _wait(self, thread_no, self._can_lead)
-            if is_waiting:
-                self._leaders[get_ident()] = time.monotonic()
-            return is_waiting
+            while not self._can_lead():
+                self._idle.append(Condition(self.lock))
+                self._idle[-1].wait()
+            self._leaders[get_ident()] = time.monotonic()
 
     def _can_lead(self) -> bool:
         return bool(self.queue) and len(self._leaders) < self._limit
 
     def _wake_follower(self) -> None:
-        if self._can_lead():
-            self.queue_cv.notify()
+        if self._idle and self._can_lead():
+            self._idle.pop().notify()
 
     def _take_request(self) -> HTTPChannel | None:
         with self.lock:

@@ -257,7 +257,7 @@ def explored(server: Server, peers: Path, database: str) -> OpenApiSchema:
         # A wrong key hides errors in the data; the check `ignored_auth` sends wrong keys.
         "generation": {"database": "none", "with-security-parameters": False},
         "phases": {
-            "fuzzing": {"generation": {"max-examples": CASES[database] // 7}},
+            "fuzzing": {"generation": {"max-examples": CASES[database] // 6}},
             "stateful": {"generation": {"max-examples": CASES[database] // 20}},
         },
     }

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,10 +28,9 @@ def wakes() -> list[int]:
 
 
 @pytest.fixture
-def dispatcher(wakes: list[int]) -> Iterator[ReadDispatcher]:
+def dispatcher(wakes: list[int]) -> ReadDispatcher:
     new = ReadDispatcher(3, 1, lambda: wakes.append(len(new.queue)))
-    yield new
-    new.shutdown()
+    return new
 
 
 def queue(dispatcher: ReadDispatcher, handle: Callable[[], object]) -> Any:
@@ -73,3 +72,12 @@ def test_a_request_that_turns_out_to_take_long_is_relieved(dispatcher: ReadDispa
     wait_for(lambda: second.thread)
     assert first.thread != second.thread
     gate.set()
+
+
+def test_the_thread_that_was_idle_last_serves_the_next_request(dispatcher: ReadDispatcher) -> None:
+    threads = set()
+    for _ in range(6):
+        connection = queue(dispatcher, dispatcher.leave)
+        wait_for(lambda: len(dispatcher._idle) == 3)  # noqa: SLF001
+        threads.add(connection.thread)
+    assert len(threads) <= 2
