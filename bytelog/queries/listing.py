@@ -17,7 +17,7 @@ from ..storage.keyset import Order
 from ..storage.reader import Reader
 from .filters import bind_values
 from .formats import Format
-from .selection import BEGINNING, Cursor, CursorGone, Selection
+from .selection import Cursor, CursorGone, Selection
 from .statements import Kind, ListingQueries, Part, prepare, prepare_keys
 
 PAGE_EVENTS = 2000
@@ -81,9 +81,9 @@ def _parts(queries: ListingQueries, selection: Selection) -> list[Part]:
 def _list_short(
     reader: Reader, queries: ListingQueries, values: Values, selection: Selection
 ) -> Listing | None:
-    """Return a listing that one query reads completely, so that it is a snapshot; None if longer.
+    """Return a listing that fits into one query, None if it is longer.
 
-    A listing with a cursor needs other queries, for the epochs.
+    A query sees one snapshot. A listing with a cursor needs other queries too, for the epochs.
     """
     if selection.cursor or selection.order is Order.ARRIVAL:
         return None
@@ -152,15 +152,15 @@ def _mark(reader: Reader, cursor: Cursor, newest: Cursor) -> Cursor:
 
 
 def _first_position(selection: Selection) -> Values:
-    start, end = selection.bounds["start"], selection.bounds["end"]
-    cursor = selection.cursor
+    cursor, bounds = selection.cursor, selection.bounds
     if selection.order is Order.ARRIVAL:
-        return {"date": BEGINNING, "key": cursor.key if cursor else 0}
-    position = (cursor.date, cursor.key) if cursor else None
+        return {"key": cursor.key if cursor else 0}
+    if cursor is None:
+        return {}
     if selection.order is Order.NEWEST:
-        date, key = min(position or (end, 0), (end, 0))
+        date, key = min((cursor.date, cursor.key), (bounds["end"], 0))
     else:
-        date, key = max(position or (start, 0), (start, 0))
+        date, key = max((cursor.date, cursor.key), (bounds["start"], 0))
     return {"date": date, "key": key}
 
 

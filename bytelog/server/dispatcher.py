@@ -179,7 +179,7 @@ class RequestDispatcher(ThreadedTaskDispatcher):
     ) -> None:
         super().__init__()
         self._health_paths = {"/healthz", f"{prefix}/healthz"}
-        self._events_path = f"{prefix}/api/"
+        self._api_path = f"{prefix}/api/"
         self._readers = readers
         self._write_dispatcher = WriteDispatcher(wake_loop)
         self._large_body_dispatcher = ThreadedTaskDispatcher()
@@ -199,7 +199,7 @@ class RequestDispatcher(ThreadedTaskDispatcher):
             self._write_dispatcher.add_task(task)
         elif request.path in self._health_paths:
             self._health_dispatcher.add_task(task)
-        elif request.path.startswith(self._events_path):
+        elif request.path.startswith(self._api_path):
             self._readers.add_task(task)
         else:
             super().add_task(task)
