@@ -90,6 +90,9 @@ MAX_MEMBERS = 10
 MAX_MEMBER_DEPTH = 10
 """Maximum depth of a member of `data` in a query: each level costs as much as a member."""
 
+MAX_FILTER_VALUES = 50
+"""Maximum number of values of one filter: each is compared with every event."""
+
 MAX_WAIT_SECONDS = 30
 """How long a listing may wait for an event: proxies give up after a minute."""
 

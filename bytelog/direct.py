@@ -89,9 +89,10 @@ class Bytelog:
     def events(self, *, project: str = "default", **parameters: Any) -> Iterator[dict[str, Any]]:
         """Return an iterator over the events that the parameters of `GET /api/v1/events` select.
 
+        A list or tuple gives a parameter several times.
         Raises ValidationError, which names each invalid parameter, and StorageError.
         """
-        query = {name: [str(value)] for name, value in parameters.items()}
+        query = {name: _list_values(value) for name, value in parameters.items()}
         with self._service.app_context():
             selection = load_selection(listing_parameters, query, projects.get_or_create(project))
             listing = store.wait_for(selection, LINES, NO_LIMITS)
@@ -112,6 +113,10 @@ def _load(event: Mapping[str, Any], oldest: datetime | None) -> EventFields:
     except (TypeError, ValueError, RecursionError) as error:
         raise ValidationError(f"Not I-JSON: {error}.") from error
     return load_event(text, oldest)
+
+
+def _list_values(value: object) -> list[str]:
+    return [str(item) for item in (value if isinstance(value, list | tuple) else [value])]
 
 
 def _encode_value(value: object) -> str:

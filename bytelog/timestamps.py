@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 _ISO_8601 = re.compile(
     r"""
@@ -56,11 +56,12 @@ def days_ago(days: int) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def parse(text: str) -> datetime:
+def parse(text: str, zone: tzinfo = UTC) -> datetime:
     """Return the time that `text` names, in UTC, cut to milliseconds.
 
     Accepts a calendar, week or ordinal date, alone (its midnight) or with a time, separated by `T`
-    or a space, in the basic or the extended format. Without a zone it is UTC. 24:00 is the next
+    or a space, in the basic or the extended format. `zone` is that of a text without one; the
+    earlier time is meant where clocks were set back. 24:00 is the next
     midnight, and a leap second, the last of an hour in UTC, counts as the second after it. Raises
     ValueError for anything else and for times outside the years 1 to 9999. (ISO 8601-1, RFC 3339
     sections 5.6 and 5.7)
@@ -70,7 +71,7 @@ def parse(text: str) -> datetime:
     if match is None:
         raise ValueError("write it like 2021-07-04 or 2021-07-04T13:34:56Z")
     try:
-        return _convert(form, match)
+        return _convert(form, match, zone)
     except OverflowError as error:
         raise ValueError("it is outside the years 1 to 9999") from error
 
@@ -82,16 +83,19 @@ def format_utc(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def _convert(form: str, match: re.Match[str]) -> datetime:
+def _convert(form: str, match: re.Match[str], zone: tzinfo) -> datetime:
     try:
         if match["part"] and not match["second"]:
             raise ValueError("Python reads the fraction of an hour as that of a second")
         moment = datetime.fromisoformat(form)
     except ValueError:  # Python also rejects ordinal dates, 24:00 and leap seconds
-        midnight = datetime.combine(_parse_day(match["day"]), datetime.min.time(), UTC)
         offset = _parse_offset(match)
-        return midnight + _parse_time(match, offset) - offset
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = datetime.combine(_parse_day(match["day"]), datetime.min.time())
+        moment += _parse_time(match, offset) - offset
+        zone = UTC if match["zone"] else zone
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def _parse_day(text: str) -> date:

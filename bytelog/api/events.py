@@ -139,7 +139,7 @@ def _respond(selection: Selection) -> Response:
 def _take_slot(slot: ReaderSlot, selection: Selection, format_: Format) -> None:
     if not selection.is_indexed:
         slot.take()
-    elif selection.limit is None and selection.trace_id is None:
+    elif selection.limit is None and not selection.is_of_traces:
         try:
             slot.take()
         except TooManyReaders:

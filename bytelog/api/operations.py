@@ -10,7 +10,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from ..config import IDEMPOTENCY_HOURS, MAX_MEMBERS, MAX_TEXT_LENGTH
 from ..events import schemas
-from . import idempotency, parameters, response_schemas
+from . import idempotency, members, parameters, response_schemas
 
 JSON, LINES, CSV = "application/json", "application/x-ndjson", "text/csv"
 
@@ -176,14 +176,14 @@ def _describe_members() -> dict[str, Any]:
     return {
         "in": "query",
         "name": "members",
-        "description": "Only events whose `data` has these values: "
-        f"`{parameters.MEMBER_PREFIX}client=5`; join the names of nested members by dots.",
+        "description": "Only events whose `data` has these values, as in `data.plan=pro`, or "
+        "fulfills an operator, as in `data.amount[gt]=5`.",
         "style": "form",
         "explode": True,
         "schema": {
             "type": "object",
-            "additionalProperties": {"type": "string"},
-            "propertyNames": {"pattern": parameters.MEMBER_PATTERN},
+            "patternProperties": members.SCHEMAS,
+            "additionalProperties": False,
             "maxProperties": MAX_MEMBERS,
         },
     }

@@ -2,74 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from enum import StrEnum
+from datetime import datetime
 from functools import lru_cache
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
 
-from marshmallow import RAISE, Schema, ValidationError, fields, post_load
+from marshmallow import RAISE, Schema, ValidationError, post_load
 
-from ..config import MAX_ID, MAX_LIMIT, MAX_MEMBER_DEPTH, MAX_MEMBERS, MAX_WAIT_SECONDS, MIN_ID
-from ..events.schemas import INTEGER, Text, Timestamp
-from ..queries.selection import Bucket, Selection
+from .. import timestamps
+from ..config import MAX_ID, MAX_LIMIT, MAX_WAIT_SECONDS, MIN_ID
+from ..events.schemas import Text, Timestamp
+from ..queries.selection import Bucket, Filter, Operator, Selection, equal
 from ..storage.keyset import Order
-from .cursors import CURSOR_PATTERN, parse_cursor
-
-MEMBER_PREFIX = "data."
-"""The start of each parameter that filters by a member of `data`."""
-
-MEMBER_PATTERN = rf'^data(\.[^."\u0000]+){{1,{MAX_MEMBER_DEPTH}}}$'
-"""The pattern of such a parameter's name."""
-
-_MEMBER_RULE = (
-    'Must name a member of `data`, without `"` and NUL; join the names of nested members by dots, '
-    f"{MAX_MEMBER_DEPTH} at most."
+from . import members
+from .cursors import parse_cursor
+from .fields import (
+    CursorField,
+    EnumField,
+    FilterField,
+    IntegerField,
+    RepeatableField,
+    SearchField,
+    ZoneField,
 )
-
-C = TypeVar("C", bound=StrEnum)
-
-
-class IntegerField(fields.Field[int]):
-    """An integer within bounds, in decimal digits."""
-
-    def __init__(self, lowest: int, highest: int, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self._bounds = lowest, highest
-        self.json_schema = {"type": "integer", "minimum": lowest, "maximum": highest}
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
-        lowest, highest = self._bounds
-        number = int(value) if INTEGER.fullmatch(value) else None
-        if number is None or not lowest <= number <= highest:
-            raise ValidationError(f"Must be a whole number from {lowest} to {highest}.")
-        return number
-
-
-class CursorField(fields.Field[str]):
-    """The text of a cursor from a `Link` header, or `end`."""
-
-    json_schema: ClassVar = {"type": "string", "pattern": CURSOR_PATTERN}
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
-        if not re.fullmatch(CURSOR_PATTERN, value):
-            raise ValidationError("Must be a cursor: copy it from a `Link` header.")
-        return str(value)
-
-
-class EnumField(fields.Field[C]):
-    """One of a fixed set of names."""
-
-    def __init__(self, choices: type[C], **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self._choices = choices
-        self.json_schema = {"type": "string", "enum": list(choices)}
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> C:
-        try:
-            return self._choices(value)
-        except ValueError as error:
-            raise ValidationError(f"Must be one of {', '.join(self._choices)}.") from error
 
 
 def _describe(text: str, **metadata: Any) -> dict[str, Any]:
@@ -96,8 +52,65 @@ class FilterParameters(Schema):
     end = Timestamp(
         metadata=_describe("Only events before this day or time.", examples=["2021-08-16"])
     )
-    id = IntegerField(MIN_ID, MAX_ID, metadata=_describe("Only events with this `id`."))
-    name = Text(metadata=_describe("Only events with this name."))
+    tz = ZoneField(
+        metadata=_describe(
+            "The time zone in which days begin, and times without a zone are.",
+            default="UTC",
+            examples=["Europe/Berlin"],
+        )
+    )
+    id = FilterField(
+        IntegerField(MIN_ID, MAX_ID), "id", metadata=_describe("Only events with this `id`.")
+    )
+    name = FilterField(
+        Text(), "name", metadata=_describe("Only events with this name, or one of these.")
+    )
+    name_not = FilterField(
+        Text(), "name", Operator.NOT, metadata=_describe("Only events with another name.")
+    )
+    name_prefix = FilterField(
+        Text(),
+        "name",
+        Operator.PREFIX,
+        metadata=_describe("Only events whose name starts with this, or with one of these."),
+    )
+    q = SearchField(
+        Text(),
+        metadata=_describe(
+            "Only events with this text in the name, the trace id or a string within `data`. The "
+            "letters A to Z match in any case."
+        ),
+    )
+
+    @post_load(pass_original=True)
+    def localize(
+        self, plain: dict[str, Any], original: Mapping[str, str], **_: Any
+    ) -> dict[str, Any]:
+        """Return the parameters with the bounds of the window in the time zone."""
+        if "tz" not in plain:
+            return plain
+        return plain | {
+            name: _localize(name, original[name], plain["tz"])
+            for name in ("start", "end")
+            if name in plain
+        }
+
+
+class TracedParameters(FilterParameters):
+    """The parameters of a request for events of any trace."""
+
+    trace_id = FilterField(
+        Text(), "trace_id", metadata=_describe("Only events of this trace, or of one of these.")
+    )
+    trace_id_not = FilterField(
+        Text(), "trace_id", Operator.NOT, metadata=_describe("Only events of other traces.")
+    )
+    trace_id_prefix = FilterField(
+        Text(),
+        "trace_id",
+        Operator.PREFIX,
+        metadata=_describe("Only events of traces whose id starts with this, or one of these."),
+    )
 
 
 class TraceParameters(FilterParameters):
@@ -138,13 +151,11 @@ class TraceParameters(FilterParameters):
             raise ValidationError(f"Must be {error}.", "cursor") from error
 
 
-class PathsParameters(FilterParameters):
+class PathsParameters(TracedParameters):
     """The parameters of a request for paths."""
 
-    trace_id = Text(metadata=_describe("Only events of this trace."))
 
-
-class SummaryParameters(PathsParameters):
+class SummaryParameters(TracedParameters):
     """The parameters of a summary."""
 
     bucket = EnumField(
@@ -154,10 +165,8 @@ class SummaryParameters(PathsParameters):
     )
 
 
-class ListingParameters(TraceParameters):
+class ListingParameters(TracedParameters, TraceParameters):
     """The parameters of a listing."""
-
-    trace_id = Text(metadata=_describe("Only events of this trace."))
 
 
 listing = ListingParameters()
@@ -167,14 +176,14 @@ paths = PathsParameters()
 
 
 def load_selection(
-    schema: Schema, query: Mapping[str, list[str]], project_id: int, **path: Any
+    schema: Schema, query: Mapping[str, list[str]], project_id: int, trace_id: str | None = None
 ) -> Selection:
-    """Return the selection that a query describes.
+    """Return the selection that a query describes, of one trace if its id is given.
 
     Raises InvalidParameters naming each bad one.
     """
-    plain, members = _load(schema, query)
-    return Selection(project_id, data=members, **path, **plain)
+    of_trace = (equal("trace_id", trace_id),) if trace_id is not None else ()
+    return _select(load(schema, query), project_id, of_trace)
 
 
 def load_summary(query: Mapping[str, list[str]], project_id: int) -> tuple[Selection, Bucket]:
@@ -182,30 +191,72 @@ def load_summary(query: Mapping[str, list[str]], project_id: int) -> tuple[Selec
 
     Raises InvalidParameters naming each bad one.
     """
-    plain, members = _load(summary, query)
+    plain = load(summary, query)
     bucket = plain.pop("bucket")
-    return Selection(project_id, data=members, **plain), bucket
+    return _select(plain, project_id), bucket
 
 
-def _load(schema: Schema, query: Mapping[str, list[str]]) -> tuple[dict[str, Any], dict[str, str]]:
+def load(schema: Schema, query: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return the parameters by name, and the filters under `filters`.
+
+    Raises InvalidParameters naming each bad one.
+    """
     if not query:
-        return _load_defaults(schema).copy(), {}
-    problems = {name: ["Given more than once."] for name, values in query.items() if values[1:]}
-    members = {name: values[0] for name, values in query.items() if name.startswith(MEMBER_PREFIX)}
-    problems |= {name: [_MEMBER_RULE] for name in members if not _is_member(name)}
-    if len(members) > MAX_MEMBERS:
-        problems |= {MEMBER_PREFIX: [f"Must be {MAX_MEMBERS} members at most."]}
+        return _load_defaults(schema).copy()
+    by_member = {name: values for name, values in query.items() if name.startswith(members.PREFIX)}
+    others = {name: values for name, values in query.items() if name not in by_member}
+    problems = {
+        name: ["Given more than once."]
+        for name, values in others.items()
+        if values[1:] and not isinstance(_field(schema, name), RepeatableField)
+    }
+    try:
+        filters = members.load_members(by_member)
+    except ValidationError as error:
+        problems |= error.messages_dict
     if problems:
         raise InvalidParameters(problems)
-    plain = schema.load({name: values[0] for name, values in query.items() if name not in members})
-    return plain, {name.removeprefix(MEMBER_PREFIX): value for name, value in members.items()}
+    return _gather(_load_plain(schema, others), filters)
+
+
+def _load_plain(schema: Schema, query: Mapping[str, list[str]]) -> dict[str, Any]:
+    values = {
+        name: values if isinstance(_field(schema, name), RepeatableField) else values[0]
+        for name, values in query.items()
+    }
+    plain: dict[str, Any] = schema.load(values)
+    return plain
+
+
+def _field(schema: Schema, parameter: str) -> object:
+    return _fields(schema).get(parameter)
+
+
+@lru_cache
+def _fields(schema: Schema) -> dict[str, object]:
+    return {field.data_key or name: field for name, field in schema.fields.items()}
+
+
+def _gather(plain: Mapping[str, Any], members: tuple[Filter, ...]) -> dict[str, Any]:
+    filters = tuple(value for value in plain.values() if isinstance(value, Filter))
+    others = {name: value for name, value in plain.items() if not isinstance(value, Filter)}
+    return {**others, "filters": filters + members}
 
 
 @lru_cache
 def _load_defaults(schema: Schema) -> dict[str, Any]:
-    defaults: dict[str, Any] = schema.load({})
-    return defaults
+    return _gather(schema.load({}), ())
 
 
-def _is_member(name: str) -> bool:
-    return re.fullmatch(MEMBER_PATTERN, name) is not None
+def _select(
+    plain: Mapping[str, Any], project_id: int, of_trace: tuple[Filter, ...] = ()
+) -> Selection:
+    fields = {name: value for name, value in plain.items() if name != "tz"}
+    return Selection(project_id, **{**fields, "filters": of_trace + plain["filters"]})
+
+
+def _localize(name: str, text: str, zone: ZoneInfo) -> datetime:
+    try:
+        return timestamps.parse(text, zone)
+    except ValueError as error:
+        raise ValidationError(f"Must be a date: {error}.", name) from error

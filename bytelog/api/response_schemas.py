@@ -10,7 +10,13 @@ from ..events.schemas import StoredEventSchema, Timestamp
 class ListingSchema(Schema):
     """The response with a listing."""
 
-    count = fields.Integer(required=True, metadata={"minimum": 0})
+    count = fields.Integer(
+        required=True,
+        metadata={
+            "minimum": 0,
+            "description": "The number of events in this response: with `limit`, in the page.",
+        },
+    )
     events = fields.List(
         fields.Nested(StoredEventSchema),
         required=True,

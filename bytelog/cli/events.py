@@ -8,9 +8,10 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, cast
+from typing import IO, cast
 from zoneinfo import ZoneInfo
 
 import click
@@ -23,7 +24,7 @@ from ..maintenance import import_lines, snapshots
 from ..maintenance.imports import DAMAGE, Import, ImportInProgress, InvalidLine
 from ..maintenance.replacement import open_replacement
 from ..queries.formats import CSV, CSV_WITH_MARK, LINES
-from ..queries.selection import Selection
+from ..queries.selection import Selection, equal
 from ..storage.database import backend_of, db
 from .options import (
     Date,
@@ -84,7 +85,15 @@ def check_time_zone(
 @click.option("--bom", "has_mark", is_flag=True, help="Start CSV with a byte order mark for Excel.")
 @with_service
 def export_events(
-    _: Flask, /, file: str, project: str, format_name: str, has_mark: bool, **filters: Any
+    _: Flask,
+    /,
+    file: str,
+    project: str,
+    format_name: str,
+    has_mark: bool,
+    start: datetime | None,
+    end: datetime | None,
+    **filters: str | None,
 ) -> None:
     """Write events to FILE, ordered by date.
 
@@ -95,7 +104,9 @@ def export_events(
         raise click.UsageError("--bom is only for --format csv.")
     format_ = CSV_WITH_MARK if has_mark else FORMATS[format_name]
     try:
-        listing = store.select(Selection(projects.find(project), **filters), format_)
+        by_value = tuple(equal(name, value) for name, value in filters.items() if value is not None)
+        selection = Selection(projects.find(project), start, end, by_value)
+        listing = store.select(selection, format_)
         with (
             interrupted_by_signals(),
             _open_target(file) as target,

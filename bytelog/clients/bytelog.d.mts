@@ -44,8 +44,8 @@ export interface Window {
   start?: Date | string;
   /** Where the window ends: a day or a timestamp; not included. */
   end?: Date | string;
-  /** The other parameters of the API: `name`, `order`, `"data.client_id"`. */
-  [filter: string]: Date | string | number | undefined;
+  /** The other parameters of the API: `name`, `order`, `"data.client_id"`; an array gives one several times. */
+  [filter: string]: Date | string | number | readonly (string | number)[] | undefined;
 }
 
 /** A request failed. */

@@ -86,9 +86,11 @@ export class Client {
   }
 
   async *events({ start, end, ...filters } = {}) {
-    const query = new URLSearchParams({ limit: PAGE_EVENTS });
-    for (const [name, value] of Object.entries({ start, end, ...filters })) {
-      if (value !== undefined) query.set(name, value instanceof Date ? value.toISOString() : value);
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries({ limit: PAGE_EVENTS, start, end, ...filters })) {
+      for (const one of [value ?? []].flat()) {
+        query.append(name, one instanceof Date ? one.toISOString() : one);
+      }
     }
     let address = `${this.#url}?${query}`;
     while (address) {

@@ -72,7 +72,8 @@ module Bytelog
 
     # Yields the events from +start:+ up to but not including +end:+; without a block, returns an
     # Enumerator. Other arguments are parameters of the API: <tt>name: "click"</tt>,
-    # <tt>order: "newest"</tt>, <tt>"data.client_id": "17039485"</tt>.
+    # <tt>order: "newest"</tt>, <tt>"data.client_id": "17039485"</tt>. An Array gives a
+    # parameter several times.
     def events(**window)
       return enum_for(:events, **window) unless block_given?
 

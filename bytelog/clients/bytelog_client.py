@@ -28,7 +28,7 @@ import traceback
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Callable, NamedTuple, TypedDict
 
@@ -138,16 +138,16 @@ class Client:
         self,
         start: dt.date | str | None = None,
         end: dt.date | str | None = None,
-        **filters: str | int,
+        **filters: str | int | Sequence[str | int],
     ) -> Iterator[Event]:
         """Yield the events from `start` up to but not including `end`; raises BytelogError.
 
         `filters` are the other parameters of the API: `name="click"`, `order="newest"`,
-        `**{"data.client_id": "17039485"}`.
+        `**{"data.client_id": "17039485"}`. A list gives a parameter several times.
         """
         parameters = {"limit": PAGE_EVENTS, "start": start, "end": end, **filters}
         query = {name: value for name, value in parameters.items() if value is not None}
-        address: str | None = f"{self._url}?{urllib.parse.urlencode(query)}"
+        address: str | None = f"{self._url}?{urllib.parse.urlencode(query, doseq=True)}"
         while address:
             content, link = self._send(urllib.request.Request(address, headers=self._headers))
             page = _parse_object(content).get("events")

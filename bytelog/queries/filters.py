@@ -1,51 +1,155 @@
-"""The conditions of a selection, as SQL expressions."""
+"""The conditions of a selection, as SQL expressions, and their values."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, String, bindparam, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    String,
+    bindparam,
+    literal,
+    not_,
+    or_,
+    type_coerce,
+)
 
 from ..storage.keyset import BETWEEN_BOUNDS
+from ..storage.members import HasText, LowerCase, MemberMatches, MemberText, Test
 from ..storage.models import Event
-from ..storage.sql import ColumnText, MemberEquals, MemberText
-from .selection import Selection
+from ..storage.numbers import parse_number
+from ..storage.sql import ColumnText, Position, StartsWith
+from .selection import Filter, Operator, Selection, Shape
 
-_TYPES = {"id": BigInteger, "name": ColumnText, "trace_id": ColumnText}
+_TYPES: dict[str, Any] = {"id": BigInteger, "name": ColumnText, "trace_id": ColumnText}
+
+_TESTS = {
+    Operator.EQUAL: Test.EQUAL,
+    Operator.PREFIX: Test.PREFIX,
+    Operator.GREATER: Test.GREATER,
+    Operator.AT_LEAST: Test.AT_LEAST,
+    Operator.LESS: Test.LESS,
+    Operator.AT_MOST: Test.AT_MOST,
+    Operator.EXISTS: Test.EXISTS,
+}
+
+_OPPOSITES = {Operator.NOT: Operator.EQUAL, Operator.MISSING: Operator.EXISTS}
+
+_LOWER_CASE = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+_ESCAPED = re.compile(r'["\\\x00-\x1f]')
+"""The characters that JSON writes only with an escape (RFC 8259 section 7)."""
+
+_STARTS = frozenset("{[-0123456789")
+"""How an object, an array and a number start in JSON."""
+
+_data = type_coerce(Event.data, String)
 
 
-def build_conditions(
-    names: tuple[str, ...], depths: tuple[int, ...]
-) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions on the named fields, and on members of `data` at these depths."""
-    columns = tuple(
-        Event.__table__.c[name] == bindparam(name, type_=_TYPES[name]) for name in names
-    )
-    return columns + tuple(_member_equals(number, depth) for number, depth in enumerate(depths))
+def build_conditions(shapes: Sequence[Shape]) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of filters with these shapes."""
+    return tuple(_build_condition(number, shape) for number, shape in enumerate(shapes))
 
 
-def build_window_conditions(
-    names: tuple[str, ...], depths: tuple[int, ...]
-) -> tuple[ColumnElement[bool], ...]:
+def build_window_conditions(shapes: Sequence[Shape]) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions on the project and the date, and those of `build_conditions`."""
-    return (
-        Event.project_id == bindparam("project_id"),
-        *BETWEEN_BOUNDS,
-        *build_conditions(names, depths),
-    )
+    in_project = Event.project_id == bindparam("project_id")
+    return (in_project, *BETWEEN_BOUNDS, *build_conditions(shapes))
 
 
 def bind_values(selection: Selection) -> dict[str, Any]:
     """Return the values for the conditions of a selection."""
-    values = {"project_id": selection.project_id, **selection.bounds, **selection.filters}
-    for number, (path, value) in enumerate(selection.data.items()):
-        values[f"value{number}"] = value
-        for level, name in enumerate(path.split(".")):
-            values[f"name{number}_{level}"] = name
+    values = {"project_id": selection.project_id, **selection.bounds}
+    for number, filter_ in enumerate(selection.filters):
+        values |= _bind_values(number, filter_)
     return values
 
 
-def _member_equals(number: int, depth: int) -> ColumnElement[bool]:
-    path = (bindparam(f"name{number}_{level}", type_=MemberText) for level in range(depth))
-    data = type_coerce(Event.data, String)
-    return MemberEquals(data, bindparam(f"value{number}", type_=MemberText), *path)
+def _build_condition(number: int, shape: Shape) -> ColumnElement[bool]:
+    if shape.operator in _OPPOSITES:
+        return not_(_build_condition(number, shape._replace(operator=_OPPOSITES[shape.operator])))
+    if shape.operator is Operator.CONTAINS:
+        return _contains_text(number)
+    if shape.depth:
+        return _member_matches(number, shape)
+    return _column_matches(number, shape)
+
+
+def _column_matches(number: int, shape: Shape) -> ColumnElement[bool]:
+    column = Event.__table__.c[shape.field]
+    binds = _binds("value", number, shape.values, _TYPES[shape.field])
+    if shape.operator is Operator.PREFIX:
+        return or_(*(StartsWith(column, bind) for bind in binds))
+    return column == binds[0] if shape.values == 1 else column.in_(binds)
+
+
+def _member_matches(number: int, shape: Shape) -> ColumnElement[bool]:
+    path, values, numbers = (
+        _binds(kind, number, count, MemberText)
+        for kind, count in (
+            ("name", shape.depth),
+            ("value", shape.values),
+            ("number", shape.values),
+        )
+    )
+    matches = MemberMatches(_data, path, _TESTS[shape.operator], values, numbers)
+    texts = _binds("text", number, max(shape.values, 1), MemberText)
+    return or_(*(Position(_data, text) > 0 for text in texts), _has_escape()) & matches
+
+
+def _contains_text(number: int) -> ColumnElement[bool]:
+    text, escaped = (bindparam(f"{kind}{number}_0", type_=String) for kind in ("value", "text"))
+    columns = (Position(LowerCase(column), text) > 0 for column in (Event.name, Event.trace_id))
+    may_have_text = or_(Position(LowerCase(_data), escaped) > 0, _has_escape())
+    return or_(*columns, may_have_text & HasText(_data, text))
+
+
+def _has_escape() -> ColumnElement[bool]:
+    return Position(_data, literal("\\")) > 0
+
+
+def _binds(kind: str, number: int, count: int, type_: Any) -> list[BindParameter[Any]]:
+    return [bindparam(f"{kind}{number}_{i}", type_=type_) for i in range(count)]
+
+
+def _bind_values(number: int, filter_: Filter) -> dict[str, Any]:
+    names = filter_.path[1:]
+    values: dict[str, Any] = {f"name{number}_{i}": name for i, name in enumerate(names)}
+    for i, value in enumerate(filter_.values or ("",)):
+        text = str(value)
+        if filter_.operator is Operator.CONTAINS:
+            value = text.translate(_LOWER_CASE)
+        values[f"value{number}_{i}"] = value
+        if names:
+            values[f"number{number}_{i}"] = text if parse_number(text) is not None else None
+    return values | _bind_texts(number, filter_)
+
+
+def _bind_texts(number: int, filter_: Filter) -> dict[str, str]:
+    """Return a text that `data` contains if it matches, unless it has an escape, for each value."""
+    name = f'"{filter_.path[-1]}":'
+    texts = [_find_text(filter_, str(value)) or name for value in filter_.values] or [name]
+    return {f"text{number}_{i}": text for i, text in enumerate(texts)}
+
+
+def _find_text(filter_: Filter, value: str) -> str:
+    if _ESCAPED.search(value):
+        return '"'
+    match filter_.operator:
+        case Operator.CONTAINS:
+            return value.translate(_LOWER_CASE)
+        case Operator.PREFIX:
+            return f'"{value}'
+        case Operator.EQUAL | Operator.NOT if not _is_written_plainly(value):
+            return f'"{value}"'
+    return ""
+
+
+def _is_written_plainly(value: str) -> bool:
+    """Return whether a value may be that of something other than a string."""
+    return value in {"true", "false", "null"} or value[:1] in _STARTS

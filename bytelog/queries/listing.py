@@ -68,8 +68,7 @@ def last_key(reader: Reader) -> int:
 def _prepare(
     reader: Reader, selection: Selection, format_: Format
 ) -> tuple[ListingQueries, Values]:
-    filters, depths = tuple(selection.filters), selection.depths
-    kind = Kind(type(reader.backend), format_, selection.order, filters, depths)
+    kind = Kind(type(reader.backend), format_, selection.order, selection.shapes)
     cursor = {"cursor_key": selection.cursor.key if selection.cursor else 0}
     return prepare(kind), bind_values(selection) | _first_position(selection) | cursor
 

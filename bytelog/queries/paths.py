@@ -17,7 +17,7 @@ from ..storage.reader import Reader
 from ..storage.sql import Milliseconds
 from .filters import build_window_conditions
 from .groups import fetch_groups
-from .selection import Selection
+from .selection import Selection, Shape
 
 # `from` is a keyword in Python.
 Transition = TypedDict(
@@ -49,7 +49,7 @@ def count(reader: Reader, selection: Selection) -> Paths:
 
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS pairs of names.
     """
-    query = _query(type(reader.backend), tuple(selection.filters), selection.depths)
+    query = _query(type(reader.backend), selection.shapes)
     return _summarize(fetch_groups(reader, query, selection))
 
 
@@ -82,12 +82,12 @@ def _summarize(rows: Sequence[Any]) -> Paths:
 
 
 @lru_cache(MAX_QUERIES)
-def _query(backend: type[Backend], filters: tuple[str, ...], depths: tuple[int, ...]) -> Query:
-    return Query(_statement(filters, depths), backend.dialect)
+def _query(backend: type[Backend], filters: tuple[Shape, ...]) -> Query:
+    return Query(_statement(filters), backend.dialect)
 
 
-def _statement(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]:
-    steps = _steps(filters, depths).subquery()
+def _statement(filters: tuple[Shape, ...]) -> Select[Any]:
+    steps = _steps(filters).subquery()
     # Pauses of the same length are counted together, so that few rows are left to sort.
     pause = steps.c.name, steps.c.following, steps.c.milliseconds
     pauses = select(*pause, func.count().label("number")).group_by(*pause).subquery()
@@ -109,7 +109,7 @@ def _statement(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]
     return counted.order_by(func.max(total).desc(), *pair).limit(bindparam("rows"))
 
 
-def _steps(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]:
+def _steps(filters: tuple[Shape, ...]) -> Select[Any]:
     following, next_date = (
         func.lead(column).over(partition_by=Event.trace_id, order_by=(date, Event.key))
         for column in (Event.name, date)
@@ -118,4 +118,4 @@ def _steps(filters: tuple[str, ...], depths: tuple[int, ...]) -> Select[Any]:
         Event.name,
         following.label("following"),
         Milliseconds(date, next_date).label("milliseconds"),
-    ).where(*build_window_conditions(filters, depths))
+    ).where(*build_window_conditions(filters))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from .. import timestamps
 from ..storage.keyset import Order
@@ -40,21 +41,67 @@ class Cursor:
     epoch: str = ""
 
 
+class Operator(StrEnum):
+    """What a filter requires of a field. Several values mean one of them, or none with NOT."""
+
+    EQUAL = ""
+    NOT = "not"
+    PREFIX = "prefix"
+    GREATER = "gt"
+    AT_LEAST = "gte"
+    LESS = "lt"
+    AT_MOST = "lte"
+    EXISTS = "exists"
+    MISSING = "missing"
+    CONTAINS = "contains"
+
+
+class Shape(NamedTuple):
+    """What the SQL of a filter depends on: all but its values.
+
+    `depth` is the number of names that lead to a member of `data`, 0 for the other fields.
+    """
+
+    field: str
+    operator: Operator
+    depth: int
+    values: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A condition on a field of events, on a member of `data`, or on all text.
+
+    `path` starts with the name of the field; the names of a member follow `data`. To search all
+    text, it is `("*",)`.
+    """
+
+    path: tuple[str, ...]
+    operator: Operator
+    values: tuple[str | int, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """Return what the SQL depends on."""
+        return Shape(self.path[0], self.operator, len(self.path) - 1, len(self.values))
+
+
+def equal(field: str, value: str | int) -> Filter:
+    """Return a filter by the exact value of a field."""
+    return Filter((field,), Operator.EQUAL, (value,))
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The events of a project at or after `start` and before `end` that match all filters.
 
-    `data` maps the path of a member, its names joined by dots, to the text of its value. `wait` is
-    in seconds.
+    `wait` is in seconds.
     """
 
     project_id: int
     start: datetime | None = None
     end: datetime | None = None
-    id: int | None = None
-    name: str | None = None
-    trace_id: str | None = None
-    data: dict[str, str] = field(default_factory=dict)
+    filters: tuple[Filter, ...] = ()
     order: Order = Order.DATE
     limit: int | None = None
     cursor: Cursor | None = None
@@ -63,19 +110,17 @@ class Selection:
     @property
     def is_indexed(self) -> bool:
         """Return whether an index finds the events, so that no others are examined."""
-        has_filter = self.data or self.id is not None or self.name is not None
-        return not has_filter and (self.trace_id is not None or self.order is not Order.ARRIVAL)
+        return self.is_of_traces if self.filters else self.order is not Order.ARRIVAL
 
     @property
-    def filters(self) -> dict[str, object]:
-        """Return the required value of each filtered field."""
-        filters = {"id": self.id, "name": self.name, "trace_id": self.trace_id}
-        return {name: value for name, value in filters.items() if value is not None}
+    def is_of_traces(self) -> bool:
+        """Return whether the only filters name traces."""
+        return bool(self.filters) and all(is_of_traces(shape) for shape in self.shapes)
 
     @property
-    def depths(self) -> tuple[int, ...]:
-        """Return the depth in `data` of each filtered member."""
-        return tuple(path.count(".") + 1 for path in self.data)
+    def shapes(self) -> tuple[Shape, ...]:
+        """Return what the SQL of each filter depends on."""
+        return tuple(filter_.shape for filter_ in self.filters)
 
     @property
     def bounds(self) -> dict[str, str]:
@@ -84,3 +129,8 @@ class Selection:
             "start": timestamps.format_utc(self.start) if self.start else BEGINNING,
             "end": timestamps.format_utc(self.end) if self.end else END,
         }
+
+
+def is_of_traces(shape: Shape) -> bool:
+    """Return whether a filter names traces."""
+    return shape.field == "trace_id" and shape.operator is Operator.EQUAL

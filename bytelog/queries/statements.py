@@ -16,6 +16,7 @@ from ..storage.models import Event
 from ..storage.query import MAX_QUERIES, Query
 from .filters import build_conditions
 from .formats import Format
+from .selection import Shape, is_of_traces
 
 highest_key = select(func.coalesce(func.max(Event.key), 0))
 """The key of the last event that arrived, in any project."""
@@ -34,8 +35,7 @@ class Kind:
     backend: type[Backend]
     format: Format
     order: Order
-    filters: tuple[str, ...]
-    depths: tuple[int, ...]
+    filters: tuple[Shape, ...]
 
     @property
     def plan(self) -> KeysetPlan:
@@ -45,7 +45,7 @@ class Kind:
     def conditions(self) -> Conditions:
         """Return the conditions that every event of the listing fulfills."""
         project = _in_project(self.order, self.filters)
-        return (project, *build_conditions(self.filters, self.depths))
+        return (project, *build_conditions(self.filters))
 
 
 class KeyQueries:
@@ -126,8 +126,8 @@ prepare_keys = cache(KeyQueries)
 """Return the cached queries for keys."""
 
 
-def _in_project(order: Order, filters: tuple[str, ...]) -> ColumnElement[bool]:
+def _in_project(order: Order, filters: tuple[Shape, ...]) -> ColumnElement[bool]:
     # The addition makes SQLite scan the table by key instead of sorting the whole project.
-    is_table_scan = order is Order.ARRIVAL and "trace_id" not in filters
+    is_table_scan = order is Order.ARRIVAL and not any(map(is_of_traces, filters))
     project_id = Event.project_id + 0 if is_table_scan else Event.project_id
     return project_id == bindparam("project_id")

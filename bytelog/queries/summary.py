@@ -17,7 +17,7 @@ from ..storage.reader import Reader
 from ..storage.sql import DateAsText, WeekOf
 from .filters import build_window_conditions
 from .groups import fetch_groups
-from .selection import Bucket, Selection
+from .selection import Bucket, Selection, Shape
 
 
 class BucketCounts(TypedDict):
@@ -49,7 +49,7 @@ _PREFIXES = {
 
 def count(reader: Reader, selection: Selection, bucket: Bucket) -> Summary:
     """Count the selected events; raises StorageError, and TooManyGroups above MAX_GROUPS."""
-    query = _query(type(reader.backend), bucket, tuple(selection.filters), selection.depths)
+    query = _query(type(reader.backend), bucket, selection.shapes)
     return _summarize(fetch_groups(reader, query, selection), _PREFIXES[bucket][1])
 
 
@@ -70,12 +70,10 @@ def _summarize(rows: Sequence[Any], rest_of_date: str) -> Summary:
 
 
 @lru_cache(MAX_QUERIES)
-def _query(
-    backend: type[Backend], bucket: Bucket, filters: tuple[str, ...], depths: tuple[int, ...]
-) -> Query:
+def _query(backend: type[Backend], bucket: Bucket, filters: tuple[Shape, ...]) -> Query:
     statement = (
         select(_bucket_prefix(bucket).label("bucket"), Event.name, func.count())
-        .where(*build_window_conditions(filters, depths))
+        .where(*build_window_conditions(filters))
         .group_by("bucket", Event.name)
         .order_by("bucket", Event.name)
         .limit(bindparam("rows"))

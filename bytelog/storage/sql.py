@@ -9,23 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     ColumnElement,
     Dialect,
     String,
-    TableValuedAlias,
     Text,
     TypeDecorator,
     cast,
     func,
-    literal,
     literal_column,
-    select,
-    type_coerce,
 )
-from sqlalchemy import case as sql_case
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -43,10 +37,6 @@ TextOfEvent = Callable[[Columns], ColumnElement[str]]
 
 Build = Callable[..., ColumnElement[Any]]
 
-# PostgreSQL cannot read JSON with an escaped NUL. I-JSON should have no noncharacters (RFC 7493
-# section 2.1), so U+FDD0 replaces NUL where members are compared.
-_NUL, _NONCHARACTER = r"(?<!\\)((?:\\\\)*)\\u0000", r"\1\\ufdd0"
-
 
 class ColumnText(TypeDecorator[str]):
     """Text that is compared with a column."""
@@ -58,17 +48,6 @@ class ColumnText(TypeDecorator[str]):
         """Return the text, or one that no column contains if PostgreSQL rejects it for its NUL."""
         has_nul = dialect.name == "postgresql" and "\0" in (value or "")
         return "x" * (MAX_TEXT_LENGTH + 1) if has_nul else value
-
-
-class MemberText(TypeDecorator[str]):
-    """The name or value of a member of a JSON object."""
-
-    impl = String
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Return the text; for PostgreSQL, U+FDD0 replaces NUL."""
-        return value and (value.replace("\0", "\ufdd0") if dialect.name == "postgresql" else value)
 
 
 class _Expression(FunctionElement[Any]):
@@ -161,6 +140,24 @@ def _postgresql_position(text: ColumnElement[Any], part: ColumnElement[Any]) -> 
     return func.strpos(text, part)
 
 
+class StartsWith(_Expression):
+    """Whether a text starts with another."""
+
+    type = Boolean()
+
+
+@_register("sqlite", StartsWith)
+def _sqlite_starts_with(text: ColumnElement[Any], start: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.substr(text, 1, func.length(start)) == start
+
+
+@_register("postgresql", StartsWith)
+def _postgresql_starts_with(
+    text: ColumnElement[Any], start: ColumnElement[Any]
+) -> ColumnElement[Any]:
+    return func.starts_with(text, start)
+
+
 _HEAD_NAMES = FIELDS[:-1]
 
 
@@ -212,49 +209,3 @@ def _postgresql_joined(
     text: ColumnElement[Any], separator: ColumnElement[Any]
 ) -> ColumnElement[Any]:
     return func.string_agg(text, cast(separator, Text))
-
-
-class MemberEquals(_Expression):
-    """Whether a member of a JSON object has a value: the object, the value, the member's path.
-
-    A string is compared after decoding, every other value as it was written.
-    """
-
-    type = Boolean()
-
-
-@_register("sqlite", MemberEquals)
-def _sqlite_member_equals(
-    data: ColumnElement[Any], value: ColumnElement[Any], *path: ColumnElement[Any]
-) -> ColumnElement[Any]:
-    # SQLite's JSON paths compare names as written, and miss a name with an escape. Only
-    # `json_each` decodes names.
-    levels = []
-    for name in path:
-        levels.append(member := _each_member(data))
-        has_name = member.c.key == name
-        data = sql_case((has_name & (member.c.type == "object"), member.c.value))
-    written = member.c.json.op("->")(member.c.fullkey)
-    decoded = sql_case((member.c.type == "text", member.c.atom), else_=written)
-    is_equal = sql_case((has_name, type_coerce(decoded, String) == value))
-    return select(literal(1)).select_from(*levels).where(is_equal).exists()
-
-
-@_register("postgresql", MemberEquals)
-def _postgresql_member_equals(
-    data: ColumnElement[Any], value: ColumnElement[Any], *path: ColumnElement[Any]
-) -> ColumnElement[Any]:
-    has_nul = func.strpos(data, literal_column(r"'\u0000'")) > 0
-    readable = func.regexp_replace(data, _NUL, _NONCHARACTER, literal_column("'g'"))
-    object_: ColumnElement[Any] = cast(sql_case((has_nul, readable), else_=data), JSON)
-    *outer, last = path
-    for name in outer:
-        object_ = object_.op("->", return_type=JSON())(name)
-    is_text = func.json_typeof(object_.op("->", return_type=JSON())(last)) == "string"
-    written = cast(object_.op("->", return_type=JSON())(last), Text)
-    return sql_case((is_text, object_.op("->>")(last)), else_=written) == value
-
-
-def _each_member(data: ColumnElement[Any]) -> TableValuedAlias:
-    columns = ("key", "value", "type", "atom", "fullkey", "json")
-    return func.json_each(data).table_valued(*columns, joins_implicitly=True)

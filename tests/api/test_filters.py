@@ -14,7 +14,14 @@ from werkzeug.test import TestResponse
 
 from bytelog import create_app
 from bytelog.auth import keys
-from bytelog.config import MAX_HEADER_BYTES, MAX_ID, MAX_MEMBER_DEPTH, MAX_MEMBERS, MIN_ID
+from bytelog.config import (
+    MAX_FILTER_VALUES,
+    MAX_HEADER_BYTES,
+    MAX_ID,
+    MAX_MEMBER_DEPTH,
+    MAX_MEMBERS,
+    MIN_ID,
+)
 
 pytestmark = pytest.mark.each_database
 
@@ -116,7 +123,7 @@ def test_an_id_of_any_size_matches(alice: Person, number: int) -> None:
         (r'{"cli\u0063k": {"\ud83d\ude00": 1.0}}', "click.😀", "1.0"),
         (r'{"a\\b": "x", "c\/d": "y"}', "c/d", "y"),
         (r'{"a\\b": "x"}', "a\\b", "x"),
-        ('{"$": {"[0]": {"#-1": {"*": "x"}}}}', "$.[0].#-1.*", "x"),
+        ('{"$": {"[0]": {"#-1": {"*": "x"}}}}', '$."[0]".#-1.*', "x"),
         ('{"a\'b": "x\'y"}', "a'b", "x'y"),
         ('{"0": {"1": "x"}}', "0.1", "x"),
         ('{"key": "x", "value": "y", "type": "z"}', "type", "z"),
@@ -139,14 +146,13 @@ def test_a_member_of_data_matches_its_value(
         ("{}", "a", ""),
         ("{}", "a", "null"),
         ('{"a": true}', "a", "1"),
-        ('{"a": 1.0}', "a", "1"),
         ('{"a": null}', "a", ""),
         ('{"a": "x"}', "A", "x"),
         ('{"a": "x"}', "a", "X"),
         ('{"a": "x"}', "a.b", "x"),
         ('{"a": {"b": "x"}}', "b", "x"),
         ('{"a": ["x"]}', "a.0", "x"),
-        ('{"a": ["x"]}', "a[0]", "x"),
+        ('{"a": ["x"]}', 'a."[0]"', "x"),
         ('{"a.b": "x"}', "a.b", "x"),
         ('{"a": "\\"x\\""}', "a", "x"),
         (r'{"a\\b": "x"}', r"a\\b", "x"),
@@ -204,8 +210,34 @@ def test_a_filter_finds_no_event_of_another_project(alice: Person, bob: Person) 
     [
         ("nam=click", "nam"),
         ("data=1", "data"),
-        ("name=a&name=a", "name"),
-        ("data.a=1&data.a=2", "data.a"),
+        ("limit=1&limit=1", "limit"),
+        ("start=2021-08-15&start=2021-08-15", "start"),
+        ("q=a&q=b", "q"),
+        ("q=", "q"),
+        ("q=a%00b", "q"),
+        ("tz=Europe/Berlin&tz=UTC", "tz"),
+        *(
+            (f"tz={zone}", "tz")
+            for zone in ("", "Europe", "Berlin", "../UTC", "/etc/passwd", "%00")
+        ),
+        ("tz=Europe/Berlin&start=0001-01-01", "start"),
+        ("tz=America/Lima&end=9999-12-31T23:00", "end"),
+        ("name[gt]=a", "name[gt]"),
+        ("name[]=a", "name[]"),
+        ("id[not]=1", "id[not]"),
+        ("&".join(["name=a"] * (MAX_FILTER_VALUES + 1)), "name"),
+        ("&".join(["data.a=1"] * (MAX_FILTER_VALUES + 1)), "data.a"),
+        *(
+            (f"data.a[{operator}]=1", f"data.a[{operator}]")
+            for operator in ("", "eq", "NOT", "gt]")
+        ),
+        *(
+            (f"data.a[gt]={bound}", "data.a[gt]")
+            for bound in ("", "x", "01", "1.", "NaN", "1e99999")
+        ),
+        ("data.a[lt]=1&data.a[lt]=2", "data.a[lt]"),
+        *((f"data.a[exists]={value}", "data.a[exists]") for value in ("", "1", "yes", "True")),
+        ("data.a[exists]=true&data.a[exists]=false", "data.a[exists]"),
         (f"name={'n' * 256}", "name"),
         ("trace_id=a%00b", "trace_id"),
         *((f"id={value}", "id") for value in ("", "1.0", "%201", "٣", MAX_ID + 1, "9" * 5000)),

@@ -90,3 +90,13 @@ def test_events_too_large_for_one_page_are_listed_too(alice: Person) -> None:
     for event in sent:
         assert alice.post(event).status_code == 201
     assert alice.events() == sent
+
+
+def test_days_begin_in_the_time_zone(alice: Person) -> None:
+    moments = ["27T22:59:59", "27T23:00", "28T00:30", "28T00:31", "28T21:59", "28T22:00"]
+    post_days(alice, *(f"2021-03-{moment}" for moment in moments))
+    assert ids(alice, "?start=2021-03-28&end=2021-03-29&tz=Europe/Berlin") == [1, 2, 3, 4]
+    # This time did not exist: the clocks were set forward from 2:00 to 3:00.
+    assert ids(alice, "?start=2021-03-28T02:30&tz=Europe/Berlin") == [4, 5]
+    assert ids(alice, "?start=2021-03-28T01:31&end=2021-03-28T02:00Z&tz=Europe/Berlin") == [3]
+    assert ids(alice, "?end=2021-03-28&tz=America/New_York") == [0, 1, 2, 3]

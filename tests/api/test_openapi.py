@@ -36,6 +36,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
 from bytelog import timestamps
+from bytelog.api.fields import ZoneField
 from bytelog.api.openapi import document
 from bytelog.api.parameters import ListingParameters
 from bytelog.config import MAX_BODY_BYTES, MAX_ID, MAX_TEXT_LENGTH
@@ -280,6 +281,13 @@ def with_the_order_of_the_cursor(_: object, case: Any, **__: Any) -> None:
     query = case.query or {}
     if query.get("cursor") and query.get("order", "date") in list(Order):
         case.query = {**query, "order": "date" if "T" in str(query["cursor"]) else "arrival"}
+
+
+@schemathesis.hook("before_call")
+def with_a_known_time_zone(_: object, case: Any, **__: Any) -> None:
+    # A pattern cannot list the zones.
+    if re.fullmatch(ZoneField.json_schema["pattern"], str((case.query or {}).get("tz", ""))):
+        case.query = {**case.query, "tz": "Europe/Berlin"}
 
 
 def without_whole_fractions(context: Any, body: Any) -> Any:

@@ -87,7 +87,7 @@ def test_equal_dates_are_ordered_by_arrival(alice: Person) -> None:
 
 
 @pytest.mark.before_database
-@pytest.mark.parametrize("query", ["?bucket=day", "?limit=5", "?start=soon", "?name=a&name=b"])
+@pytest.mark.parametrize("query", ["?bucket=day", "?limit=5", "?start=soon", "?start=2021&name=a"])
 def test_a_bad_parameter_gets_400(alice: Person, query: str) -> None:
     assert alice.get(f"/paths{query}").status_code == 400
 

@@ -20,10 +20,13 @@ def record(event):
     words = [event["id"], event["name"], event["trace_id"], json.dumps(data) if data else "", date]
     return "bytelog_record " + shlex.join(map(str, words))
 
+def listed(values):
+    return values if isinstance(values, list) else [values]
+
 def events(window):
     window = dict(window)
     words = [window.pop("start", ""), window.pop("end", "")]
-    return "bytelog_events " + shlex.join(words + [f"{name}={value}" for name, value in window.items()])
+    return "bytelog_events " + shlex.join(words + [f"{name}={value}" for name, values in window.items() for value in listed(values)])
 
 CALLS = {
     "record": record,
