@@ -93,6 +93,18 @@ MAX_MEMBER_DEPTH = 10
 MAX_FILTER_VALUES = 50
 """Maximum number of values of one filter: each is compared with every event."""
 
+MAX_TRACES = 1000
+"""Maximum number of traces in a page: each is described by several searches."""
+
+MAX_NAMES_OF_TRACES = 10
+"""Maximum number of names that traces must have, or must not have: each is a search."""
+
+MAX_FUNNEL_STEPS = 10
+"""Maximum number of steps of a funnel: each is a search for each trace."""
+
+MAX_WITHIN_SECONDS = 10 * 366 * 24 * 60 * 60
+"""Maximum time that traces may take: ten years."""
+
 MAX_WAIT_SECONDS = 30
 """How long a listing may wait for an event: proxies give up after a minute."""
 

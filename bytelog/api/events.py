@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain, islice
-from urllib.parse import unquote_to_bytes, urlencode
 
 from flask import Blueprint, Flask, current_app, request
 from werkzeug.datastructures import MIMEAccept
@@ -20,15 +18,12 @@ from ..events import store
 from ..queries.formats import CSV, CSV_WITH_MARK, FORMATS, JSON, Format
 from ..queries.groups import TooManyGroups
 from ..queries.listing import Listing
-from ..queries.paths import Paths
-from ..queries.selection import Cursor, Selection
-from ..queries.summary import Summary
-from ..storage.reader import ReadLimits
+from ..queries.selection import Selection
 from . import idempotency, parameters
 from .body import load_events, read_body
-from .cursors import format_cursor
 from .parameters import InvalidParameters, load_selection, load_summary
 from .reader_slots import ReaderSlot, ReaderSlots, TooManyReaders, slots_of
+from .reading import build_link, read_in_slot, read_limits, read_query, send_object
 
 _GROUPS = f"{MAX_GROUPS} counts, with names of {MAX_GROUP_CHARACTERS} characters in all"
 
@@ -65,7 +60,7 @@ def register_events(project_id: int) -> Response:
 @requires("read")
 def list_events(project_id: int) -> Response:
     """Send the events that match the query."""
-    return _respond(load_selection(parameters.listing, _read_query(), project_id))
+    return _respond(load_selection(parameters.listing, read_query(), project_id))
 
 
 @blueprint.get("/trace/<trace_id:trace_id>")
@@ -73,16 +68,16 @@ def list_events(project_id: int) -> Response:
 def follow_trace(project_id: int, trace_id: str) -> Response:
     """Send the events of a trace that match the query."""
     _check_path()
-    return _respond(load_selection(parameters.trace, _read_query(), project_id, trace_id=trace_id))
+    return _respond(load_selection(parameters.trace, read_query(), project_id, trace_id=trace_id))
 
 
 @blueprint.get("/summary")
 @requires("read")
 def summarize(project_id: int) -> Response:
     """Count the events that match the query, by name and bucket."""
-    selection, bucket = load_summary(_read_query(), project_id)
+    selection, bucket = load_summary(read_query(), project_id)
     try:
-        return _send_counts(partial(store.count, selection, bucket), project_id)
+        return send_object(read_in_slot(partial(store.count, selection, bucket), project_id))
     except TooManyGroups as error:
         detail = f"Must leave at most {_GROUPS}: use a longer one, or a shorter window."
         raise InvalidParameters(detail, "bucket") from error
@@ -92,19 +87,12 @@ def summarize(project_id: int) -> Response:
 @requires("read")
 def count_paths(project_id: int) -> Response:
     """Count which of the events that match the query follow each other in their traces."""
-    selection = load_selection(parameters.paths, _read_query(), project_id)
+    selection = load_selection(parameters.paths, read_query(), project_id)
     try:
-        return _send_counts(partial(store.count_paths, selection), project_id)
+        return send_object(read_in_slot(partial(store.count_paths, selection), project_id))
     except TooManyGroups as error:
         detail = f"Must leave at most {_GROUPS}: use a shorter window."
         raise InvalidParameters(detail, "start") from error
-
-
-def _send_counts(count: Callable[[ReadLimits], Summary | Paths], project_id: int) -> Response:
-    with slots_of(current_app).slot(project_id) as slot:
-        slot.take()
-        counts = count(_read_limits())
-    return Response(json.dumps(counts, ensure_ascii=False), mimetype=JSON.media_type)
 
 
 def _check_path() -> None:
@@ -115,15 +103,6 @@ def _check_path() -> None:
         raise InvalidParameters("Must be UTF-8, percent-encoded.", "trace_id") from error
 
 
-def _read_query() -> dict[str, list[str]]:
-    # Werkzeug keeps an escape that is not UTF-8, such as `%FF`, which would select other events.
-    try:
-        unquote_to_bytes(request.query_string).decode()
-        return request.args.to_dict(flat=False)
-    except UnicodeDecodeError as error:
-        raise InvalidParameters("Must be UTF-8, percent-encoded.", "*") from error
-
-
 def _respond(selection: Selection) -> Response:
     format_ = _choose_format()
     with slots_of(current_app).slot(selection.project_id) as slot:
@@ -132,7 +111,7 @@ def _respond(selection: Selection) -> Response:
         response = Response(_build_body(slot, format_, listing), mimetype=format_.media_type)
     response.vary.add("Accept")
     if listing.next:
-        response.headers["Link"] = _build_link(listing.next)
+        response.headers["Link"] = build_link(listing.next)
     return response
 
 
@@ -144,16 +123,16 @@ def _take_slot(slot: ReaderSlot, selection: Selection, format_: Format) -> None:
             slot.take()
         except TooManyReaders:
             # Reject before counting: counting costs as much as listing.
-            if store.is_long(selection, format_, _read_limits()):
+            if store.is_long(selection, format_, read_limits()):
                 raise
 
 
 def _open_listing(slot: ReaderSlot, selection: Selection, format_: Format) -> Listing:
-    listing = store.select(selection, format_, _read_limits())
+    listing = store.select(selection, format_, read_limits())
     if listing.count or not selection.wait:
         return listing
     with slot.wait():
-        listing = store.wait_for(selection, format_, _read_limits())
+        listing = store.wait_for(selection, format_, read_limits())
     authorize("read")  # The key may have been revoked meanwhile.
     return listing
 
@@ -167,11 +146,6 @@ def _build_body(slot: ReaderSlot, format_: Format, listing: Listing) -> bytes | 
         return b"".join(beginning)
     slot.take()
     return _StreamedListing(chain(beginning, chunks), slot.move())
-
-
-def _read_limits() -> ReadLimits:
-    is_gone = request.environ.get("waitress.client_disconnected", bool)
-    return ReadLimits(current_app.config["BYTELOG_READ_SECONDS"], is_gone)
 
 
 def _choose_format() -> Format:
@@ -188,12 +162,6 @@ def _read_accepted_types() -> MIMEAccept:
     return MIMEAccept(
         (media_type.partition(";")[0], quality) for media_type, quality in request.accept_mimetypes
     )
-
-
-def _build_link(cursor: Cursor) -> str:
-    query = [(name, value) for name, value in request.args.items() if name != "cursor"]
-    # Relative to the request, so that it is valid behind every proxy (RFC 8288 section 3).
-    return f'<?{urlencode([*query, ("cursor", format_cursor(cursor))])}>; rel="next"'
 
 
 class _StreamedListing:

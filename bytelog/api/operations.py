@@ -10,7 +10,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from ..config import IDEMPOTENCY_HOURS, MAX_MEMBERS, MAX_TEXT_LENGTH
 from ..events import schemas
-from . import idempotency, members, parameters, response_schemas
+from . import idempotency, members, parameters, response_schemas, trace_parameters
 
 JSON, LINES, CSV = "application/json", "application/x-ndjson", "text/csv"
 
@@ -38,6 +38,19 @@ _PATHS = {
     ],
     "transitions": [{"from": "click", "to": "paypal_payment", "count": 1, "median_seconds": 120.5}],
 }
+_TRACES = {
+    "count": 1,
+    "traces": [
+        {
+            "trace_id": "03775690",
+            "first": "2021-08-15T23:41:41.507Z",
+            "last": "2021-08-15T23:45:45.507Z",
+            "seconds": 244.0,
+            "count": 2,
+            "names": ["click", "click"],
+        }
+    ],
+}
 _NEXT = {
     "description": 'The next page, relative to this request: `<?…>; rel="next"` (RFC 8288).',
     "schema": _TEXT,
@@ -58,6 +71,7 @@ def operations_by_view() -> dict[str, dict[str, Any]]:
         "events.follow_trace": _describe_follow_trace(),
         "events.summarize": _describe_summarize(),
         "events.count_paths": _describe_count_paths(),
+        "traces.list_traces": _describe_list_traces(),
         "health.healthz": _describe_healthz(),
         "openapi.describe_api": _describe_openapi(),
     }
@@ -129,6 +143,21 @@ def _describe_count_paths() -> dict[str, Any]:
         "responses": {
             200: _describe_response("The counts.", response_schemas.PathsSchema, _PATHS),
             **_name_errors(400, 401, 403, 429, 503),
+        },
+    }
+
+
+def _describe_list_traces() -> dict[str, Any]:
+    response = _describe_response("The traces.", response_schemas.TracesSchema, _TRACES)
+    return {
+        "summary": "List traces",
+        "description": "Returns the traces that have an event that matches the filters, in the "
+        "window, ordered by the date of their first event.",
+        "security": [{"key": ["read"]}],
+        "parameters": _describe_query(trace_parameters.TracesParameters),
+        "responses": {
+            200: response | {"headers": {"Link": _NEXT}},
+            **_name_errors(400, 401, 403, 410, 429, 503),
         },
     }
 

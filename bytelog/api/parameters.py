@@ -28,7 +28,8 @@ from .fields import (
 )
 
 
-def _describe(text: str, **metadata: Any) -> dict[str, Any]:
+def describe(text: str, **metadata: Any) -> dict[str, Any]:
+    """Return the metadata of a parameter, with what it means."""
     return {"description": text, **metadata}
 
 
@@ -47,36 +48,36 @@ class FilterParameters(Schema):
         raise InvalidParameters(error.messages) from error
 
     start = Timestamp(
-        metadata=_describe("Only events at or after this day or time.", examples=["2021-08-15"])
+        metadata=describe("Only events at or after this day or time.", examples=["2021-08-15"])
     )
     end = Timestamp(
-        metadata=_describe("Only events before this day or time.", examples=["2021-08-16"])
+        metadata=describe("Only events before this day or time.", examples=["2021-08-16"])
     )
     tz = ZoneField(
-        metadata=_describe(
+        metadata=describe(
             "The time zone in which days begin, and times without a zone are.",
             default="UTC",
             examples=["Europe/Berlin"],
         )
     )
     id = FilterField(
-        IntegerField(MIN_ID, MAX_ID), "id", metadata=_describe("Only events with this `id`.")
+        IntegerField(MIN_ID, MAX_ID), "id", metadata=describe("Only events with this `id`.")
     )
     name = FilterField(
-        Text(), "name", metadata=_describe("Only events with this name, or one of these.")
+        Text(), "name", metadata=describe("Only events with this name, or one of these.")
     )
     name_not = FilterField(
-        Text(), "name", Operator.NOT, metadata=_describe("Only events with another name.")
+        Text(), "name", Operator.NOT, metadata=describe("Only events with another name.")
     )
     name_prefix = FilterField(
         Text(),
         "name",
         Operator.PREFIX,
-        metadata=_describe("Only events whose name starts with this, or with one of these."),
+        metadata=describe("Only events whose name starts with this, or with one of these."),
     )
     q = SearchField(
         Text(),
-        metadata=_describe(
+        metadata=describe(
             "Only events with this text in the name, the trace id or a string within `data`. The "
             "letters A to Z match in any case."
         ),
@@ -100,16 +101,16 @@ class TracedParameters(FilterParameters):
     """The parameters of a request for events of any trace."""
 
     trace_id = FilterField(
-        Text(), "trace_id", metadata=_describe("Only events of this trace, or of one of these.")
+        Text(), "trace_id", metadata=describe("Only events of this trace, or of one of these.")
     )
     trace_id_not = FilterField(
-        Text(), "trace_id", Operator.NOT, metadata=_describe("Only events of other traces.")
+        Text(), "trace_id", Operator.NOT, metadata=describe("Only events of other traces.")
     )
     trace_id_prefix = FilterField(
         Text(),
         "trace_id",
         Operator.PREFIX,
-        metadata=_describe("Only events of traces whose id starts with this, or one of these."),
+        metadata=describe("Only events of traces whose id starts with this, or one of these."),
     )
 
 
@@ -119,16 +120,16 @@ class TraceParameters(FilterParameters):
     order = EnumField(
         Order,
         load_default=Order.DATE,
-        metadata=_describe(
+        metadata=describe(
             "By date, by date with the newest first, or by arrival; equal dates by arrival.",
             default="date",
         ),
     )
     limit = IntegerField(
-        1, MAX_LIMIT, metadata=_describe("Maximum number of events; all if absent.")
+        1, MAX_LIMIT, metadata=describe("Maximum number of events; all if absent.")
     )
     cursor = CursorField(
-        metadata=_describe(
+        metadata=describe(
             "Where to continue: the `cursor` in the `Link` header of the last response. With "
             "`order=arrival`, `end` is after the last event."
         )
@@ -137,7 +138,7 @@ class TraceParameters(FilterParameters):
         0,
         MAX_WAIT_SECONDS,
         load_default=0,
-        metadata=_describe("Seconds to wait for an event if there is none."),
+        metadata=describe("Seconds to wait for an event if there is none."),
     )
 
     @post_load
@@ -161,7 +162,7 @@ class SummaryParameters(TracedParameters):
     bucket = EnumField(
         Bucket,
         load_default=Bucket.DAY,
-        metadata=_describe("The length of the buckets of time.", default="day"),
+        metadata=describe("The length of the buckets of time.", default="day"),
     )
 
 
@@ -183,7 +184,7 @@ def load_selection(
     Raises InvalidParameters naming each bad one.
     """
     of_trace = (equal("trace_id", trace_id),) if trace_id is not None else ()
-    return _select(load(schema, query), project_id, of_trace)
+    return select(load(schema, query), project_id, of_trace)
 
 
 def load_summary(query: Mapping[str, list[str]], project_id: int) -> tuple[Selection, Bucket]:
@@ -193,7 +194,7 @@ def load_summary(query: Mapping[str, list[str]], project_id: int) -> tuple[Selec
     """
     plain = load(summary, query)
     bucket = plain.pop("bucket")
-    return _select(plain, project_id), bucket
+    return select(plain, project_id), bucket
 
 
 def load(schema: Schema, query: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -248,9 +249,10 @@ def _load_defaults(schema: Schema) -> dict[str, Any]:
     return _gather(schema.load({}), ())
 
 
-def _select(
+def select(
     plain: Mapping[str, Any], project_id: int, of_trace: tuple[Filter, ...] = ()
 ) -> Selection:
+    """Return the selection of parameters that `load` returned."""
     fields = {name: value for name, value in plain.items() if name != "tz"}
     return Selection(project_id, **{**fields, "filters": of_trace + plain["filters"]})
 

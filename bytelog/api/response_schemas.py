@@ -5,6 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 
 from ..events.schemas import StoredEventSchema, Timestamp
+from ..queries.traces import NAMES_OF_TRACE
 
 
 class ListingSchema(Schema):
@@ -36,12 +37,14 @@ def _create_count(description: str, minimum: int = 0) -> fields.Integer:
     return fields.Integer(required=True, metadata={"minimum": minimum, "description": description})
 
 
+def _create_date(description: str) -> Timestamp:
+    return Timestamp(required=True, metadata={"format": "date-time", "description": description})
+
+
 class BucketSchema(Schema):
     """The events of one bucket of time."""
 
-    date = Timestamp(
-        required=True, metadata={"format": "date-time", "description": "The start of the bucket."}
-    )
+    date = _create_date("The start of the bucket.")
     count = _create_count("The number of events in the bucket.", minimum=1)
     names = _counts
 
@@ -97,6 +100,34 @@ class PathsSchema(Schema):
         fields.Nested(TransitionSchema),
         required=True,
         metadata={"description": "Which name follows which, the most frequent first."},
+    )
+
+
+class TraceSchema(Schema):
+    """A trace: its events, whether the filters select them or not."""
+
+    trace_id = fields.String(required=True, metadata={"description": "The trace id."})
+    first = _create_date("The date of the first event.")
+    last = _create_date("The date of the last event.")
+    seconds = fields.Float(
+        required=True, metadata={"minimum": 0, "description": "The time between the two."}
+    )
+    count = _create_count("The number of events.", minimum=1)
+    names = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": f"The names of the first {NAMES_OF_TRACE} events, in order."},
+    )
+
+
+class TracesSchema(Schema):
+    """The response with traces."""
+
+    count = _create_count("The number of traces in this page.")
+    traces = fields.List(
+        fields.Nested(TraceSchema),
+        required=True,
+        metadata={"description": "The traces, the newest first."},
     )
 
 

@@ -8,12 +8,14 @@ from dataclasses import replace
 
 from sqlalchemy import Engine
 
-from ..queries import listing, paths, summary
+from ..queries import listing, paths, summary, traces
 from ..queries.formats import Format
 from ..queries.listing import Listing
 from ..queries.paths import Paths
 from ..queries.selection import Bucket, CursorGone, Selection
 from ..queries.summary import Summary
+from ..queries.trace_selection import TraceSelection
+from ..queries.traces import TracePage
 from ..storage.database import db, read_engine
 from ..storage.idempotency import IdempotencyToken
 from ..storage.keyset import Order
@@ -72,6 +74,11 @@ def count_paths(selection: Selection, limits: ReadLimits) -> Paths:
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS pairs of names.
     """
     return paths.count(Reader(read_engine(), limits), selection)
+
+
+def list_traces(selection: TraceSelection, limit: int, limits: ReadLimits) -> TracePage:
+    """List the selected traces, the newest first; raises StorageError."""
+    return traces.read(Reader(read_engine(), limits), selection, limit)
 
 
 def wait_for(selection: Selection, format_: Format, limits: ReadLimits) -> Listing:

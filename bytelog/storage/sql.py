@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Dialect,
+    Interval,
     String,
     Text,
     TypeDecorator,
@@ -121,7 +122,8 @@ def _sqlite_milliseconds(
 def _postgresql_milliseconds(
     earlier: ColumnElement[Any], later: ColumnElement[Any]
 ) -> ColumnElement[Any]:
-    return cast(func.extract("epoch", later - earlier) * 1000, BigInteger)
+    duration = later.op("-", return_type=Interval())(earlier)
+    return cast(func.extract("epoch", duration) * 1000, BigInteger)
 
 
 class Position(_Expression):
@@ -138,6 +140,22 @@ def _sqlite_position(text: ColumnElement[Any], part: ColumnElement[Any]) -> Colu
 @_register("postgresql", Position)
 def _postgresql_position(text: ColumnElement[Any], part: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.strpos(text, part)
+
+
+class JSONArray(_Expression):
+    """The texts of all rows, as a JSON array."""
+
+    type = String()
+
+
+@_register("sqlite", JSONArray)
+def _sqlite_json_array(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.json_group_array(text)
+
+
+@_register("postgresql", JSONArray)
+def _postgresql_json_array(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    return cast(func.json_agg(text), Text)
 
 
 class StartsWith(_Expression):

@@ -2,17 +2,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 from flask import Flask
-from support.api import CLICK, EVENTS, Person, close
+from support.api import CLICK, EVENTS, Person
 from werkzeug.test import TestResponse
 
-from bytelog import create_app
 from bytelog.auth import keys
 from bytelog.config import (
     MAX_FILTER_VALUES,
@@ -30,18 +29,11 @@ numbers = count()
 BIG = "123456789012345678901234567890"
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    app = create_app({"TESTING": True}, tmp_path_factory.mktemp("filters"))
-    yield app
-    close(app)
-
-
 @pytest.fixture
-def person(app: Flask) -> Callable[..., Person]:
+def person(shared_app: Flask) -> Callable[..., Person]:
     def create_person(name: str, project: str) -> Person:
-        with app.app_context():
-            return Person(app.test_client(), keys.create(name, f"{project} {next(numbers)}"))
+        with shared_app.app_context():
+            return Person(shared_app.test_client(), keys.create(name, f"{project} {next(numbers)}"))
 
     return create_person
 

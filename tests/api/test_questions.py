@@ -1,17 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 import pytest
 from flask import Flask
 from hypothesis import given
-from support.api import EVENTS, Person, close
+from hypothesis import strategies as st
+from support.api import EVENTS, Person
 from support.generated import many_examples
 from support.questions import CATALOG, Model, Query, decode, encode, matches, queries
+from support.traces import described, is_selected, selected_traces, stories, trace_queries
 
-from bytelog import create_app
 from bytelog.auth import keys
 
 pytestmark = pytest.mark.each_database
@@ -19,20 +20,14 @@ pytestmark = pytest.mark.each_database
 projects = count()
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    app = create_app({"TESTING": True}, tmp_path_factory.mktemp("questions"))
-    yield app
-    close(app)
-
-
-@pytest.fixture(scope="module")
-def record(app: Flask) -> Callable[[list[Model]], Person]:
+@pytest.fixture
+def record(shared_app: Flask) -> Callable[[list[Model]], Person]:
     """Return a function that records events in a project of their own."""
 
     def record_in_project(stored: list[Model]) -> Person:
-        with app.app_context():
-            person = Person(app.test_client(), keys.create("model", f"model {next(projects)}"))
+        with shared_app.app_context():
+            key = keys.create("model", f"model {next(projects)}")
+        person = Person(shared_app.test_client(), key)
         batch = f"[{','.join(event.text() for event in stored)}]".encode()
         response = person.client.post(
             EVENTS, data=batch, headers=person.headers, content_type="application/json"
@@ -49,7 +44,7 @@ def get(person: Person, path: str, *parameters: Query) -> Any:
     return decode(response.text)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def catalog(record: Callable[[list[Model]], Person]) -> Person:
     """Return a person whose project has an event for each value of each member."""
     return record(CATALOG)
@@ -61,3 +56,27 @@ def test_filters_select_the_events_of_the_model(catalog: Person, query: list[Que
     selected = [event.id for event in CATALOG if all(matches(event, each) for each in query)]
     listing = get(catalog, "", *query, [("order", "arrival")])
     assert [int(event["id"]) for event in listing["events"]] == selected
+
+
+@many_examples
+@given(stories, trace_queries, st.integers(1, 3))
+def test_traces_are_those_of_the_model_page_by_page(
+    record: Callable[[list[Model]], Person], stored: list[Model], query: list[Query], limit: int
+) -> None:
+    person = record(stored)
+    arrival = {id(event): number for number, event in enumerate(stored)}
+    traces = [each for each in selected_traces(stored, query).values() if is_selected(each, query)]
+    traces.sort(key=lambda events: (events[0].date, arrival[id(events[0])]), reverse=True)
+    pages = read_pages(person, f"/traces?{encode(*query, [('limit', str(limit))])}")
+    found = [trace for page in pages for trace in page["traces"]]
+    assert found == [described(events) for events in traces]
+    assert all(page["count"] == len(page["traces"]) <= limit for page in pages)
+
+
+def read_pages(person: Person, path: str) -> list[Any]:
+    response = person.get(path)
+    assert response.status_code == 200, response.text
+    link = response.headers.get("Link")
+    following = link[1 : link.index(">")] if link else ""
+    pages = read_pages(person, f"/traces{following}") if following else []
+    return [response.json, *pages]

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from benchmarks.cluster import USER, Cluster
+from flask import Flask
 
+from support.api import close
 from support.programs import require
 
 
@@ -73,11 +75,46 @@ def own_database(
     shared_cluster.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="module")
+def open_app(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Flask]]:
+    """Yield a function that opens the service of a kind of database that a module's tests share."""
+    from bytelog import create_app
+
+    apps: dict[str, Flask] = {}
+
+    def open_(kind: str) -> Flask:
+        if kind not in apps:
+            settings = {"TESTING": True}
+            if kind == "postgresql":
+                name = request.getfixturevalue("new_database")()
+                url = request.getfixturevalue("shared_cluster").url(name)
+                settings |= {"BYTELOG_DATABASE_URL": url}
+            apps[kind] = create_app(settings, tmp_path_factory.mktemp(kind))
+        return apps[kind]
+
+    yield open_
+    for app in apps.values():
+        close(app)
+
+
+@pytest.fixture
+def shared_app(
+    database: str, open_app: Callable[[str], Flask], new_applications: list[Flask]
+) -> Iterator[Flask]:
+    """Yield a service that a module's tests share; each uses projects of its own."""
+    app = open_app(database)
+    yield app
+    if app in new_applications:  # It stays open for the next test.
+        new_applications.remove(app)
+
+
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> str:
     """Set the kind of database in tests marked `each_database`, and return it."""
     kind: str = getattr(request, "param", "sqlite")
-    if kind == "postgresql":
+    if kind == "postgresql" and "shared_app" not in request.fixturenames:
         request.getfixturevalue("own_database")
     return kind
 

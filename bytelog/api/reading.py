@@ -1,0 +1,55 @@
+"""What all endpoints that read share: the query, the limits, and the link to the next page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import unquote_to_bytes, urlencode
+
+from flask import current_app, request
+from werkzeug.wrappers import Response
+
+from ..queries.formats import JSON
+from ..queries.selection import Cursor
+from ..storage.reader import ReadLimits
+from .cursors import format_cursor
+from .parameters import InvalidParameters
+from .reader_slots import slots_of
+
+T = TypeVar("T")
+
+
+def read_query() -> dict[str, list[str]]:
+    """Return the query of the request; raises InvalidParameters if it is not UTF-8."""
+    # Werkzeug keeps an escape that is not UTF-8, such as `%FF`, which would select other events.
+    try:
+        unquote_to_bytes(request.query_string).decode()
+        return request.args.to_dict(flat=False)
+    except UnicodeDecodeError as error:
+        raise InvalidParameters("Must be UTF-8, percent-encoded.", "*") from error
+
+
+def read_limits() -> ReadLimits:
+    """Return how long the statements of the request may run."""
+    is_gone = request.environ.get("waitress.client_disconnected", bool)
+    return ReadLimits(current_app.config["BYTELOG_READ_SECONDS"], is_gone)
+
+
+def read_in_slot(read: Callable[[ReadLimits], T], project_id: int) -> T:
+    """Return what a function reads in a reader slot; raises TooManyReaders."""
+    with slots_of(current_app).slot(project_id) as slot:
+        slot.take()
+        return read(read_limits())
+
+
+def send_object(content: object) -> Response:
+    """Return a response with an object."""
+    return Response(json.dumps(content, ensure_ascii=False), mimetype=JSON.media_type)
+
+
+def build_link(cursor: Cursor) -> str:
+    """Return the value of a `Link` header that leads to the next page."""
+    query = [pair for pair in request.args.items(multi=True) if pair[0] != "cursor"]
+    # Relative to the request, so that it is valid behind every proxy (RFC 8288 section 3).
+    return f'<?{urlencode([*query, ("cursor", format_cursor(cursor))])}>; rel="next"'

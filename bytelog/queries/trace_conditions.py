@@ -1,0 +1,149 @@
+"""The conditions of a selection of traces, as SQL expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    ScalarSelect,
+    Table,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+
+from ..storage.models import Event
+from ..storage.sql import ColumnText, Milliseconds
+from ..storage.types import DateText
+from .filters import build_window_conditions
+from .trace_selection import State, TraceShape
+
+Conditions = list[ColumnElement[bool]]
+
+_events: Any = Event.__table__
+_within = bindparam("within", type_=BigInteger)
+
+
+def alias_events(name: str) -> Any:
+    """Return the table of events under another name."""
+    table: Table = _events
+    return table.alias(name)
+
+
+def date_of(events: FromClause) -> ColumnElement[str]:
+    """Return the date of an event, which Python sends and receives as text."""
+    return type_coerce(events.c.date, DateText)
+
+
+def in_trace(events: FromClause, trace: FromClause) -> ColumnElement[bool]:
+    """Return the condition that events are in the trace of another event of the project."""
+    return (events.c.project_id == bindparam("project_id")) & (
+        events.c.trace_id == trace.c.trace_id
+    )
+
+
+def first_key(trace: FromClause) -> ScalarSelect[int]:
+    """Return the key of the first event of a trace."""
+    earliest = alias_events("earliest")
+    keys = select(earliest.c.key).where(in_trace(earliest, trace))
+    return keys.order_by(*_position(earliest)).limit(1).scalar_subquery()
+
+
+def has_selected_event(trace: FromClause, shape: TraceShape) -> ColumnElement[bool]:
+    """Return the condition that a trace has an event that the filters select, in the window."""
+    selected = _events.c.trace_id == trace.c.trace_id, *build_window_conditions(shape.filters)
+    return select(_events.c.key).where(*selected).exists()
+
+
+def build_trace_conditions(trace: FromClause, shape: TraceShape) -> Conditions:
+    """Return the conditions on a trace besides its selected event."""
+    conditions = [_has_name(trace, f"having{i}") for i in range(shape.having)]
+    conditions += [~_has_name(trace, f"lacking{i}") for i in range(shape.lacking)]
+    if shape.state:
+        conditions.append(_is_in_state(trace, shape.state))
+    if shape.steps:
+        conditions.append(_reaches(trace, shape.reached, shape.is_timed))
+    if shape.is_end:
+        conditions.append(~_reaches(trace, shape.reached + 1, shape.is_timed))
+    return conditions
+
+
+def next_step(previous: FromClause, name: str) -> tuple[FromClause, ColumnElement[bool]]:
+    """Return the next event with a name in the trace of an event, and the condition that it is.
+
+    `name` is that of the parameter, which also names the table.
+    """
+    step, candidate = alias_events(f"{name}_event"), alias_events(f"{name}_candidate")
+    named = candidate.c.name == bindparam(name, type_=ColumnText)
+    keys = select(candidate.c.key).where(
+        in_trace(candidate, previous), named, _is_after(candidate, previous)
+    )
+    key = keys.order_by(*_position(candidate)).limit(1).scalar_subquery()
+    return step, in_trace(step, previous) & (step.c.key == key)
+
+
+def _has_name(trace: FromClause, name: str) -> ColumnElement[bool]:
+    events = alias_events(f"{name}_event")
+    named = events.c.name == bindparam(name, type_=ColumnText)
+    return select(events.c.key).where(in_trace(events, trace), named).exists()
+
+
+def _is_in_state(trace: FromClause, state: State) -> ColumnElement[bool]:
+    origin = alias_events("origin_event")
+    target_date = _next_target_date(origin)
+    waiting, duration = target_date.is_(None), Milliseconds(date_of(origin), target_date)
+    now = bindparam("now", type_=DateText)
+    is_overdue = waiting & (Milliseconds(date_of(origin), now) > _within)
+
+    def any_origin(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+        named = origin.c.name == bindparam("origin", type_=ColumnText)
+        return select(origin.c.key).where(in_trace(origin, trace), named, condition).exists()
+
+    if state is State.OVERDUE:
+        return any_origin(is_overdue)
+    if state is State.LATE:
+        return any_origin(duration > _within) & ~any_origin(is_overdue)
+    return any_origin(true()) & ~any_origin(or_(waiting, duration > _within))
+
+
+def _next_target_date(origin: FromClause) -> ColumnElement[Any]:
+    target = alias_events("target_event")
+    named = target.c.name == bindparam("target", type_=ColumnText)
+    dates = select(func.min(date_of(target))).where(
+        in_trace(target, origin), named, _is_after(target, origin)
+    )
+    return type_coerce(dates.scalar_subquery(), DateText)
+
+
+def _reaches(trace: FromClause, step: int, is_timed: bool) -> ColumnElement[bool]:
+    first = alias_events("step0_event")
+    conditions = [
+        in_trace(first, trace),
+        first.c.name == bindparam("step0", type_=ColumnText),
+    ]
+    chain: list[FromClause] = [first]
+    for number in range(1, step):
+        following, is_next = next_step(chain[-1], f"step{number}")
+        chain.append(following)
+        conditions.append(is_next)
+    if is_timed:
+        conditions.append(Milliseconds(date_of(first), date_of(chain[-1])) <= _within)
+    return select(first.c.key).select_from(*chain).where(*conditions).exists()
+
+
+def _is_after(event: FromClause, other: FromClause) -> ColumnElement[bool]:
+    # Written so that an index serves the first condition.
+    is_later = or_(date_of(event) > date_of(other), event.c.key > other.c.key)
+    return and_(date_of(event) >= date_of(other), is_later)
+
+
+def _position(events: FromClause) -> Sequence[ColumnElement[Any]]:
+    return date_of(events), events.c.key
