@@ -13,7 +13,7 @@ from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response
 
 from ..auth.bearer import authorize, requires
-from ..config import MAX_GROUP_CHARACTERS, MAX_GROUPS, READER_THREADS
+from ..config import READER_THREADS
 from ..events import store
 from ..queries.formats import CSV, CSV_WITH_MARK, FORMATS, JSON, Format
 from ..queries.groups import TooManyGroups
@@ -21,11 +21,17 @@ from ..queries.listing import Listing
 from ..queries.selection import Selection
 from . import idempotency, parameters
 from .body import load_events, read_body
-from .parameters import InvalidParameters, load_selection, load_summary
+from .parameters import InvalidParameters, load_paths, load_selection, load_summary
 from .reader_slots import ReaderSlot, ReaderSlots, TooManyReaders, slots_of
-from .reading import build_link, read_in_slot, read_limits, read_query, send_object
-
-_GROUPS = f"{MAX_GROUPS} counts, with names of {MAX_GROUP_CHARACTERS} characters in all"
+from .reading import (
+    GROUPS,
+    TOO_MANY_PAIRS,
+    build_link,
+    read_in_slot,
+    read_limits,
+    read_query,
+    send_object,
+)
 
 blueprint = Blueprint("events", __name__, url_prefix="/api/v1/events")
 
@@ -79,7 +85,7 @@ def summarize(project_id: int) -> Response:
     try:
         return send_object(read_in_slot(partial(store.count, selection, bucket), project_id))
     except TooManyGroups as error:
-        detail = f"Must leave at most {_GROUPS}: use a longer one, or a shorter window."
+        detail = f"Must leave at most {GROUPS}: use a longer one, or a shorter window."
         raise InvalidParameters(detail, "bucket") from error
 
 
@@ -87,12 +93,11 @@ def summarize(project_id: int) -> Response:
 @requires("read")
 def count_paths(project_id: int) -> Response:
     """Count which of the events that match the query follow each other in their traces."""
-    selection = load_selection(parameters.paths, read_query(), project_id)
+    selection, scope = load_paths(read_query(), project_id)
     try:
-        return send_object(read_in_slot(partial(store.count_paths, selection), project_id))
+        return send_object(read_in_slot(partial(store.count_paths, selection, scope), project_id))
     except TooManyGroups as error:
-        detail = f"Must leave at most {_GROUPS}: use a shorter window."
-        raise InvalidParameters(detail, "start") from error
+        raise InvalidParameters(TOO_MANY_PAIRS, "start") from error
 
 
 def _check_path() -> None:

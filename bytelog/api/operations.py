@@ -51,6 +51,40 @@ _TRACES = {
         }
     ],
 }
+_FUNNEL = {
+    "traces": 2,
+    "steps": [
+        {
+            "name": "click",
+            "count": 2,
+            "median_seconds": None,
+            "reached": "traces?step=click&step=paypal_payment&reached=1",
+            "stopped": "traces?step=click&step=paypal_payment&stopped=1",
+        },
+        {
+            "name": "paypal_payment",
+            "count": 1,
+            "median_seconds": 120.5,
+            "reached": "traces?step=click&step=paypal_payment&reached=2",
+            "stopped": "traces?step=click&step=paypal_payment&stopped=2",
+        },
+    ],
+}
+_CHANGES = {
+    "traces": 2,
+    "against_traces": 1,
+    "new": [
+        {
+            "from": "click",
+            "to": "paypal_payment",
+            "count": 1,
+            "against_count": 0,
+            "median_seconds": 120.5,
+            "against_median_seconds": None,
+        }
+    ],
+    **{kind: [] for kind in ("gone", "slower", "faster", "rarer", "more_frequent")},
+}
 _NEXT = {
     "description": 'The next page, relative to this request: `<?…>; rel="next"` (RFC 8288).',
     "schema": _TEXT,
@@ -72,6 +106,8 @@ def operations_by_view() -> dict[str, dict[str, Any]]:
         "events.summarize": _describe_summarize(),
         "events.count_paths": _describe_count_paths(),
         "traces.list_traces": _describe_list_traces(),
+        "traces.count_funnel": _describe_count_funnel(),
+        "traces.compare_paths": _describe_compare_paths(),
         "health.healthz": _describe_healthz(),
         "openapi.describe_api": _describe_openapi(),
     }
@@ -136,8 +172,8 @@ def _describe_summarize() -> dict[str, Any]:
 def _describe_count_paths() -> dict[str, Any]:
     return {
         "summary": "Count which events follow which",
-        "description": "Orders the events of each trace by date, and counts which name follows "
-        "which, with which names traces start, and with which they end.",
+        "description": "Orders the events of each trace that has a matching event by date, and "
+        "counts which name follows which, with which names traces start, and with which they end.",
         "security": [{"key": ["read"]}],
         "parameters": _describe_query(parameters.PathsParameters),
         "responses": {
@@ -158,6 +194,34 @@ def _describe_list_traces() -> dict[str, Any]:
         "responses": {
             200: response | {"headers": {"Link": _NEXT}},
             **_name_errors(400, 401, 403, 410, 429, 503),
+        },
+    }
+
+
+def _describe_count_funnel() -> dict[str, Any]:
+    return {
+        "summary": "Count how many traces reach each step",
+        "description": "Follows traces through steps in their order, with or without other events "
+        "between them.",
+        "security": [{"key": ["read"]}],
+        "parameters": _describe_query(trace_parameters.FunnelParameters),
+        "responses": {
+            200: _describe_response("The counts.", response_schemas.FunnelSchema, _FUNNEL),
+            **_name_errors(400, 401, 403, 429, 503),
+        },
+    }
+
+
+def _describe_compare_paths() -> dict[str, Any]:
+    return {
+        "summary": "Compare which events follow which in two windows",
+        "description": "Tells which transitions are new, gone, slower, faster, rarer or more "
+        "frequent than in another window, such as before a deployment.",
+        "security": [{"key": ["read"]}],
+        "parameters": _describe_query(trace_parameters.ComparisonParameters),
+        "responses": {
+            200: _describe_response("The changes.", response_schemas.ChangesSchema, _CHANGES),
+            **_name_errors(400, 401, 403, 429, 503),
         },
     }
 

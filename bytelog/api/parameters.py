@@ -13,6 +13,7 @@ from marshmallow import RAISE, Schema, ValidationError, post_load
 from .. import timestamps
 from ..config import MAX_ID, MAX_LIMIT, MAX_WAIT_SECONDS, MIN_ID
 from ..events.schemas import Text, Timestamp
+from ..queries.paths import Scope
 from ..queries.selection import Bucket, Filter, Operator, Selection, equal
 from ..storage.keyset import Order
 from . import members
@@ -92,7 +93,7 @@ class FilterParameters(Schema):
             return plain
         return plain | {
             name: _localize(name, original[name], plain["tz"])
-            for name in ("start", "end")
+            for name in ("start", "end", "against_start", "against_end")
             if name in plain
         }
 
@@ -155,6 +156,16 @@ class TraceParameters(FilterParameters):
 class PathsParameters(TracedParameters):
     """The parameters of a request for paths."""
 
+    scope = EnumField(
+        Scope,
+        load_default=Scope.TRACES,
+        metadata=describe(
+            "Whether filters and window select whole traces that have a matching event, or the "
+            "events alone.",
+            default="traces",
+        ),
+    )
+
 
 class SummaryParameters(TracedParameters):
     """The parameters of a summary."""
@@ -195,6 +206,16 @@ def load_summary(query: Mapping[str, list[str]], project_id: int) -> tuple[Selec
     plain = load(summary, query)
     bucket = plain.pop("bucket")
     return select(plain, project_id), bucket
+
+
+def load_paths(query: Mapping[str, list[str]], project_id: int) -> tuple[Selection, Scope]:
+    """Return the selection and the scope of paths.
+
+    Raises InvalidParameters naming each bad one.
+    """
+    plain = load(paths, query)
+    scope = plain.pop("scope")
+    return select(plain, project_id), scope
 
 
 def load(schema: Schema, query: Mapping[str, list[str]]) -> dict[str, Any]:

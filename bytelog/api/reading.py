@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes, urlencode
 from flask import current_app, request
 from werkzeug.wrappers import Response
 
+from ..config import MAX_GROUP_CHARACTERS, MAX_GROUPS
 from ..queries.formats import JSON
 from ..queries.selection import Cursor
 from ..storage.reader import ReadLimits
@@ -18,6 +19,12 @@ from .parameters import InvalidParameters
 from .reader_slots import slots_of
 
 T = TypeVar("T")
+
+GROUPS = f"{MAX_GROUPS} counts, with names of {MAX_GROUP_CHARACTERS} characters in all"
+"""The counts that a response may have."""
+
+TOO_MANY_PAIRS = f"Must leave at most {GROUPS}: use a shorter window."
+"""What a request for paths with too many pairs of names must change."""
 
 
 def read_query() -> dict[str, list[str]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from marshmallow import Schema, fields
 
 from ..events.schemas import StoredEventSchema, Timestamp
+from ..queries.path_changes import FACTOR, MIN_CASES
 from ..queries.traces import NAMES_OF_TRACE
 
 
@@ -100,6 +103,86 @@ class PathsSchema(Schema):
         fields.Nested(TransitionSchema),
         required=True,
         metadata={"description": "Which name follows which, the most frequent first."},
+    )
+
+
+def _create_median(description: str) -> fields.Float:
+    return fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"minimum": 0, "description": f"{description} `null` if there is none."},
+    )
+
+
+class ChangeSchema(Schema):
+    """A transition in a window, and in the window that it is compared with."""
+
+    before = fields.String(
+        required=True, data_key="from", metadata={"description": "The name of the first event."}
+    )
+    after = fields.String(
+        required=True, data_key="to", metadata={"description": "The name of the next event."}
+    )
+    count = _create_count("How often the second name follows the first.")
+    against_count = _create_count("The same in the other window.")
+    median_seconds = _create_median("The median time between the two, in seconds.")
+    against_median_seconds = _create_median("The same in the other window.")
+
+
+def _create_changes(description: str) -> fields.List[Any]:
+    nested = fields.Nested(ChangeSchema)
+    return fields.List(nested, required=True, metadata={"description": description})
+
+
+class ChangesSchema(Schema):
+    """The response with a comparison of paths."""
+
+    traces = _create_count("The number of traces in the window.")
+    against_traces = _create_count("The number of traces in the other window.")
+    new = _create_changes("Transitions that occur in the window only.")
+    gone = _create_changes("Transitions that occur in the other window only.")
+    slower = _create_changes(
+        f"Transitions whose median time is at least {FACTOR} times longer, with {MIN_CASES} or "
+        "more cases in both windows."
+    )
+    faster = _create_changes("The reverse of `slower`.")
+    rarer = _create_changes(
+        f"Transitions whose count divided by the number of traces is at most 1/{FACTOR} of that in "
+        f"the other window, with at least {MIN_CASES} cases there."
+    )
+    more_frequent = _create_changes("The reverse of `rarer`.")
+
+
+class FunnelStepSchema(Schema):
+    """A step of a funnel."""
+
+    name = fields.String(required=True, metadata={"description": "The name of the events."})
+    count = _create_count("The number of traces that reach the step.")
+    median_seconds = _create_median("The median time since the step before, in seconds.")
+    reached = fields.String(
+        required=True,
+        metadata={
+            "format": "uri-reference",
+            "description": "Where these traces are listed, relative to this request.",
+        },
+    )
+    stopped = fields.String(
+        required=True,
+        metadata={
+            "format": "uri-reference",
+            "description": "Where those of them are listed that do not reach the next step.",
+        },
+    )
+
+
+class FunnelSchema(Schema):
+    """The response with a funnel."""
+
+    traces = _create_count("The number of traces that the filters select.")
+    steps = fields.List(
+        fields.Nested(FunnelStepSchema),
+        required=True,
+        metadata={"description": "The steps, in their order."},
     )
 
 

@@ -8,16 +8,32 @@ from typing import Any
 from marshmallow import ValidationError, validates_schema
 
 from ..config import MAX_FUNNEL_STEPS, MAX_NAMES_OF_TRACES, MAX_TRACES, MAX_WITHIN_SECONDS
-from ..events.schemas import Text
+from ..events.schemas import Text, Timestamp
+from ..queries.paths import Scope
 from ..queries.selection import Selection
 from ..queries.trace_selection import Expectation, Funnel, FunnelTraces, State, TraceSelection
 from ..storage.keyset import Order
 from .cursors import parse_cursor
 from .fields import CursorField, EnumField, IntegerField, RepeatableField
-from .parameters import InvalidParameters, TracedParameters, describe, load, select
+from .parameters import InvalidParameters, PathsParameters, TracedParameters, describe, load, select
 
 DEFAULT_TRACES = 100
 """Traces in a page by default: what a person looks through."""
+
+
+class ComparisonParameters(PathsParameters):
+    """The parameters of a comparison of paths."""
+
+    against_start = Timestamp(
+        metadata=describe("The start of the window to compare with, like `start`.")
+    )
+    against_end = Timestamp(metadata=describe("The end of that window. One of both is required."))
+
+    @validates_schema(skip_on_field_errors=True)
+    def check_window(self, plain: Mapping[str, Any], **_: Any) -> None:
+        """Raise ValidationError if there is no window to compare with."""
+        if not plain.keys() & {"against_start", "against_end"}:
+            raise ValidationError("Is required, or against_end.", "against_start")
 
 
 class FunnelParameters(TracedParameters):
@@ -103,6 +119,7 @@ class TracesParameters(TracedParameters):
 
 traces = TracesParameters()
 funnel = FunnelParameters()
+comparison = ComparisonParameters()
 
 
 def load_traces(query: Mapping[str, list[str]], project_id: int) -> tuple[TraceSelection, int]:
@@ -115,6 +132,19 @@ def load_traces(query: Mapping[str, list[str]], project_id: int) -> tuple[TraceS
     names = plain.pop("having", ()), plain.pop("lacking", ())
     conditions = _take_expectation(plain), _take_funnel_traces(plain)
     return TraceSelection(_select(plain, project_id), *names, *conditions), limit
+
+
+def load_comparison(
+    query: Mapping[str, list[str]], project_id: int
+) -> tuple[Selection, Selection, Scope]:
+    """Return the selections of the two windows to compare, and what filters select.
+
+    Raises InvalidParameters naming each bad one.
+    """
+    plain = load(comparison, query)
+    scope = plain.pop("scope")
+    window = {name: plain.pop(f"against_{name}", None) for name in ("start", "end")}
+    return select(plain, project_id), select({**plain, **window}, project_id), scope
 
 
 def load_funnel(query: Mapping[str, list[str]], project_id: int) -> tuple[Selection, Funnel]:

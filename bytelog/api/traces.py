@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from urllib.parse import urlencode
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, request
 from werkzeug.wrappers import Response
 
 from ..auth.bearer import requires
 from ..events import store
-from .reading import build_link, read_in_slot, read_query, send_object
-from .trace_parameters import load_traces
+from ..queries.groups import TooManyGroups
+from .parameters import InvalidParameters
+from .reading import TOO_MANY_PAIRS, build_link, read_in_slot, read_query, send_object
+from .trace_parameters import load_comparison, load_funnel, load_traces
 
 blueprint = Blueprint("traces", __name__, url_prefix="/api/v1/events")
 
@@ -30,3 +33,31 @@ def list_traces(project_id: int) -> Response:
     if page.next:
         response.headers["Link"] = build_link(page.next)
     return response
+
+
+@blueprint.get("/paths/diff")
+@requires("read")
+def compare_paths(project_id: int) -> Response:
+    """Compare which events follow each other in two windows."""
+    selection, against, scope = load_comparison(read_query(), project_id)
+    try:
+        compare = partial(store.compare_paths, selection, against, scope)
+        return send_object(read_in_slot(compare, project_id))
+    except TooManyGroups as error:
+        raise InvalidParameters(TOO_MANY_PAIRS, "start") from error
+
+
+@blueprint.get("/funnel")
+@requires("read")
+def count_funnel(project_id: int) -> Response:
+    """Count how many of the traces that match the query reach each step."""
+    selection, funnel = load_funnel(read_query(), project_id)
+    counts = read_in_slot(partial(store.count_funnel, selection, funnel), project_id)
+    steps = [{**step, **_link_traces(number)} for number, step in enumerate(counts.steps, 1)]
+    return send_object({"traces": counts.traces, "steps": steps})
+
+
+def _link_traces(step: int) -> dict[str, str]:
+    # Relative to the request, as the links to pages are.
+    query = list(request.args.items(multi=True))
+    return {name: f"traces?{urlencode([*query, (name, step)])}" for name in ("reached", "stopped")}

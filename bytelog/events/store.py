@@ -8,13 +8,15 @@ from dataclasses import replace
 
 from sqlalchemy import Engine
 
-from ..queries import listing, paths, summary, traces
+from ..queries import funnel, listing, path_changes, paths, summary, traces
 from ..queries.formats import Format
+from ..queries.funnel import FunnelCounts
 from ..queries.listing import Listing
-from ..queries.paths import Paths
+from ..queries.path_changes import Changes
+from ..queries.paths import Paths, Scope
 from ..queries.selection import Bucket, CursorGone, Selection
 from ..queries.summary import Summary
-from ..queries.trace_selection import TraceSelection
+from ..queries.trace_selection import Funnel, TraceSelection
 from ..queries.traces import TracePage
 from ..storage.database import db, read_engine
 from ..storage.idempotency import IdempotencyToken
@@ -68,17 +70,30 @@ def count(selection: Selection, bucket: Bucket, limits: ReadLimits) -> Summary:
     return summary.count(Reader(read_engine(), limits), selection, bucket)
 
 
-def count_paths(selection: Selection, limits: ReadLimits) -> Paths:
-    """Count how often each name follows another in the traces of the selected events.
+def count_paths(selection: Selection, scope: Scope, limits: ReadLimits) -> Paths:
+    """Count how often each name follows another in the selected traces or events.
 
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS pairs of names.
     """
-    return paths.count(Reader(read_engine(), limits), selection)
+    return paths.count(Reader(read_engine(), limits), selection, scope)
+
+
+def compare_paths(
+    selection: Selection, against: Selection, scope: Scope, limits: ReadLimits
+) -> Changes:
+    """Compare what follows what in two selections; raises StorageError and TooManyGroups."""
+    counts = count_paths(selection, scope, limits), count_paths(against, scope, limits)
+    return path_changes.compare(*counts)
 
 
 def list_traces(selection: TraceSelection, limit: int, limits: ReadLimits) -> TracePage:
     """List the selected traces, the newest first; raises StorageError."""
     return traces.read(Reader(read_engine(), limits), selection, limit)
+
+
+def count_funnel(selection: Selection, steps: Funnel, limits: ReadLimits) -> FunnelCounts:
+    """Count how many of the selected traces reach each step; raises StorageError."""
+    return funnel.count(Reader(read_engine(), limits), selection, steps)
 
 
 def wait_for(selection: Selection, format_: Format, limits: ReadLimits) -> Listing:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypedDict
 
-from sqlalchemy import BigInteger, Select, bindparam, case, cast, func, select
+from sqlalchemy import Select, func, select
 
 from ..storage.backend import Backend
 from ..storage.keyset import date
@@ -17,7 +18,10 @@ from ..storage.reader import Reader
 from ..storage.sql import Milliseconds
 from .filters import build_window_conditions
 from .groups import fetch_groups
-from .selection import Selection, Shape
+from .medians import count_with_medians, halve
+from .selection import Selection
+from .trace_conditions import build_whole_traces
+from .trace_selection import TraceShape, shape_of
 
 # `from` is a keyword in Python.
 Transition = TypedDict(
@@ -44,12 +48,19 @@ class Paths(TypedDict):
     transitions: list[Transition]
 
 
-def count(reader: Reader, selection: Selection) -> Paths:
-    """Count how often each name follows another in the traces of the selected events.
+class Scope(StrEnum):
+    """What filters select: whole traces that have a matching event, or the events alone."""
+
+    TRACES = "traces"
+    EVENTS = "events"
+
+
+def count(reader: Reader, selection: Selection, scope: Scope) -> Paths:
+    """Count how often each name follows another in the selected traces or events.
 
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS pairs of names.
     """
-    query = _query(type(reader.backend), selection.shapes)
+    query = _query(type(reader.backend), scope, shape_of(selection))
     return _summarize(fetch_groups(reader, query, selection))
 
 
@@ -64,7 +75,7 @@ def _summarize(rows: Sequence[Any]) -> Paths:
             ends[name] = number
             continue
         predecessors[following] += number
-        seconds = round(float(two_medians) / 2000, 3)
+        seconds = halve(two_medians)
         transitions.append(
             {"from": name, "to": following, "count": number, "median_seconds": seconds}
         )
@@ -82,40 +93,22 @@ def _summarize(rows: Sequence[Any]) -> Paths:
 
 
 @lru_cache(MAX_QUERIES)
-def _query(backend: type[Backend], filters: tuple[Shape, ...]) -> Query:
-    return Query(_statement(filters), backend.dialect)
+def _query(backend: type[Backend], scope: Scope, shape: TraceShape) -> Query:
+    steps = _select_steps(scope, shape).subquery()
+    return Query(count_with_medians(steps, ("name", "following")), backend.dialect)
 
 
-def _statement(filters: tuple[Shape, ...]) -> Select[Any]:
-    steps = _steps(filters).subquery()
-    # Pauses of the same length are counted together, so that few rows are left to sort.
-    pause = steps.c.name, steps.c.following, steps.c.milliseconds
-    pauses = select(*pause, func.count().label("number")).group_by(*pause).subquery()
-    pair, number = (pauses.c.name, pauses.c.following), func.sum(pauses.c.number, type_=BigInteger)
-    ranked = select(
-        *pauses.c,
-        number.over(partition_by=pair, order_by=pauses.c.milliseconds).label("last"),
-        # In PostgreSQL the sum is a decimal number.
-        cast(number.over(partition_by=pair), BigInteger).label("total"),
-    ).subquery()
-    pair, total, last = (ranked.c.name, ranked.c.following), ranked.c.total, ranked.c.last
-    # The middle values, or twice the middle value. Half of the sum is the median.
-    lower, upper = (
-        case(((last - ranked.c.number < rank) & (rank <= last), ranked.c.milliseconds), else_=0)
-        for rank in ((total + 1) // 2, (total + 2) // 2)
-    )
-    middle = func.sum(lower + upper, type_=BigInteger)
-    counted = select(*pair, func.max(total).label("number"), middle).group_by(*pair)
-    return counted.order_by(func.max(total).desc(), *pair).limit(bindparam("rows"))
-
-
-def _steps(filters: tuple[Shape, ...]) -> Select[Any]:
+def _select_steps(scope: Scope, shape: TraceShape) -> Select[Any]:
     following, next_date = (
         func.lead(column).over(partition_by=Event.trace_id, order_by=(date, Event.key))
         for column in (Event.name, date)
     )
+    is_selected = {
+        Scope.EVENTS: build_window_conditions(shape.filters),
+        Scope.TRACES: build_whole_traces(Event.__table__, shape),
+    }[scope]
     return select(
         Event.name,
         following.label("following"),
         Milliseconds(date, next_date).label("milliseconds"),
-    ).where(*build_window_conditions(filters))
+    ).where(*is_selected)

@@ -63,6 +63,16 @@ def has_selected_event(trace: FromClause, shape: TraceShape) -> ColumnElement[bo
     return select(_events.c.key).where(*selected).exists()
 
 
+def build_whole_traces(events: FromClause, shape: TraceShape) -> Conditions:
+    """Return the conditions on events of the traces that have a selected event."""
+    in_project = events.c.project_id == bindparam("project_id")
+    if shape.is_unbounded:
+        return [in_project]
+    traces = select(_events.c.trace_id).where(*build_window_conditions(shape.filters))
+    # Without a correlation, because `events` may be the table itself.
+    return [in_project, events.c.trace_id.in_(traces.correlate(None))]
+
+
 def build_trace_conditions(trace: FromClause, shape: TraceShape) -> Conditions:
     """Return the conditions on a trace besides its selected event."""
     conditions = [_has_name(trace, f"having{i}") for i in range(shape.having)]

@@ -36,9 +36,10 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
 from bytelog import timestamps
-from bytelog.api.fields import ZoneField
+from bytelog.api.fields import RepeatableField, ZoneField
 from bytelog.api.openapi import document
 from bytelog.api.parameters import ListingParameters
+from bytelog.api.trace_parameters import TracesParameters
 from bytelog.config import MAX_BODY_BYTES, MAX_ID, MAX_TEXT_LENGTH
 from bytelog.events import schemas, store
 from bytelog.queries.selection import CursorGone
@@ -55,6 +56,8 @@ STATUSES = {
     ("GET", EVENTS): {200, 400, 401, 403, 410, 429, 503},
     ("GET", f"{EVENTS}/summary"): {200, 400, 401, 403, 429, 503},
     ("GET", f"{EVENTS}/paths"): {200, 400, 401, 403, 429, 503},
+    ("GET", f"{EVENTS}/paths/diff"): {200, 400, 401, 403, 429, 503},
+    ("GET", f"{EVENTS}/funnel"): {200, 400, 401, 403, 429, 503},
     ("GET", f"{EVENTS}/traces"): {200, 400, 401, 403, 410, 429, 503},
     ("GET", TRACE): {200, 400, 401, 403, 404, 410, 429, 503},
     ("GET", "/healthz"): {200, 503},
@@ -63,6 +66,9 @@ STATUSES = {
 NO_API = {"clients", "docs", "explorer"}
 """Blueprints of pages and files for people, not for programs."""
 
+STORE_FUNCTIONS = (
+    *("record", "select", "count", "count_paths", "count_funnel", "list_traces", "ping"),
+)
 FAILURES: dict[int, Exception] = {
     409: RequestInProgress(),
     410: CursorGone(),
@@ -179,11 +185,18 @@ def test_the_pattern_of_a_date_matches_every_form(text: str) -> None:
     timestamps.parse(text)
 
 
+QUERIES = {
+    f"{EVENTS}/paths/diff": {"against_end": "2021-08-15"},
+    f"{EVENTS}/funnel": {"step": ["click", "paypal_payment"]},
+}
+
+
 def provoke(status: int, method: str, path: str, person: Person, accept: str) -> TestResponse:
     request: dict[str, Any] = {
         "method": method,
         "path": path.replace("{trace_id}", "03775690"),
         "headers": person.headers,
+        "query_string": QUERIES.get(path),
         **({"json": CLICK} if method == "POST" else {}),
         **CHANGES.get(status, {}),
     }
@@ -211,7 +224,7 @@ def test_every_response_is_as_described(
         raise FAILURES[status]
 
     if status in FAILURES:
-        for name in ("record", "select", "count", "count_paths", "list_traces", "ping"):
+        for name in STORE_FUNCTIONS:
             monkeypatch.setattr(store, name, fail)
     scope = "read" if (method == "GET") != (status == 403) else "write"
     carol = person("carol", "shop", scopes=[scope])
@@ -258,12 +271,16 @@ def explored(server: Server, peers: Path, database: str) -> OpenApiSchema:
         },
         # A wrong key hides errors in the data; the check `ignored_auth` sends wrong keys.
         "generation": {"database": "none", "with-security-parameters": False},
-        # A schema cannot say that `from` requires `to`, and `step` the number of a step.
+        # A schema cannot say that `from` requires `to`, or that one of two parameters is needed.
         "operations": [
             {
                 "include-path": f"{EVENTS}/traces",
                 "checks": {"positive_data_acceptance": {"enabled": False}},
-            }
+            },
+            {
+                "include-path": f"{EVENTS}/paths/diff",
+                "checks": {"positive_data_acceptance": {"enabled": False}},
+            },
         ],
         "phases": {
             "fuzzing": {"generation": {"max-examples": CASES[database] // 6}},
@@ -296,6 +313,27 @@ def with_a_known_time_zone(_: object, case: Any, **__: Any) -> None:
     # A pattern cannot list the zones.
     if re.fullmatch(ZoneField.json_schema["pattern"], str((case.query or {}).get("tz", ""))):
         case.query = {**case.query, "tz": "Europe/Berlin"}
+
+
+REPEATABLE = {
+    field.data_key or name
+    for schema in (ListingParameters, TracesParameters)
+    for name, field in schema().fields.items()
+    if isinstance(field, RepeatableField)
+}
+
+
+@schemathesis.hook("filter_query")
+def of_types_that_a_query_shows(_: object, query: dict[str, Any] | None) -> bool:
+    # A query is text: `name=false` is a valid name, and one value is an array of one.
+    return all(is_shown(name, value) for name, value in (query or {}).items())
+
+
+def is_shown(name: str, value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(is_shown(member, each) for member, each in value.items())
+    is_text = value is not None and not isinstance(value, bool)
+    return isinstance(value, list) if name in REPEATABLE else is_text
 
 
 def without_whole_fractions(context: Any, body: Any) -> Any:

@@ -66,14 +66,23 @@ def test_the_most_frequent_step_comes_first(person_with_visits: Person) -> None:
     assert counts == sorted(counts, reverse=True)
 
 
-def test_a_window_cuts_traces_at_its_bounds(person_with_visits: Person) -> None:
-    assert flow(person_with_visits, "?start=2021-08-15T09:00:08Z&end=2021-08-15T09:01") == {
-        ("visit", "payment"): (1, 1)
-    }
+def test_filters_and_window_select_whole_traces(person_with_visits: Person) -> None:
+    whole = {("visit", "sign_up"): (1, 10), ("sign_up", "payment"): (1, 60)}
+    assert flow(person_with_visits, "?data.city=Lima&name=visit") == whole
+    assert flow(person_with_visits, "?start=2021-08-15T09:01") == whole
 
 
-def test_filtered_events_follow_each_other_directly(person_with_visits: Person) -> None:
-    assert flow(person_with_visits, "?name=visit") == {("visit", "visit"): (1, 2)}
+def test_in_the_scope_of_events_a_window_cuts_traces_at_its_bounds(
+    person_with_visits: Person,
+) -> None:
+    window = "?start=2021-08-15T09:00:08Z&end=2021-08-15T09:01&scope=events"
+    assert flow(person_with_visits, window) == {("visit", "payment"): (1, 1)}
+
+
+def test_in_the_scope_of_events_filtered_events_follow_each_other_directly(
+    person_with_visits: Person,
+) -> None:
+    assert flow(person_with_visits, "?name=visit&scope=events") == {("visit", "visit"): (1, 2)}
     assert paths(person_with_visits, "?trace_id=anna")["traces"] == 1
 
 
@@ -87,7 +96,9 @@ def test_equal_dates_are_ordered_by_arrival(alice: Person) -> None:
 
 
 @pytest.mark.before_database
-@pytest.mark.parametrize("query", ["?bucket=day", "?limit=5", "?start=soon", "?start=2021&name=a"])
+@pytest.mark.parametrize(
+    "query", ["?bucket=day", "?limit=5", "?start=soon", "?start=2021&name=a", "?scope=all"]
+)
 def test_a_bad_parameter_gets_400(alice: Person, query: str) -> None:
     assert alice.get(f"/paths{query}").status_code == 400
 

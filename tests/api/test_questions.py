@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from support.api import EVENTS, Person
 from support.generated import many_examples
 from support.questions import CATALOG, Model, Query, decode, encode, matches, queries
-from support.traces import described, is_selected, selected_traces, stories, trace_queries
+from support.traces import (
+    described,
+    funnel_of,
+    funnels,
+    group,
+    is_matching,
+    is_selected,
+    paths_of,
+    selected_traces,
+    selections,
+    stories,
+    trace_queries,
+)
 
 from bytelog.auth import keys
 
@@ -80,3 +92,43 @@ def read_pages(person: Person, path: str) -> list[Any]:
     following = link[1 : link.index(">")] if link else ""
     pages = read_pages(person, f"/traces{following}") if following else []
     return [response.json, *pages]
+
+
+@many_examples
+@given(stories, selections, st.sampled_from(["traces", "events"]))
+def test_paths_are_those_of_the_model(
+    record: Callable[[list[Model]], Person], stored: list[Model], query: list[Query], scope: str
+) -> None:
+    if scope == "traces":
+        traces = list(selected_traces(stored, query).values())
+    else:
+        traces = list(group([event for event in stored if is_matching(event, query)]).values())
+    paths = record(stored).read(f"/paths?{encode(*query, [('scope', scope)])}")
+    names = paths["names"]
+    assert {
+        **paths,
+        "names": {each["name"]: (each["count"], each["starts"], each["ends"]) for each in names},
+        "transitions": {
+            (each["from"], each["to"]): (each["count"], each["median_seconds"])
+            for each in paths["transitions"]
+        },
+    } == paths_of(traces)
+    assert [each["count"] for each in names] == sorted(each["count"] for each in names)[::-1]
+
+
+@many_examples
+@given(stories, selections, funnels)
+def test_a_funnel_is_that_of_the_model_and_leads_to_its_traces(
+    record: Callable[[list[Model]], Person],
+    stored: list[Model],
+    selection: list[Query],
+    steps: list[Query],
+) -> None:
+    person, traces = record(stored), list(selected_traces(stored, selection).values())
+    funnel = person.read(f"/funnel?{encode(*selection, *steps)}")
+    links = [(step.pop("reached"), step.pop("stopped")) for step in funnel["steps"]]
+    assert funnel == {"traces": len(traces), "steps": funnel_of(traces, steps)}
+    following = [*(step["count"] for step in funnel["steps"][1:]), 0]
+    for step, after, (reached, stopped) in zip(funnel["steps"], following, links, strict=True):
+        assert person.read(f"/{reached}")["count"] == step["count"]
+        assert person.read(f"/{stopped}")["count"] == step["count"] - after

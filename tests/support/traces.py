@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
 from datetime import datetime
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 from hypothesis import strategies as st
@@ -172,3 +174,41 @@ def described(events: list[Model]) -> dict[str, Any]:
         "count": len(events),
         "names": [event.name for event in events],
     }
+
+
+def paths_of(traces: Collection[list[Model]]) -> dict[str, Any]:
+    """Return what `/paths` answers, without an order."""
+    pairs: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for events in traces:
+        for event, following in pairwise(events):
+            pairs[event.name, following.name].append(seconds_between(event, following))
+    names = Counter(event.name for events in traces for event in events)
+    return {
+        "count": names.total(),
+        "traces": len(traces),
+        "names": {
+            name: (
+                number,
+                sum(events[0].name == name for events in traces),
+                sum(events[-1].name == name for events in traces),
+            )
+            for name, number in names.items()
+        },
+        "transitions": {
+            pair: (len(found), round(median(found), 3)) for pair, found in pairs.items()
+        },
+    }
+
+
+def funnel_of(traces: Collection[list[Model]], query: list[Query]) -> list[dict[str, Any]]:
+    """Return the steps that `/funnel` answers, without their links."""
+    given = {values[0][0]: [value for _, value in values] for values in query}
+    names, limit = given["step"], float(given.get("within", ["inf"])[0])
+    best = [max(chains(events, names, limit), key=len, default=[]) for events in traces]
+    steps = []
+    for number, name in enumerate(names):
+        reaching = [chain for chain in best if len(chain) > number]
+        seconds = [seconds_between(*chain[number - 1 : number + 1]) for chain in reaching if number]
+        median_seconds = round(median(seconds), 3) if seconds else None
+        steps.append({"name": name, "count": len(reaching), "median_seconds": median_seconds})
+    return steps
