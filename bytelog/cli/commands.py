@@ -9,11 +9,13 @@ from .demo import demo
 from .events import export_events, import_events
 from .keys import keys_group
 from .migrate import migrate
+from .query import query
 from .serve import serve
 
 COMMANDS = (
     serve,
     keys_group,
+    query,
     export_events,
     import_events,
     back_up,

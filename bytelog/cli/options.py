@@ -11,12 +11,17 @@ from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
-from flask import Flask
+from flask import Flask, has_app_context
 from flask.cli import ScriptInfo
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
-from .. import timestamps
+from .. import config, timestamps
 from ..config import MAX_TEXT_LENGTH, SetupError
+from ..migrations.upgrade import revision_of
 from ..storage.backend import StorageError
+from ..storage.database import backend_of, connect
+from ..storage.sqlite_connection import is_in_memory
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
@@ -115,3 +120,46 @@ def with_service(command: Callable[Concatenate[Flask, P], R]) -> Callable[P, R]:
             raise click.ClickException(str(error)) from error
 
     return invoke
+
+
+def with_existing_database(command: Callable[Concatenate[Flask, P], R]) -> Callable[P, R]:
+    """Run a command like `with_service`, but only if that does not create a database."""
+    run = with_service(command)
+
+    @wraps(run)
+    def invoke(*args: P.args, **kwargs: P.kwargs) -> R:
+        # As `flask NAME`, the command belongs to an application, whose database exists.
+        if not has_app_context() and (missing := _find_missing_database()):
+            raise click.ClickException(
+                f"there is no database at {missing}. Name that of the server with BYTELOG_DATA or "
+                "BYTELOG_DATABASE_URL."
+            )
+        return run(*args, **kwargs)
+
+    return invoke
+
+
+def _find_missing_database() -> str:
+    """Return the location of the database that the settings name, "" if it exists."""
+    try:
+        folder = config.data_folder({}, None)
+        settings = Flask(__name__, instance_path=str(folder))
+        config.init_app(settings, {})
+        url = settings.config["BYTELOG_DATABASE_URL"] or "sqlite:///bytelog.db"
+        parsed = make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            return _find_missing_schema(url)
+        file = folder / str(parsed.database)
+        return "" if file.exists() or is_in_memory(parsed) else str(file)
+    except (ArgumentError, SetupError, StorageError, ValueError):  # `with_service` explains it.
+        return ""
+
+
+def _find_missing_schema(url: str) -> str:
+    engine = connect(url, "BYTELOG_DATABASE_URL")
+    backend = backend_of(engine)
+    try:
+        with backend.errors(), engine.connect() as connection:
+            return "" if revision_of(connection) else backend.location()
+    finally:
+        engine.dispose()

@@ -51,6 +51,18 @@ class Bytelog:
         assert process.returncode == 0, output
         return output
 
+    def show(self, *arguments: str | Path, columns: int = 80) -> str:
+        """Return the output of a command to a terminal, which is its standard output."""
+        terminal, end = pty.openpty()
+        environment = {"COLUMNS": str(columns), "TERM": "xterm"} | self.environment
+        command = Process([*map(str, arguments)], os.environ | environment, stdout=end)
+        with command as process:
+            os.close(end)
+            output = b"".join(iter(lambda: _read(terminal), b""))
+        os.close(terminal)
+        assert process.returncode == 0, output
+        return output.decode().replace("\r\n", "\n")
+
     def ids(self) -> list[int]:
         """Return the ids of all events in order of arrival."""
         database = sqlite3.connect(f"file:{self.folder / 'bytelog.db'}?mode=ro", uri=True)
