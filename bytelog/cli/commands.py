@@ -11,11 +11,13 @@ from .keys import keys_group
 from .migrate import migrate
 from .query import query
 from .serve import serve
+from .tail import tail
 
 COMMANDS = (
     serve,
     keys_group,
     query,
+    tail,
     export_events,
     import_events,
     back_up,

@@ -162,6 +162,14 @@ def test_the_commands_of_the_page_work(page: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_command_that_follows_events_works(page: str, tmp_path: Path) -> None:
+    run("bytelog import --project shop", tmp_path, json.dumps(EVENTS[0]))
+    with run_in_background(commands(page, "tail"), tmp_path) as log:
+        wait_for(lambda: log.read_text().endswith("\n"))
+        assert json.loads(log.read_text()) == EVENTS[0]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("section", ["serve", "settings"])
 def test_the_commands_that_start_a_server_work(page: str, tmp_path: Path, section: str) -> None:
     command = commands(page, section).replace("/var/lib/bytelog", str(tmp_path / "data"))

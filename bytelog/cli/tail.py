@@ -1,0 +1,137 @@
+"""`bytelog tail`."""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import click
+from flask import Flask
+
+from ..api.fields import IntegerField
+from ..api.parameters import TracedParameters
+from ..config import MAX_ID, MAX_LIMIT, MAX_WAIT_SECONDS
+from ..events import store
+from ..maintenance.snapshots import run_interruptibly
+from ..queries import listing
+from ..queries.formats import Format
+from ..queries.selection import Cursor, Selection
+from ..storage.backend import ReadInterrupted
+from ..storage.database import db
+from ..storage.keyset import Order
+from ..storage.query import Query
+from ..storage.reader import NO_VALUES, Reader, ReadLimits
+from .options import project_option, with_existing_database
+from .parameters import (
+    FORMATS,
+    TABLE,
+    explain_lost_cursor,
+    format_option,
+    load,
+    parameters_argument,
+    read_interruptibly,
+)
+from .table import Table, choose_style
+from .terminal import write_safely
+
+LAST_EVENTS = 10
+"""Events that are shown before those that arrive."""
+
+
+class TailParameters(TracedParameters):
+    """The parameters of `bytelog tail`: no order, no cursor and no time to wait."""
+
+    limit = IntegerField(0, MAX_LIMIT, load_default=LAST_EVENTS)
+
+
+class ReaderUpTo(Reader):
+    """A reader for listings of the events up to a key; it does not find later arrivals."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__(db.engine)
+        self._last = last
+
+    def fetch(self, query: Query, values: Mapping[str, Any] = NO_VALUES) -> list[Sequence[Any]]:
+        """Return all rows of a query; raises StorageError."""
+        return super().fetch(query, {**values, "last": self._last})
+
+
+@click.command()
+@parameters_argument
+@project_option("Project to read.")
+@format_option
+def tail(parameters: Mapping[str, list[str]], project: str, format_name: str) -> None:
+    """Show the last events that match, and then each event that arrives, until Ctrl-C.
+
+    Takes the parameters of `GET /api/v1/events`, except `order`, `cursor` and `wait`. Shows the 10
+    latest events by date first; `limit=N` changes the number, which may be 0.
+    """
+    try:
+        _tail(parameters, project, format_name)
+    except KeyboardInterrupt:
+        click.echo(err=True, nl=sys.stderr.isatty())  # after the ^C on a terminal
+    except BrokenPipeError:
+        # Python would report the failure again when it flushes standard output at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@with_existing_database
+def _tail(_: Flask, parameters: Mapping[str, list[str]], project: str, format_name: str) -> None:
+    selection = load(TailParameters(), parameters, project)
+    format_ = FORMATS[format_name]
+    write = partial(_write_table, Table()) if format_name == TABLE else write_safely
+    with explain_lost_cursor(), suppress(ReadInterrupted):
+        end = _find_end(selection, format_)
+        last = run_interruptibly(lambda: list(_read_last(selection, format_, end.key)))
+        write([format_.beginning, *map(format_.postprocess, reversed(last))])
+        for page in _follow(selection, format_, end):
+            write([format_.postprocess(page)])
+
+
+def _find_end(selection: Selection, format_: Format) -> Cursor:
+    """Return the position after all events."""
+    at_end = replace(selection, order=Order.ARRIVAL, cursor=Cursor(MAX_ID), limit=1)
+    return store.select(at_end, format_).next or Cursor(0)
+
+
+def _read_last(selection: Selection, format_: Format, last_key: int) -> Iterator[bytes]:
+    """Yield the text of each of the latest events up to a key, the newest first."""
+    reader = ReaderUpTo(last_key)
+    one = replace(selection, order=Order.NEWEST, limit=1)
+    for _ in range(selection.limit or 0):
+        event = listing.read(reader, one, format_)
+        yield from event.pages
+        if event.next is None:
+            return
+        one = replace(one, cursor=event.next)
+
+
+def _follow(selection: Selection, format_: Format, end: Cursor) -> Iterator[bytes]:
+    """Yield pages of the events that arrive after a position, until the output is closed."""
+    limits = ReadLimits(math.inf, _is_output_closed)
+    selection = replace(selection, order=Order.ARRIVAL, limit=None, wait=MAX_WAIT_SECONDS)
+    position: Cursor | None = end
+    while not _is_output_closed():
+        following = replace(selection, cursor=position)
+        arrivals = run_interruptibly(partial(store.wait_for, following, format_, limits))
+        yield from read_interruptibly(arrivals.pages)
+        position = arrivals.next
+
+
+def _is_output_closed() -> bool:
+    """Return whether nobody reads standard output: a command that waits would not notice."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # Closed pipes are reported without being asked for.
+    return bool(poll.poll(0))
+
+
+def _write_table(table: Table, pages: Iterable[bytes]) -> None:
+    for line in table.draw(pages, choose_style()):
+        click.echo(line, color=True)
