@@ -12,13 +12,14 @@ from flask import Flask
 from marshmallow import ValidationError
 
 from .api.parameters import listing as listing_parameters
-from .api.parameters import load_selection
+from .api.parameters import load_paths, load_selection
 from .auth import projects
 from .cli.keys import keys_group
 from .events import store
 from .events.batches import TooManyEvents, load_batch, load_event
 from .events.schemas import EventFields, oldest_date
 from .queries.formats import LINES
+from .queries.paths import Paths
 from .storage.database import close_readers
 from .storage.reader import NO_LIMITS
 from .storage.writer import current_writer
@@ -92,12 +93,22 @@ class Bytelog:
         A list or tuple gives a parameter several times.
         Raises ValidationError, which names each invalid parameter, and StorageError.
         """
-        query = {name: _list_values(value) for name, value in parameters.items()}
+        query = _build_query(parameters)
         with self._service.app_context():
             selection = load_selection(listing_parameters, query, projects.get_or_create(project))
             listing = store.wait_for(selection, LINES, NO_LIMITS)
         pages = LINES.write(listing.count, listing.pages)
         return (json.loads(line) for page in pages for line in page.splitlines())
+
+    def paths(self, *, project: str = "default", **parameters: Any) -> Paths:
+        """Return what `GET /api/v1/events/paths` answers for its parameters.
+
+        Raises ValidationError, which names each invalid parameter, StorageError and TooManyGroups.
+        """
+        with self._service.app_context():
+            project_id = projects.get_or_create(project)
+            selection, scope = load_paths(_build_query(parameters), project_id)
+            return store.count_paths(selection, scope, NO_LIMITS)
 
     def close(self) -> None:
         """Close the database after the last commit has finished; nothing works after that."""
@@ -115,8 +126,11 @@ def _load(event: Mapping[str, Any], oldest: datetime | None) -> EventFields:
     return load_event(text, oldest)
 
 
-def _list_values(value: object) -> list[str]:
-    return [str(item) for item in (value if isinstance(value, list | tuple) else [value])]
+def _build_query(parameters: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {
+        name: [str(item) for item in (value if isinstance(value, list | tuple) else [value])]
+        for name, value in parameters.items()
+    }
 
 
 def _encode_value(value: object) -> str:

@@ -12,6 +12,8 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from . import Bytelog, create_app
 from .config import SETTINGS, STOP_SECONDS
+from .queries.path_changes import Change, compare
+from .queries.paths import Paths
 
 KEY = "example_api_key"
 
@@ -27,6 +29,39 @@ class BytelogServer:
     def events(self, **parameters: Any) -> list[dict[str, Any]]:
         """Return the recorded events; takes the parameters of `Bytelog.events`."""
         return list(self.log.events(**parameters))
+
+    def paths(self, **parameters: Any) -> Paths:
+        """Return what follows what; takes the parameters of `Bytelog.paths`."""
+        return self.log.paths(**parameters)
+
+    def assert_same_paths(self, expected: Paths, **parameters: Any) -> None:
+        """Fail if a transition is new, gone, slower or rarer than in paths returned before.
+
+        These may come from a file: they are a JSON object. The rules are those of
+        `GET /api/v1/events/paths/diff`.
+        """
+        changes = compare(self.paths(**parameters), expected)
+        kinds = {
+            "new": changes["new"],
+            "gone": changes["gone"],
+            "slower": changes["slower"],
+            "rarer": changes["rarer"],
+        }
+        lines = [
+            f"{kind}: {_describe(change)}" for kind, found in kinds.items() for change in found
+        ]
+        if lines:
+            pytest.fail("\n".join(["the paths changed:", *lines]), pytrace=False)
+
+
+def _describe(change: Change) -> str:
+    now = _describe_cases(change["count"], change["median_seconds"])
+    then = _describe_cases(change["against_count"], change["against_median_seconds"])
+    return f"{change['from']} → {change['to']}: {now}, expected {then}"
+
+
+def _describe_cases(count: int, seconds: float | None) -> str:
+    return "never" if seconds is None else f"{count} in a median of {seconds:g} s"
 
 
 class _Handler(WSGIRequestHandler):

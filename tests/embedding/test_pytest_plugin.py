@@ -45,6 +45,34 @@ def test_each_test_gets_an_empty_server(suite: pytest.Pytester) -> None:
     suite.runpytest_subprocess().assert_outcomes(passed=2)
 
 
+def test_changed_paths_fail_a_test_and_are_named(suite: pytest.Pytester) -> None:
+    suite.makepyfile("""
+        import json
+
+        def shop(log, *names):
+            for number, name in enumerate(names):
+                date = f"2021-08-15T09:00:0{number}"
+                log.record(id=number, name=name, trace_id="t", date=date)
+
+        def test_same(bytelog_server):
+            shop(bytelog_server.log, "visit", "order")
+            saved = json.dumps(bytelog_server.paths())
+            bytelog_server.assert_same_paths(json.loads(saved))
+            bytelog_server.assert_same_paths(bytelog_server.paths(name="order"), name=["order"])
+
+        def test_changed(bytelog_server):
+            shop(bytelog_server.log, "visit", "order")
+            before = bytelog_server.paths()
+            bytelog_server.log.record(id=3, name="ship", trace_id="t")
+            bytelog_server.assert_same_paths(before)
+    """)
+    result = suite.runpytest_subprocess()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["the paths changed:", "new: order → ship: 1 in a median of * s, expected never"]
+    )
+
+
 @pytest.mark.slow
 def test_the_environment_does_not_affect_the_test_server(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
