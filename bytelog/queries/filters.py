@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     BindParameter,
     ColumnElement,
+    Float,
     String,
     bindparam,
     literal,
@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from ..storage.keyset import BETWEEN_BOUNDS
-from ..storage.members import HasText, LowerCase, MemberMatches, MemberText, Test
+from ..storage.members import ContainsText, HasText, MemberMatches, MemberText, Test, Value
 from ..storage.models import Event
 from ..storage.numbers import parse_number
 from ..storage.sql import ColumnText, Position, StartsWith
@@ -39,8 +39,6 @@ _TESTS = {
 }
 
 _OPPOSITES = {Operator.NOT: Operator.EQUAL, Operator.MISSING: Operator.EXISTS}
-
-_LOWER_CASE = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 _ESCAPED = re.compile(r'["\\\x00-\x1f]')
 """The characters that JSON writes only with an escape (RFC 8259 section 7)."""
@@ -89,24 +87,21 @@ def _column_matches(number: int, shape: Shape) -> ColumnElement[bool]:
 
 
 def _member_matches(number: int, shape: Shape) -> ColumnElement[bool]:
-    path, values, numbers = (
-        _binds(kind, number, count, MemberText)
-        for kind, count in (
-            ("name", shape.depth),
-            ("value", shape.values),
-            ("number", shape.values),
-        )
-    )
-    matches = MemberMatches(_data, path, _TESTS[shape.operator], values, numbers)
+    path = _binds("name", number, shape.depth, MemberText)
+    kinds = {"value": MemberText, "number": MemberText, "low": Float, "high": Float}
+    binds = (_binds(kind, number, shape.values, type_) for kind, type_ in kinds.items())
+    values = [Value(*each) for each in zip(*binds, strict=True)]
+    json_path = bindparam(f"path{number}", type_=MemberText)
+    matches = MemberMatches(_data, path, json_path, _TESTS[shape.operator], values)
     texts = _binds("text", number, max(shape.values, 1), MemberText)
     return or_(*(Position(_data, text) > 0 for text in texts), _has_escape()) & matches
 
 
 def _contains_text(number: int) -> ColumnElement[bool]:
-    text, escaped = (bindparam(f"{kind}{number}_0", type_=String) for kind in ("value", "text"))
-    columns = (Position(LowerCase(column), text) > 0 for column in (Event.name, Event.trace_id))
-    may_have_text = or_(Position(LowerCase(_data), escaped) > 0, _has_escape())
-    return or_(*columns, may_have_text & HasText(_data, text))
+    pattern, in_json = (bindparam(f"{kind}{number}_0", type_=String) for kind in ("value", "text"))
+    columns = (ContainsText(column, pattern) for column in (Event.name, Event.trace_id))
+    may_have_text = or_(ContainsText(_data, in_json), _has_escape())
+    return or_(*columns, may_have_text & HasText(_data, pattern))
 
 
 def _has_escape() -> ColumnElement[bool]:
@@ -118,16 +113,30 @@ def _binds(kind: str, number: int, count: int, type_: Any) -> list[BindParameter
 
 
 def _bind_values(number: int, filter_: Filter) -> dict[str, Any]:
-    names = filter_.path[1:]
-    values: dict[str, Any] = {f"name{number}_{i}": name for i, name in enumerate(names)}
-    for i, value in enumerate(filter_.values or ("",)):
-        text = str(value)
-        if filter_.operator is Operator.CONTAINS:
-            value = text.translate(_LOWER_CASE)
-        values[f"value{number}_{i}"] = value
-        if names:
-            values[f"number{number}_{i}"] = text if parse_number(text) is not None else None
+    values: dict[str, Any]
+    if filter_.operator is Operator.CONTAINS:
+        values = {f"value{number}_0": _write_pattern(str(filter_.values[0]))}
+    else:
+        values = {f"value{number}_{i}": value for i, value in enumerate(filter_.values)}
+    if names := filter_.path[1:]:
+        values |= _bind_member(number, names, filter_)
     return values | _bind_texts(number, filter_)
+
+
+def _bind_member(number: int, names: Sequence[str], filter_: Filter) -> dict[str, Any]:
+    values: dict[str, Any] = {f"name{number}_{i}": name for i, name in enumerate(names)}
+    values[f"path{number}"] = "$" + "".join(f'."{name}"' for name in names)
+    for i, value in enumerate(filter_.values):
+        text = str(value)
+        double = 0.0 if parse_number(text) is None else float(text)
+        # SQLite's own conversions err less than that.
+        margin = 1e-12 * abs(double) + 1e-300
+        values |= {
+            f"number{number}_{i}": None if parse_number(text) is None else text,
+            f"low{number}_{i}": double - margin,
+            f"high{number}_{i}": double + margin,
+        }
+    return values
 
 
 def _bind_texts(number: int, filter_: Filter) -> dict[str, str]:
@@ -139,15 +148,21 @@ def _bind_texts(number: int, filter_: Filter) -> dict[str, str]:
 
 def _find_text(filter_: Filter, value: str) -> str:
     if _ESCAPED.search(value):
-        return '"'
+        return '%"%' if filter_.operator is Operator.CONTAINS else '"'
     match filter_.operator:
         case Operator.CONTAINS:
-            return value.translate(_LOWER_CASE)
+            return _write_pattern(value)
         case Operator.PREFIX:
             return f'"{value}'
         case Operator.EQUAL | Operator.NOT if not _is_written_plainly(value):
             return f'"{value}"'
     return ""
+
+
+def _write_pattern(text: str) -> str:
+    """Return the pattern of LIKE for texts that contain a text."""
+    escaped = re.sub(r"([%_\\])", r"\\\1", text)
+    return f"%{escaped}%"
 
 
 def _is_written_plainly(value: str) -> bool:

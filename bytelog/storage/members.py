@@ -2,7 +2,7 @@
 """Conditions on the members of `data`, for SQLite and PostgreSQL.
 
 In SQLite, JSON paths compare names as written, and miss a name with an escape. `json_each` decodes
-names, but takes ten times as long as a search in the text. So the text is searched first.
+names, but takes several times as long, so it is left for objects that have an escape.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from sqlalchemy import Boolean, ColumnElement, Dialect, String, TypeDecorator
 from sqlalchemy.ext.compiler import compiles
@@ -22,6 +23,9 @@ from .numbers import MAX_NUMBER_CHARACTERS
 # PostgreSQL cannot read JSON with an escaped NUL. I-JSON should have no noncharacters (RFC 7493
 # section 2.1), so U+FDD0 replaces NUL where members are compared.
 _NUL, _NONCHARACTER = r"(?<!\\)((?:\\\\)*)\\u0000", r"\1\\ufdd0"
+
+_C = '"C"'
+"""The collation of PostgreSQL that knows letters of ASCII only."""
 
 Process = Callable[[ColumnElement[Any]], str]
 
@@ -49,12 +53,23 @@ class MemberText(TypeDecorator[str]):
         return value and (value.replace("\0", "\ufdd0") if dialect.name == "postgresql" else value)
 
 
+class Value(NamedTuple):
+    """The parameters of a value of a filter: its text and, if it is a number, that and its bounds.
+
+    The bounds are doubles that are certainly less and greater than the number.
+    """
+
+    text: ColumnElement[str]
+    number: ColumnElement[str]
+    low: ColumnElement[float]
+    high: ColumnElement[float]
+
+
 class MemberMatches(FunctionElement[bool]):
     """Whether a member of `data` passes a test with one of some values.
 
-    `path` are the member's names, `values` the values as text, `numbers` the same where they are
-    numbers and NULL where not. A string is tested after decoding, a number by its value and as it
-    was written, everything else as it was written.
+    `path` are the member's names, `json_path` the same as a path of SQLite. A string is tested
+    after decoding, a number by its value, everything else as it was written.
     """
 
     type = Boolean()
@@ -64,35 +79,49 @@ class MemberMatches(FunctionElement[bool]):
         self,
         data: ColumnElement[str],
         path: Sequence[ColumnElement[str]],
+        json_path: ColumnElement[str],
         test: Test,
-        values: Sequence[ColumnElement[str]],
-        numbers: Sequence[ColumnElement[str]],
+        values: Sequence[Value],
     ) -> None:
-        super().__init__(data, *path, *values, *numbers)
-        self.data, self.path, self.test = data, path, test
-        self.values, self.numbers = values, numbers
+        super().__init__(data, *path, json_path, *chain(*values))
+        self.data, self.path, self.json_path = data, path, json_path
+        self.test, self.values = test, values
 
 
-class HasText(FunctionElement[bool]):
-    """Whether a string within `data` contains a text, which is in lower case.
-
-    Letters of ASCII are alike in any case.
-    """
+class ContainsText(FunctionElement[bool]):
+    """Whether a text matches a pattern of LIKE, with letters of ASCII alike in any case."""
 
     type = Boolean()
     inherit_cache = False
 
 
-class LowerCase(FunctionElement[str]):
-    """A text with the letters of ASCII in lower case."""
+class HasText(FunctionElement[bool]):
+    """The same for the strings within `data`."""
 
-    type = String()
+    type = Boolean()
     inherit_cache = False
+
+
+class _Item(NamedTuple):
+    """The expressions for a JSON value: its type, its value in SQL, its text, and its document."""
+
+    kind: str
+    value: str
+    written: str
+    document: str
 
 
 @compiles(MemberMatches, "sqlite")
 def _sqlite_member(element: MemberMatches, compiler: SQLCompiler, **options: Any) -> str:
     process: Process = partial(compiler.process, **options)
+    data, path = process(element.data), process(element.json_path)
+    kind, value = f"json_type({data}, {path})", f"json_extract({data}, {path})"
+    search = _sqlite_search(element, process)
+    test = _sqlite_test(element, _Item(kind, value, f"{data} -> {path}", data), search, process)
+    return rf"CASE WHEN instr({data}, '\') > 0 THEN {search} ELSE coalesce({test}, 0) END"
+
+
+def _sqlite_search(element: MemberMatches, process: Process) -> str:
     source, levels = process(element.data), []
     for level, bind in enumerate(element.path):
         name = process(bind)
@@ -100,42 +129,54 @@ def _sqlite_member(element: MemberMatches, compiler: SQLCompiler, **options: Any
         is_next = f"m{level}.key = {name} AND m{level}.type = 'object'"
         source = f"CASE WHEN {is_next} THEN m{level}.value END"
     last = f"m{len(levels) - 1}"
-    if element.test is Test.EXISTS:
-        return f"EXISTS (SELECT 1 FROM {', '.join(levels)} WHERE {last}.key = {name})"
+    item = _Item("item.type", "item.atom", "item.json -> item.fullkey", "item.json")
     return (
         f"EXISTS (SELECT 1 FROM {', '.join(levels)}, json_tree({last}.json, {last}.fullkey) item"
         f" WHERE {last}.key = {name} AND (item.fullkey = {last}.fullkey"
         f" OR {last}.type = 'array' AND item.path = {last}.fullkey)"
-        f" AND ({_sqlite_test(element, process)}))"
+        f" AND ({_sqlite_test(element, item, '0', process)}))"
     )
 
 
-def _sqlite_test(element: MemberMatches, process: Process) -> str:
-    test, values = element.test, [process(value) for value in element.values]
-    numbers = [process(number) for number in element.numbers]
-    if test is Test.PREFIX:
-        starts = " OR ".join(f"substr(item.atom, 1, length({v})) = {v}" for v in values)
-        return f"item.type = 'text' AND ({starts})"
-    compared = " OR ".join(_sqlite_comparison(test, number) for number in numbers)
-    is_number = f"item.type IN ('integer', 'real') AND ({compared})"
-    if test is not Test.EQUAL:
-        return is_number
-    text = "CASE item.type WHEN 'text' THEN item.atom ELSE item.json -> item.fullkey END"
-    return f"{text} IN ({', '.join(values)}) OR {is_number}"
-
-
-def _sqlite_comparison(test: Test, number: str) -> str:
-    # SQLite converts a decimal number to a double with an error in the last digits, so that two
-    # doubles that are close are compared as decimal numbers.
-    written, double = "item.json -> item.fullkey", f"CAST({number} AS REAL)"
-    is_far = (
-        f"length(item.json) <= {MAX_NUMBER_CHARACTERS}"
-        " AND abs(0.0 + item.atom) BETWEEN 1e-300 AND 1e300"
-        f" AND abs(item.atom - {double}) > 1e-12 * abs({double})"
+def _sqlite_test(element: MemberMatches, item: _Item, of_elements: str, process: Process) -> str:
+    """Return the test of a value; `of_elements` is the test of its elements if it is an array."""
+    texts = [process(value.text) for value in element.values]
+    match element.test:
+        case Test.EXISTS:
+            return f"{item.kind} IS NOT NULL"
+        case Test.PREFIX:
+            starts = " OR ".join(f"substr({item.value}, 1, length({v})) = {v}" for v in texts)
+            return f"CASE {item.kind} WHEN 'text' THEN {starts} WHEN 'array' THEN {of_elements} END"
+        case Test.EQUAL:
+            text, other = (f"{one} IN ({', '.join(texts)})" for one in (item.value, item.written))
+        case _:
+            text = other = "0"
+    # A double that is 0 may be a number that is not compared by its value, such as 1e-99999.
+    integer, real = (
+        " OR ".join(
+            _sqlite_comparison(element, item, v, is_unclear, process) for v in element.values
+        )
+        for is_unclear in ("0", f"abs({item.value}) < 1e-300")
     )
-    exact = f"compare_numbers({written}, {number}) {test} 0"
     return (
-        f"CASE WHEN {number} IS NULL THEN NULL WHEN {is_far} THEN item.atom {test} {double}"
+        f"CASE {item.kind} WHEN 'text' THEN {text} WHEN 'integer' THEN {integer}"
+        f" WHEN 'real' THEN {real} WHEN 'array' THEN {other} OR {of_elements} ELSE {other} END"
+    )
+
+
+def _sqlite_comparison(
+    element: MemberMatches, item: _Item, value: Value, is_unclear: str, process: Process
+) -> str:
+    # SQLite converts a decimal number to a double with an error in the last digits, so that two
+    # numbers that are close are compared as decimal numbers.
+    test, (text, number, low, high) = element.test, (process(bind) for bind in value)
+    exact = f"compare_numbers({item.written}, {number}) {test} 0"
+    of_text = f"{item.written} = {text}" if test is Test.EQUAL else "0"
+    return (
+        f"CASE WHEN {number} IS NULL THEN {of_text}"
+        f" WHEN {is_unclear} OR length({item.document}) > {MAX_NUMBER_CHARACTERS} THEN {exact}"
+        f" WHEN {item.value} > {high} THEN {int(test in (Test.GREATER, Test.AT_LEAST))}"
+        f" WHEN {item.value} < {low} THEN {int(test in (Test.LESS, Test.AT_MOST))}"
         f" ELSE {exact} END"
     )
 
@@ -155,7 +196,7 @@ def _postgresql_member(element: MemberMatches, compiler: SQLCompiler, **options:
 
 
 def _postgresql_test(element: MemberMatches, process: Process) -> str:
-    test, values = element.test, [process(value) for value in element.values]
+    test, values = element.test, [process(value.text) for value in element.values]
     is_text, text = "json_typeof(item.value) = 'string'", "item.value #>> '{}'"
     if test is Test.PREFIX:
         starts = " OR ".join(f"starts_with({text}, {value})" for value in values)
@@ -167,7 +208,7 @@ def _postgresql_test(element: MemberMatches, process: Process) -> str:
     )
     number = f"CASE WHEN {is_number} THEN CAST({written} AS numeric) END"
     compared = " OR ".join(
-        f"{number} {test} CAST({process(bind)} AS numeric)" for bind in element.numbers
+        f"{number} {test} CAST({process(value.number)} AS numeric)" for value in element.values
     )
     if test is not Test.EQUAL:
         return compared
@@ -175,27 +216,38 @@ def _postgresql_test(element: MemberMatches, process: Process) -> str:
     return f"{decoded} IN ({', '.join(values)}) OR {compared}"
 
 
+@compiles(ContainsText, "sqlite")
+def _sqlite_contains(element: ContainsText, compiler: SQLCompiler, **options: Any) -> str:
+    text, pattern = (compiler.process(clause, **options) for clause in element.clauses)
+    return rf"{text} LIKE {pattern} ESCAPE '\'"
+
+
+@compiles(ContainsText, "postgresql")
+def _postgresql_contains(element: ContainsText, compiler: SQLCompiler, **options: Any) -> str:
+    text, pattern = (compiler.process(clause, **options) for clause in element.clauses)
+    return rf"({text}) COLLATE {_C} ILIKE {pattern} ESCAPE '\'"
+
+
 @compiles(HasText, "sqlite")
 def _sqlite_has_text(element: HasText, compiler: SQLCompiler, **options: Any) -> str:
-    data, text = (compiler.process(clause, **options) for clause in element.clauses)
+    data, pattern = (compiler.process(clause, **options) for clause in element.clauses)
     return (
         f"EXISTS (SELECT 1 FROM json_tree({data})"
-        f" WHERE type = 'text' AND instr(lower(atom), {text}) > 0)"
+        rf" WHERE type = 'text' AND atom LIKE {pattern} ESCAPE '\')"
     )
 
 
 @compiles(HasText, "postgresql")
 def _postgresql_has_text(element: HasText, compiler: SQLCompiler, **options: Any) -> str:
-    data, text = (compiler.process(clause, **options) for clause in element.clauses)
-    lowered = "lower((value #>> '{}') COLLATE \"C\")"
-    has_text = f"json_typeof(value) = 'string' AND strpos({lowered}, {text}) > 0"
+    data, pattern = (compiler.process(clause, **options) for clause in element.clauses)
+    has_text = rf"(value #>> '{{}}') COLLATE {_C} ILIKE {pattern} ESCAPE '\'"
     return (
         f"EXISTS (WITH RECURSIVE tree(value) AS (SELECT {_postgresql_json(data)} UNION ALL"
         " SELECT child.value FROM tree, LATERAL (SELECT value FROM json_each("
         "CASE json_typeof(tree.value) WHEN 'object' THEN tree.value END) UNION ALL"
         " SELECT value FROM json_array_elements("
         "CASE json_typeof(tree.value) WHEN 'array' THEN tree.value END)) child)"
-        f" SELECT 1 FROM tree WHERE {has_text})"
+        f" SELECT 1 FROM tree WHERE json_typeof(value) = 'string' AND {has_text})"
     )
 
 
@@ -203,13 +255,3 @@ def _postgresql_json(data: str) -> str:
     readable = f"regexp_replace({data}, '{_NUL}', '{_NONCHARACTER}', 'g')"
     has_nul = rf"strpos({data}, '\u0000') > 0"
     return f"CAST(CASE WHEN {has_nul} THEN {readable} ELSE {data} END AS json)"
-
-
-@compiles(LowerCase, "sqlite")
-def _sqlite_lower_case(element: LowerCase, compiler: SQLCompiler, **options: Any) -> str:
-    return f"lower({compiler.process(element.clauses, **options)})"
-
-
-@compiles(LowerCase, "postgresql")
-def _postgresql_lower_case(element: LowerCase, compiler: SQLCompiler, **options: Any) -> str:
-    return f'lower(({compiler.process(element.clauses, **options)}) COLLATE "C")'
