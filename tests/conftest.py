@@ -26,6 +26,7 @@ pytest_plugins = [
     "support.explorer_page",
     "support.newcomers",
     "support.postgresql",
+    "support.recording",
 ]
 
 settings.register_profile(

@@ -81,9 +81,9 @@ def follow_trace(project_id: int, trace_id: str) -> Response:
 @requires("read")
 def summarize(project_id: int) -> Response:
     """Count the events that match the query, by name and bucket."""
-    selection, bucket = load_summary(read_query(), project_id)
+    selection, buckets = load_summary(read_query(), project_id)
     try:
-        return send_object(read_in_slot(partial(store.count, selection, bucket), project_id))
+        return send_object(read_in_slot(partial(store.count, selection, buckets), project_id))
     except TooManyGroups as error:
         detail = f"Must leave at most {GROUPS}: use a longer one, or a shorter window."
         raise InvalidParameters(detail, "bucket") from error

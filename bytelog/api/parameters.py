@@ -13,6 +13,7 @@ from marshmallow import RAISE, Schema, ValidationError, post_load
 from .. import timestamps
 from ..config import MAX_ID, MAX_LIMIT, MAX_WAIT_SECONDS, MIN_ID
 from ..events.schemas import Text, Timestamp
+from ..queries.buckets import Buckets, ZoneBuckets
 from ..queries.paths import Scope
 from ..queries.selection import Bucket, Filter, Operator, Selection, equal
 from ..storage.keyset import Order
@@ -56,7 +57,7 @@ class FilterParameters(Schema):
     )
     tz = ZoneField(
         metadata=describe(
-            "The time zone in which days begin, and times without a zone are.",
+            "The time zone in which days and other buckets begin, and times without a zone are.",
             default="UTC",
             examples=["Europe/Berlin"],
         )
@@ -198,14 +199,17 @@ def load_selection(
     return select(load(schema, query), project_id, of_trace)
 
 
-def load_summary(query: Mapping[str, list[str]], project_id: int) -> tuple[Selection, Bucket]:
-    """Return the selection and the bucket of a summary.
+def load_summary(
+    query: Mapping[str, list[str]], project_id: int
+) -> tuple[Selection, Buckets | ZoneBuckets]:
+    """Return the selection and the buckets of a summary.
 
     Raises InvalidParameters naming each bad one.
     """
     plain = load(summary, query)
     bucket = plain.pop("bucket")
-    return select(plain, project_id), bucket
+    buckets = ZoneBuckets(bucket, plain["tz"]) if "tz" in plain else Buckets(bucket)
+    return select(plain, project_id), buckets
 
 
 def load_paths(query: Mapping[str, list[str]], project_id: int) -> tuple[Selection, Scope]:

@@ -9,12 +9,13 @@ from dataclasses import replace
 from sqlalchemy import Engine
 
 from ..queries import funnel, listing, path_changes, paths, summary, traces
+from ..queries.buckets import Buckets, ZoneBuckets
 from ..queries.formats import Format
 from ..queries.funnel import FunnelCounts
 from ..queries.listing import Listing
 from ..queries.path_changes import Changes
 from ..queries.paths import Paths, Scope
-from ..queries.selection import Bucket, CursorGone, Selection
+from ..queries.selection import CursorGone, Selection
 from ..queries.summary import Summary
 from ..queries.trace_selection import Funnel, TraceSelection
 from ..queries.traces import TracePage
@@ -62,12 +63,12 @@ def count_lag() -> int:
     return listing.last_key(Reader(db.engine)) - listing.last_key(Reader(read_engine()))
 
 
-def count(selection: Selection, bucket: Bucket, limits: ReadLimits) -> Summary:
+def count(selection: Selection, buckets: Buckets | ZoneBuckets, limits: ReadLimits) -> Summary:
     """Count the selected events by name and bucket.
 
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS counts.
     """
-    return summary.count(Reader(read_engine(), limits), selection, bucket)
+    return summary.count(Reader(read_engine(), limits), selection, buckets)
 
 
 def count_paths(selection: Selection, scope: Scope, limits: ReadLimits) -> Paths:

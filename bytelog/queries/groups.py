@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..config import MAX_GROUP_CHARACTERS, MAX_GROUPS
 from ..storage.query import Query
-from ..storage.reader import Reader
+from ..storage.reader import NO_VALUES, Reader
 from .filters import bind_values
 from .selection import Selection
 
@@ -16,12 +16,16 @@ class TooManyGroups(Exception):
     """The selected events form more than MAX_GROUPS groups, or their names are too long."""
 
 
-def fetch_groups(reader: Reader, query: Query, selection: Selection) -> list[Sequence[Any]]:
+def fetch_groups(
+    reader: Reader, query: Query, selection: Selection, values: Mapping[str, Any] = NO_VALUES
+) -> list[Sequence[Any]]:
     """Return a row for each group; the query has the parameter `rows` as its limit.
+
+    `values` are those of the query's other parameters.
 
     Raises StorageError and TooManyGroups.
     """
-    values = bind_values(selection) | {"rows": MAX_GROUPS + 1}
+    values = {**bind_values(selection), **values, "rows": MAX_GROUPS + 1}
     groups: list[Sequence[Any]] = []
     size = 0
     with reader.open(query, values) as rows:

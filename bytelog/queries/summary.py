@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypedDict
 
-from sqlalchemy import ColumnElement, String, bindparam, func, select
+from sqlalchemy import bindparam, func
 
 from ..storage.backend import Backend
-from ..storage.keyset import date
 from ..storage.models import Event
 from ..storage.query import MAX_QUERIES, Query
 from ..storage.reader import Reader
-from ..storage.sql import DateAsText, WeekOf
-from .filters import build_window_conditions
+from .buckets import Buckets, Layout, ZoneBuckets
 from .groups import fetch_groups
-from .selection import Bucket, Selection, Shape
+from .selection import Selection, Shape
 
 
 class BucketCounts(TypedDict):
@@ -36,29 +34,19 @@ class Summary(TypedDict):
     buckets: list[BucketCounts]
 
 
-# The length of the prefix of a date that identifies its bucket, and the rest of a full date.
-_PREFIXES = {
-    Bucket.MINUTE: (16, ":00.000Z"),
-    Bucket.HOUR: (13, ":00:00.000Z"),
-    Bucket.DAY: (10, "T00:00:00.000Z"),
-    Bucket.WEEK: (10, "T00:00:00.000Z"),
-    Bucket.MONTH: (7, "-01T00:00:00.000Z"),
-    Bucket.YEAR: (4, "-01-01T00:00:00.000Z"),
-}
-
-
-def count(reader: Reader, selection: Selection, bucket: Bucket) -> Summary:
+def count(reader: Reader, selection: Selection, buckets: Buckets | ZoneBuckets) -> Summary:
     """Count the selected events; raises StorageError, and TooManyGroups above MAX_GROUPS."""
-    query = _query(type(reader.backend), bucket, selection.shapes)
-    return _summarize(fetch_groups(reader, query, selection), _PREFIXES[bucket][1])
+    query = _query(type(reader.backend), buckets.layout, selection.shapes)
+    values = buckets.bind(reader, selection)
+    return _summarize(fetch_groups(reader, query, selection, values), buckets)
 
 
-def _summarize(rows: Sequence[Any], rest_of_date: str) -> Summary:
+def _summarize(rows: Sequence[Any], starts: Buckets | ZoneBuckets) -> Summary:
     names: Counter[str] = Counter()
     buckets: dict[str, BucketCounts] = {}
-    for prefix, name, events in rows:
+    for *key, name, events in rows:
         names[name] += events
-        start = prefix + rest_of_date
+        start = starts.start_of(key)
         bucket = buckets.setdefault(start, {"date": start, "count": 0, "names": {}})
         bucket["count"] += events
         bucket["names"][name] = events
@@ -70,18 +58,12 @@ def _summarize(rows: Sequence[Any], rest_of_date: str) -> Summary:
 
 
 @lru_cache(MAX_QUERIES)
-def _query(backend: type[Backend], bucket: Bucket, filters: tuple[Shape, ...]) -> Query:
+def _query(backend: type[Backend], layout: Layout, filters: tuple[Shape, ...]) -> Query:
+    labels = [key.name for key in layout.keys]
     statement = (
-        select(_bucket_prefix(bucket).label("bucket"), Event.name, func.count())
-        .where(*build_window_conditions(filters))
-        .group_by("bucket", Event.name)
-        .order_by("bucket", Event.name)
+        layout.select(filters, *layout.keys, Event.name, func.count())
+        .group_by(*labels, Event.name)
+        .order_by(*labels, Event.name)
         .limit(bindparam("rows"))
     )
     return Query(statement, backend.dialect)
-
-
-def _bucket_prefix(bucket: Bucket) -> ColumnElement[str]:
-    if bucket is Bucket.WEEK:
-        return WeekOf(date)
-    return func.substr(DateAsText(date), 1, _PREFIXES[bucket][0], type_=String)

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 import pytest
-from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
-from support.api import EVENTS, Person
+from support.api import Person
 from support.generated import many_examples
 from support.questions import CATALOG, Model, Query, decode, encode, matches, queries
 from support.traces import (
@@ -25,29 +23,7 @@ from support.traces import (
     trace_queries,
 )
 
-from bytelog.auth import keys
-
 pytestmark = pytest.mark.each_database
-
-projects = count()
-
-
-@pytest.fixture
-def record(shared_app: Flask) -> Callable[[list[Model]], Person]:
-    """Return a function that records events in a project of their own."""
-
-    def record_in_project(stored: list[Model]) -> Person:
-        with shared_app.app_context():
-            key = keys.create("model", f"model {next(projects)}")
-        person = Person(shared_app.test_client(), key)
-        batch = f"[{','.join(event.text() for event in stored)}]".encode()
-        response = person.client.post(
-            EVENTS, data=batch, headers=person.headers, content_type="application/json"
-        )
-        assert response.status_code == 201, response.text
-        return person
-
-    return record_in_project
 
 
 def get(person: Person, path: str, *parameters: Query) -> Any:

@@ -1,0 +1,104 @@
+# ruff: noqa: S608 (every value is a bound parameter)
+"""Events joined with segments of time, each of which has its own offset from UTC."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, ColumnElement, FromClause, Join, String, bindparam
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from .types import DateText
+
+
+class Segments(FunctionElement[Any]):
+    """The rows of a JSON text of `write_segments`."""
+
+    inherit_cache = False
+
+
+class CrossJoin(Join):
+    """All pairs of rows of two tables; SQLite reads the table on the left first."""
+
+    inherit_cache = False
+
+
+class LocalDate(FunctionElement[Any]):
+    """The local time at a date, to the minute, as if it were a date in UTC."""
+
+    type = DateText()
+    inherit_cache = False
+
+
+def write_segments(segments: Iterable[tuple[str, str, int]]) -> str:
+    """Return JSON for segments, each with its start, its end, and its offset in seconds."""
+    rows = enumerate(segments)
+    return json.dumps(
+        [[number, start, end, f"{seconds} seconds"] for number, (start, end, seconds) in rows]
+    )
+
+
+def create_segments() -> FromClause:
+    """Return a table of the segments in the parameter `segments`.
+
+    Its columns are the number of a segment, its start, its end, and its offset from UTC.
+    """
+    columns = (
+        Column("number", BigInteger),
+        Column("start", DateText),
+        Column("end", DateText),
+        Column("offset", String),
+    )
+    return Segments(bindparam("segments", type_=String)).table_valued(*columns, name="segment")
+
+
+@compiles(Segments, "sqlite")
+def _sqlite_segments(element: Segments, compiler: SQLCompiler, **options: Any) -> str:
+    # With a limit, the rows are computed once, and not again for each event.
+    values = ("number", "start", '"end"', '"offset"')
+    columns = ", ".join(f"value ->> {i} AS {name}" for i, name in enumerate(values))
+    text = compiler.process(element.clauses, **options)
+    return f"(SELECT {columns} FROM json_each({text}) LIMIT -1)"
+
+
+@compiles(Segments, "postgresql")
+def _postgresql_segments(element: Segments, compiler: SQLCompiler, **options: Any) -> str:
+    kinds = {
+        "number": "bigint",
+        "start": "timestamptz",
+        '"end"': "timestamptz",
+        '"offset"': "interval",
+    }
+    columns = ", ".join(
+        f"CAST(value ->> {i} AS {kind}) AS {name}" for i, (name, kind) in enumerate(kinds.items())
+    )
+    text = compiler.process(element.clauses, **options)
+    return f"(SELECT {columns} FROM json_array_elements(CAST({text} AS json)))"
+
+
+@compiles(CrossJoin)
+def _cross_join(join: CrossJoin, compiler: SQLCompiler, **options: Any) -> str:
+    left, right = (
+        compiler.process(side, **{**options, "asfrom": True}) for side in (join.left, join.right)
+    )
+    return f"{left} CROSS JOIN {right}"
+
+
+@compiles(LocalDate, "sqlite")
+def _sqlite_local_date(element: LocalDate, compiler: SQLCompiler, **options: Any) -> str:
+    return f"strftime('%Y-%m-%dT%H:%M', {compiler.process(element.clauses, **options)})"
+
+
+@compiles(LocalDate, "postgresql")
+def _postgresql_local_date(element: LocalDate, compiler: SQLCompiler, **options: Any) -> str:
+    date, offset = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({date} + {offset})"
+
+
+def local_date(date: ColumnElement[Any], segments: FromClause) -> LocalDate:
+    """Return the local time at a date within a segment."""
+    return LocalDate(date, segments.c.offset)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.api import Person
+from support.buckets import UNITS, ZONES, bucket_of, dates
+from support.generated import many_examples
+from support.questions import Model, encode
+
+pytestmark = pytest.mark.each_database
+
+
+def read(person: Person, path: str, **parameters: str) -> Any:
+    return person.read(f"{path}?{encode(list(parameters.items()))}")
+
+
+def count_buckets(events: list[Model], unit: str, zone: ZoneInfo) -> list[dict[str, Any]]:
+    names: dict[str, Counter[str]] = {}
+    for event in sorted(events, key=lambda event: (event.date, event.name)):
+        names.setdefault(bucket_of(event.date, unit, zone), Counter())[event.name] += 1
+    return [
+        {"date": date, "count": counts.total(), "names": dict(counts)}
+        for date, counts in sorted(names.items())
+    ]
+
+
+@many_examples
+@given(
+    st.lists(st.tuples(dates, st.sampled_from("abc")), min_size=1, max_size=8),
+    st.lists(st.tuples(st.sampled_from(UNITS), st.sampled_from(ZONES)), min_size=2, max_size=4),
+)
+def test_buckets_are_those_of_the_model(
+    record: Callable[[list[Model]], Person],
+    stored: list[tuple[str, str]],
+    questions: list[tuple[str, str]],
+) -> None:
+    events = [Model(0, name, "t", date, {}) for date, name in stored]
+    person = record(events)
+    for unit, zone in questions:
+        buckets = read(person, "/summary", bucket=unit, tz=zone)["buckets"]
+        assert buckets == count_buckets(events, unit, ZoneInfo(zone)), (unit, zone)
