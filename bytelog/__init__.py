@@ -10,7 +10,17 @@ from flask import Flask
 
 from . import config as settings
 from . import direct
-from .api import admission, errors, events, health, metrics, openapi, response_headers, traces
+from .api import (
+    admission,
+    errors,
+    events,
+    health,
+    metrics,
+    openapi,
+    response_headers,
+    summaries,
+    traces,
+)
 from .auth import bearer, projects, rate_limit
 from .auth.bearer import Access, Authenticate
 from .cli import commands
@@ -67,6 +77,7 @@ def create_app(
     response_headers.init_app(app)
     errors.init_app(app)
     events.init_app(app)
+    summaries.init_app(app)
     traces.init_app(app)
     explorer.init_app(app)
     health.init_app(app)

@@ -108,6 +108,9 @@ MAX_WITHIN_SECONDS = 10 * 366 * 24 * 60 * 60
 MAX_WAIT_SECONDS = 30
 """How long a listing may wait for an event: proxies give up after a minute."""
 
+MAX_DIMENSIONS = 2
+"""Maximum number of members by whose values a summary groups events: more fill no table."""
+
 MAX_GROUPS = 50_000
 """Maximum number of counts in a summary: about three megabytes of JSON."""
 

@@ -7,26 +7,24 @@ from functools import partial
 from itertools import chain, islice
 
 from flask import Blueprint, Flask, current_app, request
-from werkzeug.datastructures import MIMEAccept
-from werkzeug.http import parse_options_header
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response
 
 from ..auth.bearer import authorize, requires
 from ..config import READER_THREADS
 from ..events import store
-from ..queries.formats import CSV, CSV_WITH_MARK, FORMATS, JSON, Format
+from ..queries.formats import FORMATS, Format
 from ..queries.groups import TooManyGroups
 from ..queries.listing import Listing
 from ..queries.selection import Selection
 from . import idempotency, parameters
 from .body import load_events, read_body
-from .parameters import InvalidParameters, load_paths, load_selection, load_summary
+from .parameters import InvalidParameters, load_paths, load_selection
 from .reader_slots import ReaderSlot, ReaderSlots, TooManyReaders, slots_of
 from .reading import (
-    GROUPS,
     TOO_MANY_PAIRS,
     build_link,
+    choose_format,
     read_in_slot,
     read_limits,
     read_query,
@@ -77,18 +75,6 @@ def follow_trace(project_id: int, trace_id: str) -> Response:
     return _respond(load_selection(parameters.trace, read_query(), project_id, trace_id=trace_id))
 
 
-@blueprint.get("/summary")
-@requires("read")
-def summarize(project_id: int) -> Response:
-    """Count the events that match the query, by name and bucket."""
-    selection, buckets = load_summary(read_query(), project_id)
-    try:
-        return send_object(read_in_slot(partial(store.count, selection, buckets), project_id))
-    except TooManyGroups as error:
-        detail = f"Must leave at most {GROUPS}: use a longer one, or a shorter window."
-        raise InvalidParameters(detail, "bucket") from error
-
-
 @blueprint.get("/paths")
 @requires("read")
 def count_paths(project_id: int) -> Response:
@@ -109,7 +95,7 @@ def _check_path() -> None:
 
 
 def _respond(selection: Selection) -> Response:
-    format_ = _choose_format()
+    format_ = choose_format(FORMATS)
     with slots_of(current_app).slot(selection.project_id) as slot:
         _take_slot(slot, selection, format_)
         listing = _open_listing(slot, selection, format_)
@@ -151,22 +137,6 @@ def _build_body(slot: ReaderSlot, format_: Format, listing: Listing) -> bytes | 
         return b"".join(beginning)
     slot.take()
     return _StreamedListing(chain(beginning, chunks), slot.move())
-
-
-def _choose_format() -> Format:
-    format_ = FORMATS[_read_accepted_types().best_match(FORMATS, JSON.media_type)]
-    accepted = [parse_options_header(media_type) for media_type, _ in request.accept_mimetypes]
-    has_mark = any(
-        name.lower() == CSV.media_type and options.get("bom") == "1" for name, options in accepted
-    )
-    return CSV_WITH_MARK if format_ is CSV and has_mark else format_
-
-
-def _read_accepted_types() -> MIMEAccept:
-    # Werkzeug would take a parameter such as the charset for another format.
-    return MIMEAccept(
-        (media_type.partition(";")[0], quality) for media_type, quality in request.accept_mimetypes
-    )
 
 
 class _StreamedListing:

@@ -11,6 +11,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 from ..config import IDEMPOTENCY_HOURS, MAX_MEMBERS, MAX_TEXT_LENGTH
 from ..events import schemas
 from . import idempotency, members, parameters, response_schemas, trace_parameters
+from .summary_parameters import SummaryParameters
 
 JSON, LINES, CSV = "application/json", "application/x-ndjson", "text/csv"
 
@@ -103,7 +104,7 @@ def operations_by_view() -> dict[str, dict[str, Any]]:
         "events.register_events": _describe_register_events(),
         "events.list_events": _describe_list_events(),
         "events.follow_trace": _describe_follow_trace(),
-        "events.summarize": _describe_summarize(),
+        "summaries.summarize": _describe_summarize(),
         "events.count_paths": _describe_count_paths(),
         "traces.list_traces": _describe_list_traces(),
         "traces.count_funnel": _describe_count_funnel(),
@@ -157,15 +158,16 @@ def _describe_follow_trace() -> dict[str, Any]:
 
 
 def _describe_summarize() -> dict[str, Any]:
+    either = {"oneOf": [response_schemas.SummarySchema, response_schemas.GroupsSchema]}
+    response = _describe_response("The counts.", either, _SUMMARY)
+    response["content"] |= {CSV: {"schema": _TEXT}}
     return {
         "summary": "Count events",
-        "description": "Counts events by name, and by buckets of time.",
+        "description": "Counts events by name, and by buckets of time; or in groups, by name and "
+        "by members of `data`, whose numbers it adds up.",
         "security": [{"key": ["read"]}],
-        "parameters": _describe_query(parameters.SummaryParameters),
-        "responses": {
-            200: _describe_response("The counts.", response_schemas.SummarySchema, _SUMMARY),
-            **_name_errors(400, 401, 403, 429, 503),
-        },
+        "parameters": _describe_query(SummaryParameters),
+        "responses": {200: response, **_name_errors(400, 401, 403, 429, 503)},
     }
 
 

@@ -13,9 +13,8 @@ from marshmallow import RAISE, Schema, ValidationError, post_load
 from .. import timestamps
 from ..config import MAX_ID, MAX_LIMIT, MAX_WAIT_SECONDS, MIN_ID
 from ..events.schemas import Text, Timestamp
-from ..queries.buckets import Buckets, ZoneBuckets
 from ..queries.paths import Scope
-from ..queries.selection import Bucket, Filter, Operator, Selection, equal
+from ..queries.selection import Filter, Operator, Selection, equal
 from ..storage.keyset import Order
 from . import members
 from .cursors import parse_cursor
@@ -168,23 +167,12 @@ class PathsParameters(TracedParameters):
     )
 
 
-class SummaryParameters(TracedParameters):
-    """The parameters of a summary."""
-
-    bucket = EnumField(
-        Bucket,
-        load_default=Bucket.DAY,
-        metadata=describe("The length of the buckets of time.", default="day"),
-    )
-
-
 class ListingParameters(TracedParameters, TraceParameters):
     """The parameters of a listing."""
 
 
 listing = ListingParameters()
 trace = TraceParameters()
-summary = SummaryParameters()
 paths = PathsParameters()
 
 
@@ -197,19 +185,6 @@ def load_selection(
     """
     of_trace = (equal("trace_id", trace_id),) if trace_id is not None else ()
     return select(load(schema, query), project_id, of_trace)
-
-
-def load_summary(
-    query: Mapping[str, list[str]], project_id: int
-) -> tuple[Selection, Buckets | ZoneBuckets]:
-    """Return the selection and the buckets of a summary.
-
-    Raises InvalidParameters naming each bad one.
-    """
-    plain = load(summary, query)
-    bucket = plain.pop("bucket")
-    buckets = ZoneBuckets(bucket, plain["tz"]) if "tz" in plain else Buckets(bucket)
-    return select(plain, project_id), buckets
 
 
 def load_paths(query: Mapping[str, list[str]], project_id: int) -> tuple[Selection, Scope]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes, urlencode
 
 from flask import current_app, request
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_options_header
 from werkzeug.wrappers import Response
 
 from ..config import MAX_GROUP_CHARACTERS, MAX_GROUPS
-from ..queries.formats import JSON
+from ..queries.formats import CSV, CSV_WITH_MARK, FORMATS, JSON, Format
 from ..queries.selection import Cursor
 from ..storage.reader import ReadLimits
 from .cursors import format_cursor
@@ -55,8 +57,25 @@ def send_object(content: object) -> Response:
     return Response(json.dumps(content, ensure_ascii=False), mimetype=JSON.media_type)
 
 
+def choose_format(formats: Iterable[str]) -> Format:
+    """Return the format among some media types that the client prefers, JSON by default."""
+    format_ = FORMATS[_read_accepted_types().best_match(formats, JSON.media_type)]
+    accepted = [parse_options_header(media_type) for media_type, _ in request.accept_mimetypes]
+    has_mark = any(
+        name.lower() == CSV.media_type and options.get("bom") == "1" for name, options in accepted
+    )
+    return CSV_WITH_MARK if format_ is CSV and has_mark else format_
+
+
 def build_link(cursor: Cursor) -> str:
     """Return the value of a `Link` header that leads to the next page."""
     query = [pair for pair in request.args.items(multi=True) if pair[0] != "cursor"]
     # Relative to the request, so that it is valid behind every proxy (RFC 8288 section 3).
     return f'<?{urlencode([*query, ("cursor", format_cursor(cursor))])}>; rel="next"'
+
+
+def _read_accepted_types() -> MIMEAccept:
+    # Werkzeug would take a parameter such as the charset for another format.
+    return MIMEAccept(
+        (media_type.partition(";")[0], quality) for media_type, quality in request.accept_mimetypes
+    )

@@ -64,6 +64,43 @@ class SummarySchema(Schema):
     )
 
 
+def _create_number(description: str) -> fields.String:
+    return fields.String(allow_none=True, metadata={"description": description})
+
+
+class GroupSchema(Schema):
+    """The events of one group. `name` and members have the names of the parameters `by`."""
+
+    date = Timestamp(
+        metadata={"format": "date-time", "description": "The start of the bucket, with `bucket`."}
+    )
+    name = fields.String(metadata={"description": "The name of the events, with `by=name`."})
+    count = _create_count("The number of events in the group.", minimum=1)
+    traces = _create_count("The number of their traces.", minimum=1)
+    sum = _create_number("The exact sum of the numbers, with `sum`; `null` if there is none.")
+    min = _create_number("The least number.")
+    max = _create_number("The greatest number.")
+    average = _create_number("The average of the numbers, rounded to 20 digits.")
+    skipped = fields.Integer(
+        metadata={
+            "minimum": 0,
+            "description": "The number of events whose member is no number, or a number of more "
+            "than 6,000 characters.",
+        }
+    )
+
+
+class GroupsSchema(Schema):
+    """The response with groups."""
+
+    count = _create_count("The number of events.")
+    groups = fields.List(
+        fields.Nested(GroupSchema),
+        required=True,
+        metadata={"description": "The groups in order of time, the largest first."},
+    )
+
+
 class StepSchema(Schema):
     """A name of events, and how many traces start and end with it."""
 

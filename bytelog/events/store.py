@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from sqlalchemy import Engine
 
-from ..queries import funnel, listing, path_changes, paths, summary, traces
-from ..queries.buckets import Buckets, ZoneBuckets
+from ..queries import funnel, grouping, listing, path_changes, paths, summary, traces
+from ..queries.buckets import Buckets
 from ..queries.formats import Format
 from ..queries.funnel import FunnelCounts
+from ..queries.grouping import Grouping, Groups
 from ..queries.listing import Listing
 from ..queries.path_changes import Changes
 from ..queries.paths import Paths, Scope
@@ -63,12 +64,20 @@ def count_lag() -> int:
     return listing.last_key(Reader(db.engine)) - listing.last_key(Reader(read_engine()))
 
 
-def count(selection: Selection, buckets: Buckets | ZoneBuckets, limits: ReadLimits) -> Summary:
+def count(selection: Selection, buckets: Buckets, limits: ReadLimits) -> Summary:
     """Count the selected events by name and bucket.
 
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS counts.
     """
     return summary.count(Reader(read_engine(), limits), selection, buckets)
+
+
+def count_groups(selection: Selection, by: Grouping, limits: ReadLimits) -> Groups:
+    """Count the selected events in groups.
+
+    Raises StorageError, and TooManyGroups for more than MAX_GROUPS groups.
+    """
+    return grouping.count_groups(Reader(read_engine(), limits), selection, by)
 
 
 def count_paths(selection: Selection, scope: Scope, limits: ReadLimits) -> Paths:

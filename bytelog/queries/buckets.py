@@ -45,9 +45,22 @@ _in_project = Event.project_id == bindparam("project_id")
 _segments = create_segments()
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
-    """What the SQL of buckets depends on: their unit, and that their zone is UTC."""
+    """What the SQL depends on if there are no buckets."""
+
+    @property
+    def keys(self) -> tuple[ColumnElement[Any], ...]:
+        """Return the expressions that identify the bucket of an event, in order of time."""
+        return ()
+
+    def select(self, shapes: Sequence[Shape], *columns: Any) -> Select[Any]:
+        """Return a statement for columns of the selected events."""
+        return select(*columns).where(*build_window_conditions(shapes))
+
+
+@dataclass(frozen=True)
+class UTCLayout(Layout):
+    """The same for buckets in UTC: their unit."""
 
     unit: Bucket
 
@@ -56,15 +69,9 @@ class Layout:
         """Return the expressions that identify the bucket of an event, in order of time."""
         return (_cut(self.unit, date).label("bucket"),)
 
-    def select(self, shapes: Sequence[Shape], *columns: Any) -> Select[Any]:
-        """Return a statement for columns of the selected events."""
-        return select(*columns).where(*build_window_conditions(shapes))
 
-
-class ZoneLayout(Layout):
+class ZoneLayout(UTCLayout):
     """The same for another zone, whose segments are joined with the events."""
-
-    __slots__ = ()
 
     @property
     def keys(self) -> tuple[ColumnElement[Any], ...]:
@@ -83,27 +90,43 @@ class ZoneLayout(Layout):
         return select(*columns).select_from(joined).where(*conditions)
 
 
-@dataclass(frozen=True, slots=True)
-class Buckets:
-    """The buckets of a unit of time in UTC."""
+_NO_BUCKETS = Layout()
 
-    unit: Bucket
+
+class Buckets:
+    """No buckets: all events of the window are counted together."""
 
     @property
     def layout(self) -> Layout:
         """Return what the SQL depends on."""
-        return Layout(self.unit)
+        return _NO_BUCKETS
 
     def bind(self, reader: Reader, selection: Selection) -> dict[str, Any]:
         """Return the values for the SQL, other than those of the selection."""
         return {}
 
     def start_of(self, key: Sequence[Any]) -> str:
+        """Return the date at which the bucket with a key begins, "" if there are no buckets."""
+        return ""
+
+
+class UTCBuckets(Buckets):
+    """The buckets of a unit of time in UTC."""
+
+    def __init__(self, unit: Bucket) -> None:
+        self._unit = unit
+
+    @property
+    def layout(self) -> Layout:
+        """Return what the SQL depends on."""
+        return UTCLayout(self._unit)
+
+    def start_of(self, key: Sequence[Any]) -> str:
         """Return the date at which the bucket with a key begins."""
-        return str(key[0]) + _PREFIXES[self.unit][1]
+        return str(key[0]) + _PREFIXES[self._unit][1]
 
 
-class ZoneBuckets:
+class ZoneBuckets(Buckets):
     """The buckets of a unit of time in a zone."""
 
     def __init__(self, unit: Bucket, zone: ZoneInfo) -> None:

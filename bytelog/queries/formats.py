@@ -30,6 +30,12 @@ cell that follows a comma for text. An apostrophe follows each of these, and eac
 the start of a formula or of a quoted cell."""
 
 
+# The apostrophe comes first: the others add some.
+_REPLACEMENTS = {end: f"{end}'" for end in CELL_ENDS} | {
+    f";{start}": f";'{start}" for start in ("'", *FORMULA_STARTS, '"')
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """A format: the text of each event, and the text before, between and after the events."""
@@ -50,6 +56,15 @@ class Format:
             yield before + self.postprocess(page)
             before = self.between_pages
         yield self.end if count else before + self.end
+
+
+def quote_cell(text: str) -> str:
+    """Return a text as a cell that no spreadsheet takes for a formula."""
+    apostrophe = "'" if text[:1] and text[0] in FORMULA_STARTS else ""
+    text = text.replace('"', '""')
+    for old, new in _REPLACEMENTS.items():
+        text = text.replace(old, new)
+    return f'"{apostrophe}{text}"'
 
 
 def _join_halves(page: bytes) -> bytes:
@@ -94,10 +109,7 @@ def _quote(column: ColumnElement[str], is_guarded: bool) -> ColumnElement[str]:
 
 
 def _guard_cells(text: ColumnElement[str]) -> ColumnElement[str]:
-    replacements = {end: f"{end}'" for end in CELL_ENDS}
-    # The apostrophe comes first: the others add some.
-    replacements |= {f";{start}": f";'{start}" for start in ("'", *FORMULA_STARTS, '"')}
-    for old, new in replacements.items():
+    for old, new in _REPLACEMENTS.items():
         text = func.replace(text, old, new, type_=String)
     return text
 

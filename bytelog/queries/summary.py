@@ -13,7 +13,7 @@ from ..storage.backend import Backend
 from ..storage.models import Event
 from ..storage.query import MAX_QUERIES, Query
 from ..storage.reader import Reader
-from .buckets import Buckets, Layout, ZoneBuckets
+from .buckets import Buckets, Layout
 from .groups import fetch_groups
 from .selection import Selection, Shape
 
@@ -34,14 +34,14 @@ class Summary(TypedDict):
     buckets: list[BucketCounts]
 
 
-def count(reader: Reader, selection: Selection, buckets: Buckets | ZoneBuckets) -> Summary:
+def count(reader: Reader, selection: Selection, buckets: Buckets) -> Summary:
     """Count the selected events; raises StorageError, and TooManyGroups above MAX_GROUPS."""
     query = _query(type(reader.backend), buckets.layout, selection.shapes)
     values = buckets.bind(reader, selection)
     return _summarize(fetch_groups(reader, query, selection, values), buckets)
 
 
-def _summarize(rows: Sequence[Any], starts: Buckets | ZoneBuckets) -> Summary:
+def _summarize(rows: Sequence[Any], starts: Buckets) -> Summary:
     names: Counter[str] = Counter()
     buckets: dict[str, BucketCounts] = {}
     for *key, name, events in rows:

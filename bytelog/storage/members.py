@@ -184,7 +184,7 @@ def _sqlite_comparison(
 @compiles(MemberMatches, "postgresql")
 def _postgresql_member(element: MemberMatches, compiler: SQLCompiler, **options: Any) -> str:
     process: Process = partial(compiler.process, **options)
-    path = " -> ".join([_postgresql_json(process(element.data)), *map(process, element.path)])
+    path = " -> ".join([postgresql_json(process(element.data)), *map(process, element.path)])
     if element.test is Test.EXISTS:
         return f"({path}) IS NOT NULL"
     return (
@@ -202,10 +202,7 @@ def _postgresql_test(element: MemberMatches, process: Process) -> str:
         starts = " OR ".join(f"starts_with({text}, {value})" for value in values)
         return f"{is_text} AND ({starts})"
     written = "CAST(item.value AS text)"
-    is_number = (
-        f"json_typeof(item.value) = 'number' AND length({written}) <= {MAX_NUMBER_CHARACTERS}"
-        f" AND {written} !~ '[eE][-+]?[0-9]{{5}}'"
-    )
+    is_number = f"json_typeof(item.value) = 'number' AND {postgresql_is_exact(written)}"
     number = f"CASE WHEN {is_number} THEN CAST({written} AS numeric) END"
     compared = " OR ".join(
         f"{number} {test} CAST({process(value.number)} AS numeric)" for value in element.values
@@ -228,6 +225,11 @@ def _postgresql_contains(element: ContainsText, compiler: SQLCompiler, **options
     return rf"({text}) COLLATE {_C} ILIKE {pattern} ESCAPE '\'"
 
 
+def postgresql_is_exact(number: str) -> str:
+    """Return SQL for whether a JSON number is one that `parse_number` accepts."""
+    return f"length({number}) <= {MAX_NUMBER_CHARACTERS} AND {number} !~ '[eE][-+]?[0-9]{{5}}'"
+
+
 @compiles(HasText, "sqlite")
 def _sqlite_has_text(element: HasText, compiler: SQLCompiler, **options: Any) -> str:
     data, pattern = (compiler.process(clause, **options) for clause in element.clauses)
@@ -242,7 +244,7 @@ def _postgresql_has_text(element: HasText, compiler: SQLCompiler, **options: Any
     data, pattern = (compiler.process(clause, **options) for clause in element.clauses)
     has_text = rf"(value #>> '{{}}') COLLATE {_C} ILIKE {pattern} ESCAPE '\'"
     return (
-        f"EXISTS (WITH RECURSIVE tree(value) AS (SELECT {_postgresql_json(data)} UNION ALL"
+        f"EXISTS (WITH RECURSIVE tree(value) AS (SELECT {postgresql_json(data)} UNION ALL"
         " SELECT child.value FROM tree, LATERAL (SELECT value FROM json_each("
         "CASE json_typeof(tree.value) WHEN 'object' THEN tree.value END) UNION ALL"
         " SELECT value FROM json_array_elements("
@@ -251,7 +253,8 @@ def _postgresql_has_text(element: HasText, compiler: SQLCompiler, **options: Any
     )
 
 
-def _postgresql_json(data: str) -> str:
+def postgresql_json(data: str) -> str:
+    """Return SQL for the text `data` as JSON, in which U+FDD0 replaces NUL."""
     readable = f"regexp_replace({data}, '{_NUL}', '{_NONCHARACTER}', 'g')"
     has_nul = rf"strpos({data}, '\u0000') > 0"
     return f"CAST(CASE WHEN {has_nul} THEN {readable} ELSE {data} END AS json)"

@@ -144,7 +144,8 @@ def describe_type(schema: dict[str, Any]) -> str:
     if None not in bounds:
         return "{} to {}".format(*bounds)
     length = f", 1 to {schema['maxLength']} characters" if "maxLength" in schema else ""
-    return f"{schema['type']}{length}"
+    types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    return f"{' or '.join(types)}{length}"
 
 
 @blueprint.app_template_filter()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from support.api import Person
 from support.buckets import UNITS, ZONES, bucket_of, dates
 from support.generated import many_examples
-from support.questions import Model, encode
+from support.groups import groupings, groups_of, stories
+from support.questions import Model, Query, decode, encode
 
 pytestmark = pytest.mark.each_database
 
@@ -45,3 +46,17 @@ def test_buckets_are_those_of_the_model(
     for unit, zone in questions:
         buckets = read(person, "/summary", bucket=unit, tz=zone)["buckets"]
         assert buckets == count_buckets(events, unit, ZoneInfo(zone)), (unit, zone)
+
+
+@many_examples
+@given(stories, st.lists(groupings(), min_size=2, max_size=4))
+def test_groups_are_those_of_the_model(
+    record: Callable[[list[Model]], Person], stored: list[Model], questions: list[Query]
+) -> None:
+    person = record(stored)
+    for query in questions:
+        response = person.get(f"/summary?{encode(query)}")
+        assert response.status_code == 200, response.text
+        groups = decode(response.text)
+        assert groups["groups"] == groups_of(stored, query), query
+        assert groups["count"] == str(len(stored))

@@ -67,7 +67,8 @@ NO_API = {"clients", "docs", "explorer"}
 """Blueprints of pages and files for people, not for programs."""
 
 STORE_FUNCTIONS = (
-    *("record", "select", "count", "count_paths", "count_funnel", "list_traces", "ping"),
+    *("record", "select", "count", "count_groups", "count_paths", "count_funnel", "list_traces"),
+    "ping",
 )
 FAILURES: dict[int, Exception] = {
     409: RequestInProgress(),

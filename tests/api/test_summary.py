@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import csv
+import io
 from typing import Any
 
 import pytest
 from support.api import CLICK, EVENTS, Person
+from support.cells import FORMULAS, HOSTILE_CELLS
 
 pytestmark = pytest.mark.each_database
 
@@ -96,7 +99,11 @@ def test_an_empty_project_has_an_empty_summary(
 
 @pytest.mark.before_database
 @pytest.mark.parametrize(
-    "query", ["?bucket=eon", "?limit=5", "?order=date", "?start=soon", "?bucket=day&bucket=day"]
+    "query",
+    ["?bucket=eon", "?limit=5", "?order=date", "?start=soon", "?bucket=day&bucket=day"]
+    + [f"?by={path}" for path in ("id", "", "data", "data.", "trace_id", "data.a[not]")]
+    + ["?by=name&by=name", "?by=data.a&by=data.%22a%22", "?by=name&by=data.a&by=data.b"]
+    + ["?sum=name", "?sum=data.a&sum=data.b", "?sum="],
 )
 def test_a_bad_parameter_gets_400(alice: Person, query: str) -> None:
     assert alice.get(f"/summary{query}").status_code == 400
@@ -114,6 +121,79 @@ def test_a_summary_with_too_many_counts_gets_400_with_advice(
     (problem,) = response.json["errors"]
     assert problem["parameter"] == "bucket"
     assert summary(alice, "?bucket=month")["count"] == 3
+
+
+def test_too_many_groups_get_400_with_advice(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bytelog.queries.groups.MAX_GROUPS", 2)
+    for number in range(3):
+        alice.post({**CLICK, "data": {"a": number}, "date": f"202{number}-01-01"})
+    for query, parameter in [("by=data.a&bucket=day", "by"), ("sum=data.a&bucket=day", "bucket")]:
+        response = alice.get(f"/summary?{query}", Accept="application/problem+json")
+        assert response.status_code == 400
+        assert response.json is not None
+        (problem,) = response.json["errors"]
+        assert problem["parameter"] == parameter
+    assert summary(alice, "?sum=data.a")["groups"][0]["sum"] == "3"
+
+
+def test_no_events_form_no_group(bob: Person, person_with_shop_events: Person) -> None:
+    for query in ("by=name", "sum=data.a", "by=data.a&bucket=day&tz=Asia/Kathmandu"):
+        assert summary(bob, f"?{query}") == {"count": 0, "groups": []}
+
+
+def test_a_sum_may_exceed_64_bits(alice: Person) -> None:
+    for number in (99_999_999_999, 10**30, 0.5):
+        assert alice.post([{**CLICK, "data": {"a": number}}] * 1000).status_code == 201
+    (group,) = summary(alice, "?sum=data.a")["groups"]
+    assert group["sum"] == "1000000000000000000099999999999500"
+    assert (group["min"], group["max"]) == ("0.5", f"1{'0' * 30}")
+
+
+def read_table(person: Person, query: str, media_type: str = "text/csv") -> list[list[str]]:
+    response = person.get(query, Accept=media_type)
+    assert response.mimetype == "text/csv"
+    assert "Accept" in response.vary
+    return list(csv.reader(io.StringIO(response.text, newline="")))
+
+
+def test_a_summary_is_a_table_of_its_counts(person_with_shop_events: Person) -> None:
+    table = read_table(person_with_shop_events, "/summary?bucket=year")
+    assert table == [
+        ["date", "name", "count"],
+        ["2021-01-01T00:00:00.000Z", "click", "3"],
+        ["2021-01-01T00:00:00.000Z", "payment", "2"],
+        ["2022-01-01T00:00:00.000Z", "click", "1"],
+    ]
+    marked = read_table(person_with_shop_events, "/summary", "text/csv; bom=1")
+    assert marked[0][0] == "\ufeffdate"
+
+
+def test_cells_are_guarded_as_in_a_listing(alice: Person) -> None:
+    cells = [text[:255] for text in (*HOSTILE_CELLS, *FORMULAS, "\ta", "plain", '"')]
+    assert alice.post([{**CLICK, "name": cell} for cell in cells]).status_code == 201
+    for column, query in enumerate(["/summary?by=name", "/summary?bucket=year"]):
+        names = {row[column] for row in read_table(alice, query)[1:]}
+        assert names == {row[1] for row in read_table(alice, "")[1:]}
+
+
+def test_the_cells_of_members_show_their_kind(alice: Person) -> None:
+    members: list[Any] = ["=1", -5, True, None, ["=1"], {"a": 1}, ""]
+    assert alice.post([{**CLICK, "data": {"a": member}} for member in members]).status_code == 201
+    alice.post({**CLICK, "data": {}})
+    response = alice.get("/summary?by=data.a", Accept="text/csv")
+    assert response.text.splitlines() == [
+        '"data.a",count,traces',
+        ",1,1",
+        '"",1,1',
+        """"'=1",1,1""",
+        "-5,1,1",
+        '"[""=1""]",1,1',
+        "null,1,1",
+        "true,1,1",
+        '"{""a"":1}",1,1',
+    ]
 
 
 @pytest.mark.before_database

@@ -1,0 +1,76 @@
+"""The API's endpoint for summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from flask import Blueprint, Flask
+from werkzeug.wrappers import Response
+
+from ..auth.bearer import requires
+from ..events import store
+from ..queries.buckets import Buckets
+from ..queries.formats import CSV, CSV_WITH_MARK, JSON, Format
+from ..queries.grouping import Grouping, Groups
+from ..queries.groups import TooManyGroups
+from ..queries.selection import Selection
+from ..storage.reader import ReadLimits
+from .parameters import InvalidParameters
+from .reading import GROUPS, choose_format, read_in_slot, read_query, send_object
+from .summary_parameters import load_summary
+from .tables import list_cells, write_groups, write_table
+
+T = TypeVar("T")
+
+blueprint = Blueprint("summaries", __name__, url_prefix="/api/v1/events")
+
+
+def init_app(app: Flask) -> None:
+    """Add the endpoint to the application."""
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/summary")
+@requires("read")
+def summarize(project_id: int) -> Response:
+    """Count the events that match the query, by name and bucket, or in groups."""
+    selection, grouping = load_summary(read_query(), project_id)
+    format_ = choose_format((JSON.media_type, CSV.media_type))
+    if isinstance(grouping, Grouping):
+        response = _send_groups(selection, grouping, format_)
+    else:
+        response = _send_summary(selection, grouping, format_)
+    response.vary.add("Accept")
+    return response
+
+
+def _send_summary(selection: Selection, buckets: Buckets, format_: Format) -> Response:
+    count = partial(store.count, selection, buckets)
+    advice = "use a longer one, or a shorter window"
+    summary = _read(count, selection.project_id, "bucket", advice)
+    return send_object(summary) if format_ is JSON else _send_table(list_cells(summary), format_)
+
+
+def _send_groups(selection: Selection, grouping: Grouping, format_: Format) -> Response:
+    count = partial(store.count_groups, selection, grouping)
+    parameter = "by" if grouping.by else "bucket"
+    advice = "use a member with fewer values, a longer bucket, or a shorter window"
+    groups = _read(count, selection.project_id, parameter, advice)
+    if format_ is JSON:
+        return Response(write_groups(groups), mimetype=JSON.media_type)
+    return _send_table(groups, format_)
+
+
+def _read(read: Callable[[ReadLimits], T], project_id: int, parameter: str, advice: str) -> T:
+    try:
+        return read_in_slot(read, project_id)
+    except TooManyGroups as error:
+        detail = f"Must leave at most {GROUPS}: {advice}."
+        raise InvalidParameters(detail, parameter) from error
+
+
+def _send_table(groups: Groups, format_: Format) -> Response:
+    mark = "\ufeff" if format_ is CSV_WITH_MARK else ""
+    return Response(mark + write_table(groups), mimetype=CSV.media_type)
