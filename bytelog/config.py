@@ -117,6 +117,9 @@ MAX_GROUPS = 50_000
 MAX_GROUP_CHARACTERS = 4 * 1024 * 1024
 """Maximum length of the names of all counts together, 80 for each: it bounds memory."""
 
+NAMES_SAMPLE = 10_000
+"""Newest events whose members a list of names has: the shape of `data` changes over the years."""
+
 READER_THREADS = 8
 """Maximum number of long listings sent at the same time; others get 503 with `Retry-After`."""
 

@@ -8,10 +8,10 @@ from typing import Any
 from marshmallow import Schema
 from werkzeug.http import HTTP_STATUS_CODES
 
-from ..config import IDEMPOTENCY_HOURS, MAX_MEMBERS, MAX_TEXT_LENGTH
+from ..config import IDEMPOTENCY_HOURS, MAX_MEMBERS, MAX_TEXT_LENGTH, NAMES_SAMPLE
 from ..events import schemas
 from . import idempotency, members, parameters, response_schemas, trace_parameters
-from .summary_parameters import SummaryParameters
+from .summary_parameters import NamesParameters, SummaryParameters
 
 JSON, LINES, CSV = "application/json", "application/x-ndjson", "text/csv"
 
@@ -29,6 +29,18 @@ _SUMMARY = {
     "count": 1,
     "names": {"paypal_payment": 1},
     "buckets": [{"date": "2021-08-15T00:00:00.000Z", "count": 1, "names": {"paypal_payment": 1}}],
+}
+_NAMES = {
+    "count": 1,
+    "names": [
+        {
+            "name": "paypal_payment",
+            "count": 1,
+            "first": _EVENT["date"],
+            "last": _EVENT["date"],
+            "members": {"client_id": ["string"]},
+        }
+    ],
 }
 _PATHS = {
     "count": 3,
@@ -105,6 +117,7 @@ def operations_by_view() -> dict[str, dict[str, Any]]:
         "events.list_events": _describe_list_events(),
         "events.follow_trace": _describe_follow_trace(),
         "summaries.summarize": _describe_summarize(),
+        "summaries.list_names": _describe_list_names(),
         "events.count_paths": _describe_count_paths(),
         "traces.list_traces": _describe_list_traces(),
         "traces.count_funnel": _describe_count_funnel(),
@@ -168,6 +181,20 @@ def _describe_summarize() -> dict[str, Any]:
         "security": [{"key": ["read"]}],
         "parameters": _describe_query(SummaryParameters),
         "responses": {200: response, **_name_errors(400, 401, 403, 429, 503)},
+    }
+
+
+def _describe_list_names() -> dict[str, Any]:
+    return {
+        "summary": "List the names of events",
+        "description": "Counts the events of each name, and lists the members of `data` of the "
+        f"newest {NAMES_SAMPLE:,} events.",
+        "security": [{"key": ["read"]}],
+        "parameters": _describe_query(NamesParameters),
+        "responses": {
+            200: _describe_response("The names.", response_schemas.NamesSchema, _NAMES),
+            **_name_errors(400, 401, 403, 429, 503),
+        },
     }
 
 

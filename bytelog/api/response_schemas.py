@@ -101,6 +101,43 @@ class GroupsSchema(Schema):
     )
 
 
+class NameSchema(Schema):
+    """The events of one name."""
+
+    name = fields.String(required=True, metadata={"description": "The name of the events."})
+    count = _create_count("The number of events with this name.", minimum=1)
+    first = Timestamp(
+        required=True, metadata={"format": "date-time", "description": "The date of the first."}
+    )
+    last = Timestamp(
+        required=True, metadata={"format": "date-time", "description": "The date of the last."}
+    )
+    members = fields.Dict(
+        fields.String(),
+        fields.List(
+            fields.String(
+                metadata={"enum": ["string", "number", "boolean", "null", "array", "object"]}
+            )
+        ),
+        required=True,
+        metadata={
+            "description": "The members of `data`, and the kinds of their values, both the most "
+            "frequent first."
+        },
+    )
+
+
+class NamesSchema(Schema):
+    """The response with names."""
+
+    count = _create_count("The number of events.")
+    names = fields.List(
+        fields.Nested(NameSchema),
+        required=True,
+        metadata={"description": "The names of the events, the most frequent first."},
+    )
+
+
 class StepSchema(Schema):
     """A name of events, and how many traces start and end with it."""
 

@@ -1,4 +1,4 @@
-"""The API's endpoint for summaries."""
+"""The API's endpoints for summaries and names."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ..queries.grouping import Grouping, Groups
 from ..queries.groups import TooManyGroups
 from ..queries.selection import Selection
 from ..storage.reader import ReadLimits
-from .parameters import InvalidParameters
+from .parameters import InvalidParameters, load_selection
 from .reading import GROUPS, choose_format, read_in_slot, read_query, send_object
-from .summary_parameters import load_summary
+from .summary_parameters import load_summary, names
 from .tables import list_cells, write_groups, write_table
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ blueprint = Blueprint("summaries", __name__, url_prefix="/api/v1/events")
 
 
 def init_app(app: Flask) -> None:
-    """Add the endpoint to the application."""
+    """Add the endpoints to the application."""
     app.register_blueprint(blueprint)
 
 
@@ -44,6 +44,15 @@ def summarize(project_id: int) -> Response:
         response = _send_summary(selection, grouping, format_)
     response.vary.add("Accept")
     return response
+
+
+@blueprint.get("/names")
+@requires("read")
+def list_names(project_id: int) -> Response:
+    """Send the names of the events that match the query, and the members of their `data`."""
+    selection = load_selection(names, read_query(), project_id)
+    list_ = partial(store.list_names, selection)
+    return send_object(_read(list_, project_id, "start", "use a shorter window"))
 
 
 def _send_summary(selection: Selection, buckets: Buckets, format_: Format) -> Response:

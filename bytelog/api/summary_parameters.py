@@ -1,4 +1,4 @@
-"""The query parameters of summaries."""
+"""The query parameters of summaries and names."""
 
 from __future__ import annotations
 
@@ -60,7 +60,12 @@ class SummaryParameters(TracedParameters):
             raise ValidationError("Must be different members.")
 
 
+class NamesParameters(TracedParameters):
+    """The parameters of a request for names."""
+
+
 summary = SummaryParameters()
+names = NamesParameters()
 
 
 def load_summary(

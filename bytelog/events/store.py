@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from sqlalchemy import Engine
 
-from ..queries import funnel, grouping, listing, path_changes, paths, summary, traces
+from ..queries import funnel, grouping, listing, names, path_changes, paths, summary, traces
 from ..queries.buckets import Buckets
 from ..queries.formats import Format
 from ..queries.funnel import FunnelCounts
 from ..queries.grouping import Grouping, Groups
 from ..queries.listing import Listing
+from ..queries.names import Names
 from ..queries.path_changes import Changes
 from ..queries.paths import Paths, Scope
 from ..queries.selection import CursorGone, Selection
@@ -78,6 +79,14 @@ def count_groups(selection: Selection, by: Grouping, limits: ReadLimits) -> Grou
     Raises StorageError, and TooManyGroups for more than MAX_GROUPS groups.
     """
     return grouping.count_groups(Reader(read_engine(), limits), selection, by)
+
+
+def list_names(selection: Selection, limits: ReadLimits) -> Names:
+    """Return the names of the selected events, and the members of the newest of these events.
+
+    Raises StorageError, and TooManyGroups for more than MAX_GROUPS names.
+    """
+    return names.list_names(Reader(read_engine(), limits), selection)
 
 
 def count_paths(selection: Selection, scope: Scope, limits: ReadLimits) -> Paths:

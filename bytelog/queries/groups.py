@@ -35,3 +35,16 @@ def fetch_groups(
             if len(groups) > MAX_GROUPS or size > MAX_GROUP_CHARACTERS:
                 raise TooManyGroups
     return groups
+
+
+def fetch_first(reader: Reader, query: Query, values: Mapping[str, Any]) -> list[Sequence[Any]]:
+    """Return the first rows of a query, as many as a response may have; raises StorageError."""
+    first: list[Sequence[Any]] = []
+    size = 0
+    with reader.open(query, {**values, "rows": MAX_GROUPS}) as rows:
+        for row in rows:
+            size += sum(len(value) for value in row if isinstance(value, str))
+            if size > MAX_GROUP_CHARACTERS:
+                break
+            first.append(row)
+    return first

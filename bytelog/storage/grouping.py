@@ -31,7 +31,9 @@ class KeyText(TypeDecorator[str]):
         """Return the key, with NUL again where PostgreSQL has U+FDD0."""
         if value is None or dialect.name != "postgresql":
             return value
-        return value.replace("\ufdd0", "\0").replace(r"\ufdd0", r"\u0000")
+        if value.startswith('"'):
+            return value.replace("\ufdd0", "\0")
+        return value.replace(r"\ufdd0", r"\u0000")
 
 
 class Member(_Function):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.api import Person
 from support.buckets import UNITS, ZONES, bucket_of, dates
 from support.generated import many_examples
-from support.groups import groupings, groups_of, stories
+from support.groups import groupings, groups_of, names_of, stories
 from support.questions import Model, Query, decode, encode
 
 pytestmark = pytest.mark.each_database
@@ -60,3 +60,32 @@ def test_groups_are_those_of_the_model(
         groups = decode(response.text)
         assert groups["groups"] == groups_of(stored, query), query
         assert groups["count"] == str(len(stored))
+
+
+_odd_names = st.sampled_from(["a", "ü", 'a"b', "a\\b", "a\0b", "a.b", "a[0]", "", "$", "key", "\n"])
+_kinds = st.sampled_from(["1", "1.5", '"x"', "true", "false", "null", "[1]", '{"a":1}'])
+
+
+@many_examples
+@given(
+    st.lists(
+        st.builds(
+            Model,
+            st.just(1),
+            st.sampled_from(["visit", "order", "größe"]),
+            st.just("t"),
+            dates,
+            st.dictionaries(_odd_names, _kinds, max_size=4),
+        ),
+        max_size=12,
+    ),
+    st.integers(1, 12),
+)
+def test_names_are_those_of_the_model(
+    record: Callable[[list[Model]], Person], stored: list[Model], sample: int
+) -> None:
+    person = record([*stored, Model(1, "other", "t", "2021-01-01T00:00:00.000Z", {})])
+    query = "/names?name[not]=other"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bytelog.queries.names.NAMES_SAMPLE", sample)
+        assert person.read(query) == {"count": len(stored), "names": names_of(stored, sample)}

@@ -55,6 +55,7 @@ STATUSES = {
     ("POST", EVENTS): {201, 400, 401, 403, 409, 413, 415, 422, 429, 503, 507},
     ("GET", EVENTS): {200, 400, 401, 403, 410, 429, 503},
     ("GET", f"{EVENTS}/summary"): {200, 400, 401, 403, 429, 503},
+    ("GET", f"{EVENTS}/names"): {200, 400, 401, 403, 429, 503},
     ("GET", f"{EVENTS}/paths"): {200, 400, 401, 403, 429, 503},
     ("GET", f"{EVENTS}/paths/diff"): {200, 400, 401, 403, 429, 503},
     ("GET", f"{EVENTS}/funnel"): {200, 400, 401, 403, 429, 503},
@@ -68,7 +69,7 @@ NO_API = {"clients", "docs", "explorer"}
 
 STORE_FUNCTIONS = (
     *("record", "select", "count", "count_groups", "count_paths", "count_funnel", "list_traces"),
-    "ping",
+    *("list_names", "ping"),
 )
 FAILURES: dict[int, Exception] = {
     409: RequestInProgress(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from functools import reduce
 from typing import Any
@@ -140,3 +140,27 @@ def totals_of(group: list[Model], path: str) -> dict[str, Any]:
     average = Context(20, Emin=MIN_EMIN, Emax=MAX_EMAX).divide(total, Decimal(len(numbers)))
     found = {"sum": total, "min": min(numbers), "max": max(numbers), "average": average}
     return {name: shorten(number) for name, number in found.items()} | totals
+
+
+KINDS = {str: "string", bool: "boolean", type(None): "null", list: "array", dict: "object"}
+
+
+def names_of(stored: list[Model], sample: int) -> list[dict[str, Any]]:
+    """Return the names of events, and the members of the newest, which are a sample."""
+    newest = sorted(enumerate(stored), key=lambda pair: (pair[1].date, pair[0]), reverse=True)
+    kinds = Counter(
+        (event.name, member, KINDS.get(type(value), "number"))
+        for _, event in newest[:sample]
+        for member, value in event.data.items()
+    )
+    counts = Counter(event.name for event in stored)
+    rows: list[dict[str, Any]] = []
+    for name in sorted(counts, key=lambda name: (-counts[name], name)):
+        members: dict[str, list[str]] = {}
+        for of_name, member, kind in sorted(kinds, key=lambda key: (-kinds[key], key)):
+            if of_name == name:
+                members.setdefault(member, []).append(kind)
+        dates = sorted(event.date for event in stored if event.name == name)
+        found = {"count": len(dates), "first": dates[0], "last": dates[-1]}
+        rows.append({"name": name, **found, "members": members})
+    return rows
