@@ -40,7 +40,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 _MARGIN = timedelta(days=1)
 """How much earlier than the first event the segments start: its hour may begin earlier."""
 
-_in_project = Event.project_id == bindparam("project_id")
+in_project = Event.project_id == bindparam("project_id")
+"""The condition for the events of a project."""
 
 _segments = create_segments()
 
@@ -67,7 +68,7 @@ class UTCLayout(Layout):
     @property
     def keys(self) -> tuple[ColumnElement[Any], ...]:
         """Return the expressions that identify the bucket of an event, in order of time."""
-        return (_cut(self.unit, date).label("bucket"),)
+        return (cut(self.unit, date).label("bucket"),)
 
 
 class ZoneLayout(UTCLayout):
@@ -76,7 +77,7 @@ class ZoneLayout(UTCLayout):
     @property
     def keys(self) -> tuple[ColumnElement[Any], ...]:
         """Return the expressions that identify the bucket of an event, in order of time."""
-        bucket = _cut(self.unit, local_date(date, _segments)).label("bucket")
+        bucket = cut(self.unit, local_date(date, _segments)).label("bucket")
         # An hour that clocks repeat is two buckets, and a day with such an hour is one.
         if self.unit in _WITHIN_SEGMENTS:
             return (_segments.c.number.label("segment_number"), bucket)
@@ -86,7 +87,7 @@ class ZoneLayout(UTCLayout):
         """Return a statement for columns of the selected events."""
         joined = CrossJoin(_segments, Event.__table__, true())
         in_segment = date >= _segments.c.start, date < _segments.c.end
-        conditions = _in_project, *in_segment, *build_conditions(shapes)
+        conditions = in_project, *in_segment, *build_conditions(shapes)
         return select(*columns).select_from(joined).where(*conditions)
 
 
@@ -114,16 +115,16 @@ class UTCBuckets(Buckets):
     """The buckets of a unit of time in UTC."""
 
     def __init__(self, unit: Bucket) -> None:
-        self._unit = unit
+        self.unit = unit
 
     @property
     def layout(self) -> Layout:
         """Return what the SQL depends on."""
-        return UTCLayout(self._unit)
+        return UTCLayout(self.unit)
 
     def start_of(self, key: Sequence[Any]) -> str:
         """Return the date at which the bucket with a key begins."""
-        return str(key[0]) + _PREFIXES[self._unit][1]
+        return str(key[0]) + _PREFIXES[self.unit][1]
 
 
 class ZoneBuckets(Buckets):
@@ -160,7 +161,8 @@ class ZoneBuckets(Buckets):
         return timestamps.format_utc(max(start, segment.start))
 
 
-def _cut(unit: Bucket, moment: ColumnElement[Any]) -> ColumnElement[str]:
+def cut(unit: Bucket, moment: ColumnElement[Any]) -> ColumnElement[str]:
+    """Return the part of a date that all dates of a bucket in UTC have in common."""
     if unit is Bucket.WEEK:
         return WeekOf(moment)
     return func.substr(DateAsText(moment), 1, _PREFIXES[unit][0], type_=String)
@@ -188,7 +190,7 @@ def _write_segment(segment: Segment) -> tuple[str, str, int]:
 
 @lru_cache
 def _window_query(backend: type[Backend]) -> Query:
-    in_window = _in_project, *BETWEEN_BOUNDS
+    in_window = in_project, *BETWEEN_BOUNDS
     first, last = (
         select(of_dates(date)).where(*in_window).scalar_subquery()
         for of_dates in (func.min, func.max)

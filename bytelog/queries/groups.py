@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..config import MAX_GROUP_CHARACTERS, MAX_GROUPS
@@ -26,14 +26,19 @@ def fetch_groups(
     Raises StorageError and TooManyGroups.
     """
     values = {**bind_values(selection), **values, "rows": MAX_GROUPS + 1}
+    with reader.open(query, values) as rows:
+        return limit_groups(rows)
+
+
+def limit_groups(rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
+    """Return rows, one for each group; raises TooManyGroups."""
     groups: list[Sequence[Any]] = []
     size = 0
-    with reader.open(query, values) as rows:
-        for group in rows:
-            groups.append(group)
-            size += sum(len(value) for value in group if isinstance(value, str))
-            if len(groups) > MAX_GROUPS or size > MAX_GROUP_CHARACTERS:
-                raise TooManyGroups
+    for group in rows:
+        groups.append(group)
+        size += sum(len(value) for value in group if isinstance(value, str))
+        if len(groups) > MAX_GROUPS or size > MAX_GROUP_CHARACTERS:
+            raise TooManyGroups
     return groups
 
 

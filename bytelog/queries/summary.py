@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, TypedDict
 
 from sqlalchemy import bindparam, func
 
-from ..storage.backend import Backend
+from ..storage.backend import Backend, TextTooLong
 from ..storage.models import Event
 from ..storage.query import MAX_QUERIES, Query
 from ..storage.reader import Reader
-from .buckets import Buckets, Layout
+from .bucket_scan import scan_buckets
+from .buckets import Buckets, Layout, UTCBuckets
 from .groups import fetch_groups
 from .selection import Selection, Shape
 
@@ -36,6 +38,10 @@ class Summary(TypedDict):
 
 def count(reader: Reader, selection: Selection, buckets: Buckets) -> Summary:
     """Count the selected events; raises StorageError, and TooManyGroups above MAX_GROUPS."""
+    is_scan = reader.backend.sorts_groups and not selection.filters
+    if is_scan and isinstance(buckets, UTCBuckets):
+        with suppress(TextTooLong):
+            return _summarize(scan_buckets(reader, selection, buckets.unit), buckets)
     query = _query(type(reader.backend), buckets.layout, selection.shapes)
     values = buckets.bind(reader, selection)
     return _summarize(fetch_groups(reader, query, selection, values), buckets)

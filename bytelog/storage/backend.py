@@ -115,6 +115,9 @@ class Backend(ABC):
     is_server: ClassVar[bool]
     """Whether a database server manages it: other processes may write, and replicas may exist."""
 
+    sorts_groups: ClassVar[bool]
+    """Whether it sorts all rows to group them, as a database without hash tables does."""
+
     dialect: ClassVar[Dialect]
     """SQLAlchemy's dialect, for statements that are compiled before a connection exists."""
 

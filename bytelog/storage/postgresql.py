@@ -82,6 +82,7 @@ class PostgreSQL(Backend):
     drivers = ("postgresql+psycopg",)
     url_example = "postgresql+psycopg://user:password@host/database"
     is_server = True
+    sorts_groups = False
     dialect = PostgreSQLDialect()  # type: ignore[no-untyped-call]
     keyset_plans = ROW_COMPARISON_PLANS
 

@@ -61,6 +61,7 @@ class SQLite(Backend):
     drivers = ("sqlite", "sqlite+pysqlite")
     url_example = "sqlite:////path/to/bytelog.db"
     is_server = False
+    sorts_groups = True
     dialect = SQLiteDialect()
     keyset_plans = TWO_PART_PLANS
 

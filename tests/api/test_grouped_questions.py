@@ -49,6 +49,28 @@ def test_buckets_are_those_of_the_model(
 
 
 @many_examples
+@given(
+    st.lists(st.tuples(dates, st.sampled_from("abc")), max_size=12),
+    st.lists(st.tuples(st.sampled_from(UNITS), dates, dates), min_size=2, max_size=6),
+)
+def test_buckets_in_utc_are_those_of_the_model(
+    record: Callable[[list[Model]], Person],
+    stored: list[tuple[str, str]],
+    questions: list[tuple[str, str, str]],
+) -> None:
+    events = [Model(0, name, "t", date, {}) for date, name in stored]
+    events.append(Model(0, "other", "t", "2021-01-01T00:00:00.000Z", {}))
+    person = record(events)
+    for unit, start, end in questions:
+        selected = [event for event in events if start <= event.date < end]
+        summary = read(person, "/summary", bucket=unit, start=start, end=end)
+        assert summary["buckets"] == count_buckets(selected, unit, ZoneInfo("UTC"))
+        assert read(person, "/summary", bucket=unit)["buckets"] == count_buckets(
+            events, unit, ZoneInfo("UTC")
+        )
+
+
+@many_examples
 @given(stories, st.lists(groupings(), min_size=2, max_size=4))
 def test_groups_are_those_of_the_model(
     record: Callable[[list[Model]], Person], stored: list[Model], questions: list[Query]

@@ -196,6 +196,13 @@ def test_the_cells_of_members_show_their_kind(alice: Person) -> None:
     ]
 
 
+def test_the_names_of_a_bucket_may_be_longer_than_a_page(alice: Person) -> None:
+    names = [f"{number}{'n' * 240}" for number in range(9000)]
+    assert alice.post([{**CLICK, "name": name} for name in names]).status_code == 201
+    counts = summary(alice)
+    assert counts["names"].keys() == counts["buckets"][0]["names"].keys() == set(names)
+
+
 @pytest.mark.before_database
 def test_a_summary_requires_a_key(alice: Person) -> None:
     assert alice.client.get(f"{EVENTS}/summary").status_code == 401
