@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response
 from ..config import MAX_BODY_BYTES
 from . import operations, response_schemas
 from .errors import PROBLEM
-from .operations import JSON
+from .operation_parts import JSON, name_response
 
 if TYPE_CHECKING:
     from apispec import APISpec
@@ -112,7 +112,7 @@ def _create_specification() -> APISpec:
     plugin.converter.add_attribute_function(_get_json_schema)
     spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
     for status in _ERRORS:
-        spec.components.response(operations.name_response(status), _describe_error(status))
+        spec.components.response(name_response(status), _describe_error(status))
     return spec
 
 

@@ -1,0 +1,58 @@
+"""The parts that the descriptions of several endpoints in OpenAPI share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema
+from werkzeug.http import HTTP_STATUS_CODES
+
+from ..config import MAX_MEMBERS
+from . import members
+
+JSON, LINES, CSV = "application/json", "application/x-ndjson", "text/csv"
+TEXT = {"type": "string"}
+NEXT = {
+    "description": 'The next page, relative to this request: `<?…>; rel="next"` (RFC 8288).',
+    "schema": TEXT,
+}
+
+
+def name_response(status: int) -> str:
+    """Return the name under which the document keeps the response with a status."""
+    return HTTP_STATUS_CODES[status].replace(" ", "")
+
+
+def describe_response(description: str, schema: object, example: object) -> dict[str, Any]:
+    """Return the description of a response with an object."""
+    return {
+        "description": description,
+        "content": {JSON: {"schema": schema, "example": example}},
+    }
+
+
+def describe_query(schema: type[Schema]) -> list[dict[str, Any]]:
+    """Return the parameters of a schema, and those that filter by members of `data`."""
+    return [{"in": "query", "schema": schema}, _describe_members()]
+
+
+def _describe_members() -> dict[str, Any]:
+    return {
+        "in": "query",
+        "name": "members",
+        "description": "Only events whose `data` has these values, as in `data.plan=pro`, or "
+        "fulfills an operator, as in `data.amount[gt]=5`.",
+        "style": "form",
+        "explode": True,
+        "schema": {
+            "type": "object",
+            "patternProperties": members.SCHEMAS,
+            "additionalProperties": False,
+            "maxProperties": MAX_MEMBERS,
+        },
+    }
+
+
+def name_errors(*statuses: int) -> dict[int, str]:
+    """Return the names of the responses to requests that fail, by status."""
+    return {status: name_response(status) for status in statuses}

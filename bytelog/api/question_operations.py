@@ -1,0 +1,181 @@
+"""The descriptions in OpenAPI of the endpoints that count and compare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..config import NAMES_SAMPLE
+from . import parameters, question_schemas, trace_parameters
+from .operation_parts import CSV, NEXT, TEXT, describe_query, describe_response, name_errors
+from .summary_parameters import NamesParameters, SummaryParameters
+
+_SUMMARY = {
+    "count": 1,
+    "names": {"paypal_payment": 1},
+    "buckets": [{"date": "2021-08-15T00:00:00.000Z", "count": 1, "names": {"paypal_payment": 1}}],
+}
+_NAMES = {
+    "count": 1,
+    "names": [
+        {
+            "name": "paypal_payment",
+            "count": 1,
+            "first": "2021-08-15T23:43:41.507Z",
+            "last": "2021-08-15T23:43:41.507Z",
+            "members": {"client_id": ["string"]},
+        }
+    ],
+}
+_PATHS = {
+    "count": 3,
+    "traces": 2,
+    "names": [
+        {"name": "click", "count": 2, "starts": 2, "ends": 1},
+        {"name": "paypal_payment", "count": 1, "starts": 0, "ends": 1},
+    ],
+    "transitions": [{"from": "click", "to": "paypal_payment", "count": 1, "median_seconds": 120.5}],
+}
+_TRACES = {
+    "count": 1,
+    "traces": [
+        {
+            "trace_id": "03775690",
+            "first": "2021-08-15T23:41:41.507Z",
+            "last": "2021-08-15T23:45:45.507Z",
+            "seconds": 244.0,
+            "count": 2,
+            "names": ["click", "click"],
+        }
+    ],
+}
+_FUNNEL = {
+    "traces": 2,
+    "steps": [
+        {
+            "name": "click",
+            "count": 2,
+            "median_seconds": None,
+            "reached": "traces?step=click&step=paypal_payment&reached=1",
+            "stopped": "traces?step=click&step=paypal_payment&stopped=1",
+        },
+        {
+            "name": "paypal_payment",
+            "count": 1,
+            "median_seconds": 120.5,
+            "reached": "traces?step=click&step=paypal_payment&reached=2",
+            "stopped": "traces?step=click&step=paypal_payment&stopped=2",
+        },
+    ],
+}
+_CHANGES = {
+    "traces": 2,
+    "against_traces": 1,
+    "new": [
+        {
+            "from": "click",
+            "to": "paypal_payment",
+            "count": 1,
+            "against_count": 0,
+            "median_seconds": 120.5,
+            "against_median_seconds": None,
+        }
+    ],
+    **{kind: [] for kind in ("gone", "slower", "faster", "rarer", "more_frequent")},
+}
+
+
+def operations_by_view() -> dict[str, dict[str, Any]]:
+    """Return the operation of each view; its schemas are marshmallow's classes."""
+    return {
+        "summaries.summarize": _describe_summarize(),
+        "summaries.list_names": _describe_list_names(),
+        "events.count_paths": _describe_count_paths(),
+        "traces.list_traces": _describe_list_traces(),
+        "traces.count_funnel": _describe_count_funnel(),
+        "traces.compare_paths": _describe_compare_paths(),
+    }
+
+
+def _describe_summarize() -> dict[str, Any]:
+    either = {"oneOf": [question_schemas.SummarySchema, question_schemas.GroupsSchema]}
+    response = describe_response("The counts.", either, _SUMMARY)
+    response["content"] |= {CSV: {"schema": TEXT}}
+    return {
+        "summary": "Count events",
+        "description": "Counts events by name, and by buckets of time; or in groups, by name and "
+        "by members of `data`, whose numbers it adds up.",
+        "security": [{"key": ["read"]}],
+        "parameters": describe_query(SummaryParameters),
+        "responses": {200: response, **name_errors(400, 401, 403, 429, 503)},
+    }
+
+
+def _describe_list_names() -> dict[str, Any]:
+    return {
+        "summary": "List the names of events",
+        "description": "Counts the events of each name, and lists the members of `data` of the "
+        f"newest {NAMES_SAMPLE:,} events.",
+        "security": [{"key": ["read"]}],
+        "parameters": describe_query(NamesParameters),
+        "responses": {
+            200: describe_response("The names.", question_schemas.NamesSchema, _NAMES),
+            **name_errors(400, 401, 403, 429, 503),
+        },
+    }
+
+
+def _describe_count_paths() -> dict[str, Any]:
+    return {
+        "summary": "Count which events follow which",
+        "description": "Orders the events of each trace that has a matching event by date, and "
+        "counts which name follows which, with which names traces start, and with which they end.",
+        "security": [{"key": ["read"]}],
+        "parameters": describe_query(parameters.PathsParameters),
+        "responses": {
+            200: describe_response("The counts.", question_schemas.PathsSchema, _PATHS),
+            **name_errors(400, 401, 403, 429, 503),
+        },
+    }
+
+
+def _describe_list_traces() -> dict[str, Any]:
+    response = describe_response("The traces.", question_schemas.TracesSchema, _TRACES)
+    return {
+        "summary": "List traces",
+        "description": "Returns the traces that have an event that matches the filters, in the "
+        "window, ordered by the date of their first event.",
+        "security": [{"key": ["read"]}],
+        "parameters": describe_query(trace_parameters.TracesParameters),
+        "responses": {
+            200: response | {"headers": {"Link": NEXT}},
+            **name_errors(400, 401, 403, 410, 429, 503),
+        },
+    }
+
+
+def _describe_count_funnel() -> dict[str, Any]:
+    return {
+        "summary": "Count how many traces reach each step",
+        "description": "Follows traces through steps in their order, with or without other events "
+        "between them.",
+        "security": [{"key": ["read"]}],
+        "parameters": describe_query(trace_parameters.FunnelParameters),
+        "responses": {
+            200: describe_response("The counts.", question_schemas.FunnelSchema, _FUNNEL),
+            **name_errors(400, 401, 403, 429, 503),
+        },
+    }
+
+
+def _describe_compare_paths() -> dict[str, Any]:
+    return {
+        "summary": "Compare which events follow which in two windows",
+        "description": "Tells which transitions are new, gone, slower, faster, rarer or more "
+        "frequent than in another window, such as before a deployment.",
+        "security": [{"key": ["read"]}],
+        "parameters": describe_query(trace_parameters.ComparisonParameters),
+        "responses": {
+            200: describe_response("The changes.", question_schemas.ChangesSchema, _CHANGES),
+            **name_errors(400, 401, 403, 429, 503),
+        },
+    }
