@@ -48,6 +48,9 @@ export interface Window {
   [filter: string]: Date | string | number | readonly (string | number)[] | undefined;
 }
 
+/** An endpoint that answers with one object. */
+export type Endpoint = "summary" | "names" | "paths" | "paths/diff" | "traces" | "funnel";
+
 /** A request failed. */
 export class BytelogError extends Error {
   /** The HTTP status; undefined if there was no response. */
@@ -73,6 +76,12 @@ export class Client {
 
   /** Yield the events of a trace. */
   trace(traceId: string): AsyncGenerator<Event, void, undefined>;
+
+  /**
+   * Resolve to the answer of an endpoint. The parameters are those of the API:
+   * `{ step: ["visit", "order"], within: 3600 }`.
+   */
+  query(endpoint: Endpoint, parameters?: Window): Promise<Record<string, any>>;
 
   /** The number of events that the background failed to store. */
   readonly dropped: number;

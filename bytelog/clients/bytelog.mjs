@@ -85,14 +85,8 @@ export class Client {
     }
   }
 
-  async *events({ start, end, ...filters } = {}) {
-    const query = new URLSearchParams();
-    for (const [name, value] of Object.entries({ limit: PAGE_EVENTS, start, end, ...filters })) {
-      for (const one of [value ?? []].flat()) {
-        query.append(name, one instanceof Date ? one.toISOString() : one);
-      }
-    }
-    let address = `${this.#url}?${query}`;
+  async *events(window) {
+    let address = `${this.#url}?${formatQuery({ limit: PAGE_EVENTS, ...window })}`;
     while (address) {
       const { content, link } = await this.#send(address, { headers: this.#headers });
       const { events } = parseObject(content);
@@ -108,6 +102,16 @@ export class Client {
 
   trace(traceId) {
     return this.events({ trace_id: traceId });
+  }
+
+  async query(endpoint, parameters = {}) {
+    const address = `${this.#url}/${endpoint}?${formatQuery(parameters)}`;
+    const { content } = await this.#send(address, { headers: this.#headers });
+    const answer = parseObject(content);
+    if (!Object.keys(answer).length) {
+      throw new BytelogError(`200 without an object ${FOREIGN}`, { status: 200 });
+    }
+    return answer;
   }
 
   get dropped() {
@@ -341,6 +345,16 @@ function createBatch(lines) {
   return { lines, key: Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("") };
 }
 
+function formatQuery(parameters) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    for (const one of [value ?? []].flat()) {
+      query.append(name, one instanceof Date ? one.toISOString() : one);
+    }
+  }
+  return query;
+}
+
 function formatBody(lines) {
   return lines.length === 1 ? lines[0] : `[${lines.join()}]`;
 }
@@ -380,7 +394,8 @@ function readMediaType(response) {
 
 function parseObject(content) {
   try {
-    return Object(JSON.parse(content));
+    const value = JSON.parse(content);
+    return typeof value === "object" && !Array.isArray(value) ? { ...value } : {};
   } catch {
     return {};
   }

@@ -77,9 +77,7 @@ module Bytelog
     def events(**window)
       return enum_for(:events, **window) unless block_given?
 
-      uri = @uri.dup
-      query = { limit: PAGE_EVENTS, **window }.compact
-      uri.query = URI.encode_www_form(query.transform_values { |value| format_date(value) })
+      uri = build_uri(@uri, limit: PAGE_EVENTS, **window)
       while uri
         response = request(Net::HTTP::Get.new(uri, @headers))
         page = parse_object(response.body)["events"]
@@ -97,7 +95,23 @@ module Bytelog
       events(trace_id:, &block)
     end
 
+    # Returns the answer of an endpoint, a Hash: +summary+, +names+, +paths+, <tt>paths/diff</tt>,
+    # +traces+ or +funnel+. The arguments are parameters of the API:
+    # <tt>step: ["visit", "order"]</tt>, <tt>from: "order"</tt>.
+    def query(endpoint, **parameters)
+      uri = build_uri("#{@uri}/#{endpoint}", **parameters)
+      answer = parse_object(request(Net::HTTP::Get.new(uri, @headers)).body)
+      raise Error.new("200 without an object #{FOREIGN}", status: 200) if answer.empty?
+
+      answer
+    end
+
     private
+
+    def build_uri(address, **parameters)
+      query = parameters.compact.transform_values { |value| format_date(value) }
+      URI("#{address}?#{URI.encode_www_form(query)}")
+    end
 
     def split_into_batches(lines)
       count = size = 0

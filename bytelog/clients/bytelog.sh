@@ -45,19 +45,8 @@ bytelog_record_many() (
 #   data.client_id=17039485.
 bytelog_events() (
   _bytelog_start
-  query='' first=start
-  for argument; do
-    case $argument in
-      *=*) ;;
-      '') first=end && continue ;;
-      *) argument=$first=$argument first=end ;;
-    esac
-    query="$query
-      data-urlencode = $(_bytelog_quote "$argument")"
-  done
   # Read page by page, so that a page that breaks off can be requested again.
-  _bytelog_send '' "get
-    data = \"limit=1000\"$query" || exit
+  _bytelog_get '' limit=1000 "$@" || exit
   while printf '%s' "$body" && [ -n "$body" ] && [ -n "$next" ]; do
     _bytelog_send "$next" '' || exit
   done
@@ -70,12 +59,31 @@ bytelog_trace() (
   bytelog_events "trace_id=$1"
 )
 
+# bytelog_query ENDPOINT [START [END]] [PARAMETER=VALUE]...
+#   Writes the answer of an endpoint to standard output, a JSON object: summary, names, paths,
+#   paths/diff, traces or funnel. The parameters are those of the API: step=visit step=order.
+bytelog_query() (
+  [ $# -ge 1 ] || _bytelog_usage
+  _bytelog_start
+  accepted=application/json
+  _bytelog_get "$@" || exit
+  case $body in
+    '{'?*'}') printf '%s\n' "$body" ;;
+    *)
+      echo "bytelog: 200 without an object $_bytelog_foreign" >&2
+      return 1
+      ;;
+  esac
+)
+
 _bytelog_newline='
 '
 _bytelog_return=$(printf '\r')
+_bytelog_foreign='is not a response of bytelog; check the URL, and proxies and login pages before it'
 
 _bytelog_start() {
   export LC_ALL=C
+  accepted=application/x-ndjson
   # Words and patterns mean in zsh what they mean in sh; the caller's subshell ends this.
   [ -z "${ZSH_VERSION:-}" ] || emulate sh
 }
@@ -86,9 +94,25 @@ usage: bytelog.sh record ID NAME TRACE_ID [DATA] [DATE]
        bytelog.sh record-many < events.ndjson
        bytelog.sh events [START [END]] [PARAMETER=VALUE]...
        bytelog.sh trace TRACE_ID
+       bytelog.sh query ENDPOINT [START [END]] [PARAMETER=VALUE]...
 Set BYTELOG_URL to the server and BYTELOG_API_KEY to the key.
 USAGE
   exit 2
+}
+
+_bytelog_get() { # ENDPOINT [START [END]] [PARAMETER=VALUE]...
+  endpoint=$1 query='' first=start
+  shift
+  for argument; do
+    case $argument in
+      *=*) ;;
+      '') first=end && continue ;;
+      *) argument=$first=$argument first=end ;;
+    esac
+    query="$query
+      data-urlencode = $(_bytelog_quote "$argument")"
+  done
+  _bytelog_send "${endpoint:+/$endpoint}" "get$query"
 }
 
 _bytelog_post() { # MEDIA_TYPE BODY
@@ -100,7 +124,7 @@ _bytelog_post() { # MEDIA_TYPE BODY
 }
 
 # Sets `body`, and `next` to the query of the next page.
-_bytelog_send() { # QUERY CONFIG BODY
+_bytelog_send() { # PATH CONFIG BODY
   [ -n "${BYTELOG_URL:-}" ] && [ -n "${BYTELOG_API_KEY:-}" ] || _bytelog_usage
   # A key from a file or a secret may end with a line end.
   key=$(_bytelog_trim "$BYTELOG_API_KEY") url=$(_bytelog_trim "$BYTELOG_URL")
@@ -114,8 +138,8 @@ _bytelog_send() { # QUERY CONFIG BODY
   while :; do
     _bytelog_try "$@"
     case $#:$http_status:$media_type in
-      3:201:* | 2:200:application/x-ndjson*) return 0 ;;
-      *:2??:*) body="$media_type is not a response of bytelog; check the URL, and proxies and login pages before it" ;;
+      3:201:* | 2:200:"$accepted"*) return 0 ;;
+      *:2??:*) body="$media_type $_bytelog_foreign" ;;
     esac
     case $http_status in
       # Busy, or a proxy that cannot reach the server; 520 to 524 are Cloudflare's.
@@ -138,13 +162,13 @@ _bytelog_send() { # QUERY CONFIG BODY
   done
 }
 
-_bytelog_try() { # QUERY CONFIG BODY
+_bytelog_try() { # PATH CONFIG BODY
   # Pass the key in a file: ps shows arguments to every user of the machine.
   response=$(
     printf '%s' "${3:-}" | curl -q --config /dev/fd/3 3<<CONFIG
     url = $(_bytelog_quote "${url%/}/api/v1/events$1")
     header = $(_bytelog_quote "Authorization: Bearer $key")
-    header = "Accept: application/x-ndjson, application/problem+json"
+    header = "Accept: $accepted, application/problem+json"
     header = "Expect:"
     globoff
     include
@@ -231,7 +255,7 @@ case ${ZSH_EVAL_CONTEXT:-}:${0##*/} in
   *:file:*) ;;
   *:bytelog.sh | *:bytelog)
     case ${1:-} in
-      record | events | trace) command=$1 ;;
+      record | events | trace | query) command=$1 ;;
       record-many) command=record_many ;;
       *) _bytelog_usage ;;
     esac

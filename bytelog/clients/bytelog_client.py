@@ -146,11 +146,10 @@ class Client:
         `**{"data.client_id": "17039485"}`. A list gives a parameter several times.
         """
         parameters = {"limit": PAGE_EVENTS, "start": start, "end": end, **filters}
-        query = {name: value for name, value in parameters.items() if value is not None}
-        address: str | None = f"{self._url}?{urllib.parse.urlencode(query, doseq=True)}"
+        address: str | None = self._url + _format_query(parameters)
         while address:
-            content, link = self._send(urllib.request.Request(address, headers=self._headers))
-            page = _parse_object(content).get("events")
+            answer, link = self._read(address)
+            page = answer.get("events")
             if not isinstance(page, list):
                 raise BytelogError(f"200 without events {_FOREIGN}", 200)
             yield from page
@@ -161,6 +160,19 @@ class Client:
     def trace(self, trace_id: str) -> Iterator[Event]:
         """Yield the events of a trace; raises BytelogError."""
         return self.events(trace_id=trace_id)
+
+    def query(
+        self, endpoint: str, /, **parameters: dt.date | str | float | Sequence[str | float] | None
+    ) -> dict[str, Any]:
+        """Return the answer of an endpoint; raises BytelogError.
+
+        `endpoint` is `summary`, `names`, `paths`, `paths/diff`, `traces` or `funnel`. `parameters`
+        are those of the API: `step=["visit", "order"]`, `**{"from": "order"}`.
+        """
+        answer, _ = self._read(f"{self._url}/{endpoint}{_format_query(parameters)}")
+        if not answer:
+            raise BytelogError(f"200 without an object {_FOREIGN}", 200)
+        return answer
 
     @property
     def dropped(self) -> int:
@@ -190,6 +202,10 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _read(self, address: str) -> tuple[dict[str, Any], str]:
+        content, link = self._send(urllib.request.Request(address, headers=self._headers))
+        return _parse_object(content), link
 
     def _post(self, batch: _Batch) -> None:
         headers = {"Content-Type": "application/json", "Idempotency-Key": batch.key}
@@ -450,6 +466,11 @@ def _split_into_batches(lines: Iterable[bytes]) -> Iterator[_Batch]:
 def _encode_event(event: Mapping[str, Any]) -> bytes:
     format_date = operator.methodcaller("isoformat")
     return json.dumps(event, ensure_ascii=False, allow_nan=False, default=format_date).encode()
+
+
+def _format_query(parameters: Mapping[str, Any]) -> str:
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return f"?{urllib.parse.urlencode(given, doseq=True)}"
 
 
 def _format_authorization(key: str) -> str:

@@ -104,6 +104,8 @@ def check(step: dict[str, Any], outcome: dict[str, Any]) -> None:
         assert [event["id"] for event in outcome["gives"]] == step["ids"]
     if "count" in step:
         assert [event["id"] for event in outcome["gives"]] == list(range(step["count"]))
+    if "answer" in step:
+        assert outcome["gives"] == [step["answer"]]
     if "gives" in step:
         assert [dated(event) for event in outcome["gives"]] == step["gives"]
 

@@ -25,6 +25,7 @@ const calls = {
   record_copies: (given) => client.recordMany(copies(given)),
   events: (window) => all(client.events(window)),
   trace: (traceId) => all(client.trace(traceId)),
+  query: async ([endpoint, parameters]) => [await client.query(endpoint, parameters)],
   restart: () => once(process.stdin, "data"),
 };
 

@@ -30,6 +30,9 @@ def take(call: str, arguments: Any) -> object:
             return list(client.events(**arguments))
         case "trace":
             return list(client.trace(arguments))
+        case "query":
+            endpoint, parameters = arguments
+            return [client.query(endpoint, **parameters)]
         case _:
             return sys.stdin.readline()
 

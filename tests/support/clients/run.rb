@@ -12,6 +12,7 @@ calls = {
   "record_copies" => ->(given) { client.record_many((0...given["copies"]).lazy.map { |id| { **given["event"], id: } }) && nil },
   "events" => ->(window) { client.events(**window.transform_keys(&:to_sym)).to_a },
   "trace" => ->(trace_id) { client.trace(trace_id).to_a },
+  "query" => ->((endpoint, parameters)) { [client.query(endpoint, **parameters.transform_keys(&:to_sym))] },
   "restart" => ->(_) { $stdin.gets }
 }
 

@@ -23,17 +23,18 @@ def record(event):
 def listed(values):
     return values if isinstance(values, list) else [values]
 
-def events(window):
+def words(window):
     window = dict(window)
     words = [window.pop("start", ""), window.pop("end", "")]
-    return "bytelog_events " + shlex.join(words + [f"{name}={value}" for name, values in window.items() for value in listed(values)])
+    return shlex.join(words + [f"{name}={value}" for name, values in window.items() for value in listed(values)])
 
 CALLS = {
     "record": record,
     "record_many": lines,
     "record_copies": lambda given: lines({**given["event"], "id": it} for it in range(given["copies"])),
-    "events": events,
+    "events": lambda window: "bytelog_events " + words(window),
     "trace": lambda trace_id: "bytelog_trace " + shlex.quote(trace_id),
+    "query": lambda given: f"bytelog_query {given[0]} {words(given[1])}",
     "restart": lambda _: "read -r _",
 }
 for number, step in enumerate(case["steps"]):
