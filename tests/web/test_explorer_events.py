@@ -11,6 +11,8 @@ from support.server import Server, wait_for
 
 from bytelog import timestamps
 
+ROW_PIXELS = 28  # the height of a row in bytelog/static/explorer/list.js
+
 
 def test_the_list_shows_the_newest_event_first_and_the_count(page: Page, server: Server) -> None:
     number = fill(server)
@@ -197,3 +199,23 @@ def test_names_that_are_numbers_keep_their_order(page: Page, server: Server) -> 
     ]
     page.locator("#event").get_by_role("button", name="5", exact=True).click()
     expect(page.locator("#chips")).to_contain_text("data.1=5")
+
+
+def test_a_value_with_line_breaks_stays_in_its_row_and_a_click_opens_its_event(
+    page: Page, server: Server
+) -> None:
+    lines = "first\r\nsecond\n\nthird\u2028fourth"
+    for number, text in enumerate(["plain", lines, "plain"]):
+        post(server, {"id": number, "name": f"n{number}", "trace_id": "t", "data": {"text": text}})
+    sign_in(page)
+    expect(rows(page)).to_have_count(3)
+    previews = rows(page).locator(".preview")
+    expect(previews.nth(1)).to_have_text("text=first ↵ second ↵ third ↵ fourth")
+    for number in range(3):
+        box = rows(page).nth(number).bounding_box()
+        assert box
+        page.mouse.click(box["x"] + box["width"] - 20, box["y"] + box["height"] - 3)
+        expect(page.locator("#event h2")).to_have_text(f"n{2 - number}")
+        page.keyboard.press("Escape")
+    heights = previews.evaluate_all("all => all.map((it) => it.scrollHeight)")
+    assert max(heights) < ROW_PIXELS

@@ -60,11 +60,14 @@ export function formatPreview(object) {
   for (const member in object) {
     const [[name, value]] = entriesOf({ [member]: object[member] });
     if (text) text += "  ";
-    text += `${name}=${isContainer(value) ? summarize(value) : filterTextOf(value)}`;
+    text += joinLines(`${name}=${isContainer(value) ? summarize(value) : filterTextOf(value)}`);
     if (text.length > MAX_PREVIEW) return `${text.slice(0, MAX_PREVIEW)}…`;
   }
   return text;
 }
+
+// A row of a list is one line high.
+const joinLines = (text) => text.replace(/[\t\n\v\f\r\u0085\u2028\u2029]+/g, " ↵ ");
 
 function summarize(value) {
   return Array.isArray(value) ? `[${value.length}]` : `{${entriesOf(value).slice(0, 4).map(([name]) => name).join(", ")}}`;
