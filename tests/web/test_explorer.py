@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -52,6 +53,28 @@ def test_the_key_stays_in_the_tab_until_signing_out(shop: Page, shop_server: Ser
     assert shop.evaluate("sessionStorage.length") == 0
     shop.reload()
     expect(shop.get_by_label("API key")).to_be_visible()
+
+
+def test_a_reader_stays_signed_in_on_the_computer_until_signing_out_if_they_want(
+    page: Page, server: Server
+) -> None:
+    post(server, {**CLICK, "date": now().isoformat()})
+    page.goto("/")
+    expect(page.get_by_label("Stay signed in")).not_to_be_checked()
+    expect(page.get_by_label("Stay signed in")).to_have_accessible_description(re.compile("until"))
+    page.get_by_label("Stay signed in").check()
+    page.get_by_label("API key").fill(server.key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(rows(page)).to_have_count(1)
+    later = page.context.new_page()
+    later.goto("/")
+    expect(rows(later)).to_have_count(1)
+    page.get_by_role("button", name="Sign out").click()
+    for each in (page, later):
+        expect(each.get_by_label("API key")).to_be_visible()
+        assert server.key not in each.evaluate("JSON.stringify([localStorage, sessionStorage])")
+    later.reload()
+    expect(later.get_by_label("API key")).to_be_visible()
 
 
 def test_signing_out_leaves_nothing_for_the_next_reader(page: Page, server: Server) -> None:
@@ -203,5 +226,24 @@ def test_a_failing_server_is_reported_and_can_be_retried(
     server.start()
     page.get_by_role("button", name="Try again").click()
     expect(rows(page).first).to_be_visible()
+    expect(page.get_by_text("The server does not respond.")).to_be_hidden()
+    assert all("ERR_CONNECTION" in complaint for complaint in complaints)
+    complaints.clear()
+
+
+def test_the_page_recovers_by_itself_when_the_server_is_back(
+    page: Page, server: Server, complaints: list[str]
+) -> None:
+    post(server, {**CLICK, "date": now().isoformat()})
+    sign_in(page)
+    expect(rows(page).first).to_be_visible()
+    port = server.url.rpartition(":")[2]
+    server.stop()
+    page.get_by_role("link", name="Paths").click()
+    expect(page.get_by_text("The server does not respond.")).to_be_visible()
+    server.arguments = ("--port", port)
+    server.start()
+    expect(page.locator("#paths table").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("The server does not respond.")).to_be_hidden()
     assert all("ERR_CONNECTION" in complaint for complaint in complaints)
     complaints.clear()

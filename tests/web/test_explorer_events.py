@@ -50,6 +50,9 @@ def test_a_click_on_a_name_or_a_value_filters_and_the_back_button_undoes_it(shop
     assert "data.currency=EUR" in shop.url
     shop.go_back()
     expect(shop.locator("#chips li")).to_have_count(1)
+    expect(shop.locator("#event h2")).to_have_text("paypal_payment")
+    shop.go_back()
+    expect(shop.locator("#event")).to_be_hidden()
     shop.go_back()
     expect(shop.locator("#chips li")).to_have_count(0)
     expect(shop.locator("#count")).to_contain_text(",")
@@ -64,7 +67,7 @@ def test_the_address_of_a_view_shows_the_same_to_a_colleague(shop: Page, browser
     shop.keyboard.press("/")
     shop.keyboard.type("data.device=phone")
     shop.keyboard.press("Enter")
-    expect(shop.locator("#chips")).to_contain_text("data.device=phone")
+    expect(shop.locator("#chips")).to_have_text("device=phone✕")
     expect(shop.locator("#count")).not_to_have_text(count_without_filters)
     count = shop.locator("#count").inner_text()
     context = browser.new_context()
@@ -198,7 +201,7 @@ def test_names_that_are_numbers_keep_their_order(page: Page, server: Server) -> 
         *("id", "data", "b", "9", "8", "10", "9", "1", "\\u0000"),
     ]
     page.locator("#event").get_by_role("button", name="5", exact=True).click()
-    expect(page.locator("#chips")).to_contain_text("data.1=5")
+    expect(page.locator("#chips")).to_contain_text("1=5")
 
 
 def test_a_value_with_line_breaks_stays_in_its_row_and_a_click_opens_its_event(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
@@ -10,6 +12,8 @@ from support.browser import watch
 from support.dates import REFUSED, UNDERSTOOD
 from support.explorer_page import open_event, post, rows, sign_in
 from support.server import Server
+
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -63,11 +67,69 @@ def test_dates_without_a_zone_are_utc_in_the_address_and_local_in_the_form(
         expect(page.locator("#list")).not_to_have_attribute("aria-busy", "true")
         expect(rows(page)).to_have_count(count)
     page.get_by_label("Time window").select_option("dates")
-    page.get_by_label("From", exact=True).fill("yesterday")
+    page.get_by_label("From", exact=True).fill("tomorrow")
     page.get_by_role("button", name="Show", exact=True).click()
     expect(page.locator("#dates :invalid")).to_have_attribute("name", "start")
     page.goto("/?start=yesterday")
     expect(page.get_by_role("status").first).to_contain_text("no valid start")
+
+
+def test_an_end_before_the_start_is_reported(page: Page, server: Server) -> None:
+    post(server, CLICK)
+    sign_in(page, "/?start=2021-08-17&end=2021-08-15")
+    expect(page.get_by_role("heading", name="The end is before the start")).to_be_visible()
+    page.get_by_role("button", name="Swap the two dates").click()
+    expect(rows(page)).to_have_count(1)
+    page.get_by_label("Time window").select_option("dates")
+    page.get_by_label("Until").fill("2021-08-14")
+    page.get_by_role("button", name="Show", exact=True).click()
+    message = "document.querySelector('#dates :invalid').validationMessage"
+    assert page.evaluate(message) == "The end is before the start."
+    page.get_by_label("Until").fill("2021-08-16")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(rows(page)).to_have_count(1)
+
+
+def test_days_of_the_reader_are_windows_by_name(
+    page_in: Callable[[str], Page], server: Server
+) -> None:
+    today = datetime.now(ZoneInfo("Asia/Tokyo")).replace(hour=0, minute=0, second=0, microsecond=0)
+    moments = {"today": today, "yesterday": today - timedelta(hours=7), "old": today - 25 * HOUR}
+    for name, moment in moments.items():
+        post(server, {**CLICK, "name": name, "date": moment.isoformat()})
+    page = page_in("Asia/Tokyo")
+    sign_in(page)
+    for window in ("today", "yesterday"):
+        page.get_by_label("Time window").select_option(window)
+        expect(rows(page)).to_have_count(1)
+        expect(rows(page)).to_contain_text(window)
+    assert "last=yesterday" in page.url
+    page.get_by_label("Time window").select_option("dates")
+    page.get_by_label("From", exact=True).fill("yesterday 17:00")
+    page.get_by_label("Until").fill("yesterday at 18")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(rows(page)).to_have_count(1)
+    expect(rows(page)).to_contain_text("yesterday")
+
+
+def test_zooming_out_doubles_the_window_and_ends_now(page: Page, server: Server) -> None:
+    post(server, CLICK)
+    sign_in(page, "/?start=2021-08-15T22:00Z&end=2021-08-15T23:00Z")
+    expect(page.locator("#range")).to_have_text("2021-08-15 22:00 – 2021-08-15 23:00")
+    page.get_by_role("button", name="Zoom out").click()
+    expect(page.locator("#range")).to_have_text("2021-08-15 21:30 – 2021-08-15 23:30")
+    page.keyboard.press("-")
+    expect(page.locator("#range")).to_have_text("2021-08-15 20:30 – 2021-08-16 00:30")
+    page.locator("#histogram .u-over").dblclick()
+    expect(page.locator("#range")).to_have_text("2021-08-15 18:30 – 2021-08-16 02:30")
+    page.get_by_role("button", name="Earlier").click()
+    expect(page.locator("#range")).to_have_text("2021-08-15 10:30 – 2021-08-15 18:30")
+    page.get_by_role("button", name="Later").click()
+    expect(rows(page)).to_have_count(1)
+    page.get_by_label("Time window").select_option("7d")
+    expect(page.get_by_role("button", name="Later")).to_be_disabled()
+    page.get_by_role("button", name="Zoom out").click()
+    expect(page.locator("#range")).to_contain_text(f"– {datetime.now(UTC):%Y-%m-%d}")
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,28 @@ def test_live_updates_resume_after_a_server_restart(
     server.start()
     post(server, {"id": 1, "name": "fresh bread", "trace_id": "x"})
     expect(rows(page).first).to_contain_text("fresh bread")
+    expect(page.locator("#count")).to_have_text("2 events")
+    assert all("ERR_" in complaint or "Failed to load" in complaint for complaint in complaints)
+    complaints.clear()
+
+
+def test_live_updates_start_when_the_server_is_there_again(
+    page: Page, server: Server, complaints: list[str]
+) -> None:
+    post(server, {**CLICK, "date": now().isoformat()})
+    sign_in(page)
+    expect(rows(page)).to_have_count(1)
+    port = server.url.rpartition(":")[2]
+    server.stop()
+    page.get_by_role("switch", name="Live").click()
+    expect(page.get_by_text("The server does not respond.")).to_be_visible()
+    server.arguments = ("--port", port)
+    server.start()
+    expect(page.get_by_role("switch")).to_contain_text("/min", timeout=20_000)
+    expect(page.get_by_text("The server does not respond.")).to_be_hidden()
+    post(server, {"id": 1, "name": "fresh bread", "trace_id": "x"})
+    expect(rows(page).first).to_contain_text("fresh bread")
+    expect(page.locator("#names")).to_contain_text("fresh bread")
     assert all("ERR_" in complaint or "Failed to load" in complaint for complaint in complaints)
     complaints.clear()
 

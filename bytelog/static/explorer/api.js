@@ -1,7 +1,7 @@
-// Requests to the public API, with the API key of this tab.
+// Requests to the public API, with the API key of the reader.
 
 import { entriesOf, parse, parseCounts } from "./json.js";
-import { tab } from "./storage.js";
+import { browser, tab } from "./storage.js";
 
 const KEY = "bytelog.key";
 const API = "api/v1/events"; // relative: the page may be served below a prefix
@@ -15,9 +15,9 @@ export class ApiError extends Error {
 }
 
 export const key = {
-  get: () => tab.getItem(KEY),
-  set: (text) => tab.setItem(KEY, text),
-  forget: () => tab.removeItem(KEY),
+  get: () => tab.getItem(KEY) ?? browser.getItem(KEY),
+  set: (text, isKept) => (isKept ? browser : tab).setItem(KEY, text),
+  forget: () => [tab, browser].forEach((storage) => storage.removeItem(KEY)),
 };
 
 export function buildUrl(path, query) {
@@ -30,23 +30,28 @@ export async function request(path, query = [], { signal, accept = "application/
     headers: { Authorization: `Bearer ${encode(apiKey)}`, Accept: `${accept}, application/problem+json` },
     cache: "no-store",
     signal,
-  }).catch((error) => {
-    throw error.name === "AbortError" ? error : new ApiError(0, "The server does not respond.");
-  });
+  }).catch(rethrow);
   if (!response.ok) throw await readError(response);
   return response;
 }
 
+const readText = async (path, query, options) => (await request(path, query, options)).text().catch(rethrow);
+
+// A connection may fail before a response, or in the middle of it.
+function rethrow(error) {
+  throw error.name === "AbortError" ? error : new ApiError(0, "The server does not respond.");
+}
+
 export async function listEvents(path, query, options) {
   const response = await request(path, query, options);
-  const { events } = parse(await response.text());
+  const { events } = parse(await response.text().catch(rethrow));
   const link = /<\?([^>]*)>/.exec(response.headers.get("Link") ?? "");
   return { events, cursor: link && new URLSearchParams(link[1]).get("cursor") };
 }
 
 // Returns a summary in which `names` are pairs of a name and a count, the most frequent first.
 export async function fetchSummary(query, options) {
-  const { count, names, buckets } = parseCounts(await (await request("/summary", query, options)).text());
+  const { count, names, buckets } = parseCounts(await readText("/summary", query, options));
   return {
     count,
     names: entriesOf(names),
@@ -55,7 +60,7 @@ export async function fetchSummary(query, options) {
 }
 
 export async function fetchPaths(query, options) {
-  return (await request("/paths", query, options)).json();
+  return JSON.parse(await readText("/paths", query, options));
 }
 
 async function readError(response) {

@@ -1,24 +1,31 @@
-// A color for each name, which stays the same while the page is open.
+// A color for each name, which stays the same while the tab is open.
 
 import { element, setStyle } from "./elements.js";
+import { tab } from "./storage.js";
 
 const HUES = 10;
-const hues = new Map();
+const MAX_KEPT = 500; // names
+const KEY = "bytelog.colors";
 
-// Gives each of the first names, which are the most frequent, a color of its own; the rest is grey.
+const hues = new Map(JSON.parse(tab.getItem(KEY) ?? "[]"));
+
+// Gives names that have no color yet one that the others of the list do not have, if one is left.
 export function assignColors(names) {
-  const taken = new Set();
-  for (const name of names.slice(0, HUES)) {
-    const preferred = hues.get(name) ?? (hash(name) % HUES) + 1;
-    const candidates = Array.from({ length: HUES }, (_, step) => ((preferred - 1 + step) % HUES) + 1);
-    const hue = candidates.find((candidate) => !taken.has(candidate));
+  const fresh = names.filter((name) => !hues.has(name));
+  if (!fresh.length) return;
+  const taken = new Set(names.slice(0, HUES).map((name) => hues.get(name)));
+  for (const name of fresh) {
+    const preferred = hash(name) % HUES;
+    const candidates = Array.from({ length: HUES }, (_, step) => ((preferred + step) % HUES) + 1);
+    const hue = candidates.find((candidate) => !taken.has(candidate)) ?? preferred + 1;
     taken.add(hue);
     hues.set(name, hue);
   }
-  for (const name of names.slice(HUES)) hues.delete(name);
+  tab.setItem(KEY, JSON.stringify([...hues].slice(-MAX_KEPT)));
 }
 
-export const hasColor = (name) => hues.has(name);
+// The names are the reader's: the next one must not find them.
+export const forgetColors = () => tab.removeItem(KEY);
 
 const variableOf = (name) => `--hue-${hues.get(name) ?? 0}`;
 

@@ -1,19 +1,22 @@
-// The events of the window: histogram, counts, list, and the open event.
+// The events of the window: counts, list, and the open event.
 
-import { fetchSummary, listEvents } from "./api.js";
-import { planBars } from "./buckets.js";
-import { assignColors, hasColor } from "./colors.js";
-import { byId, element } from "./elements.js";
+import { listEvents } from "./api.js";
+import { assignColors } from "./colors.js";
+import { countWindow } from "./counts.js";
+import { byId, element, notify } from "./elements.js";
 import * as detail from "./event.js";
+import { recover } from "./failures.js";
 import * as filters from "./filters.js";
 import * as histogram from "./histogram.js";
 import { formatJson } from "./json.js";
 import { EventList } from "./list.js";
 import { findEnd, follow, Rate } from "./live.js";
 import * as names from "./names.js";
-import { SECOND, formatMinute, formatNumber, iso } from "./time.js";
-import { buildQuery, dayAround, getWindow, go, unfixed, view } from "./view.js";
+import { findEvent, referTo } from "./reference.js";
+import { SECOND, formatMinute, formatNumber } from "./time.js";
+import { buildQuery, dayAround, getWindow, go, isFixed, unfixed, view } from "./view.js";
 import * as welcome from "./welcome.js";
+import { showExtent } from "./window.js";
 
 const PAGE = 100; // events
 const MAX_LIVE_EVENTS = 5000; // kept in the list while following
@@ -33,6 +36,7 @@ let rate = new Rate();
 let pending = []; // events that have arrived but are not in the list yet
 let countedAt = 0;
 let fail;
+let lastTrace; // whose event gets the focus when the reader comes back
 
 const list = new EventList(byId("list"), {
   open,
@@ -44,8 +48,9 @@ const list = new EventList(byId("list"), {
 
 export async function show(newSignal, onFailure) {
   [signal, fail, cursor, isLoading, pending] = [newSignal, onFailure, null, true, []];
+  isFollowing &&= !isFixed(view);
   showNew.hidden = true;
-  close();
+  byId("event").hidden = true;
   byId("list").setAttribute("aria-busy", "true");
   const window = getWindow();
   query = buildQuery(window);
@@ -61,73 +66,34 @@ async function load(endCursor) {
   byId("list").removeAttribute("aria-busy");
   [cursor, isLoading] = [page.cursor, false];
   filters.collectFields(page.events);
-  const listed = page.events.map((event) => event.name);
-  if (!listed.some(hasColor)) assignColors([...new Set(listed)]);
+  assignColors([...new Set(page.events.map((event) => event.name))]);
   list.reset(page.events);
   state.replaceChildren();
   if (!page.events.length) await explainEmptyList();
+  returnFocus();
+  await update();
   if (endCursor) startFollowing(endCursor, page.events);
 }
 
 async function recount(window) {
   countedAt = Date.now();
-  const extent = await findExtent(window);
-  if (!extent) return clearCounts();
-  const { start, end } = extent;
-  const { summary, plan } = await countBy(planBars(start, end), end);
+  const counted = await countWindow(window, query, signal);
+  if (!counted) return clearCounts();
+  const { start, end, plan, summary } = counted;
   assignColors(summary.names.map(([name]) => name));
   filters.setCounts(summary.names);
   names.show(summary.names);
   byId("count").textContent = `${formatNumber(summary.count)} ${summary.count === 1 ? "event" : "events"}`;
-  byId("range").textContent = `${formatMinute(start)} – ${formatMinute(end)}`;
+  showExtent({ start, end });
   histogram.draw(summary, plan, start, end, (from, until) => go({ start: from, end: until }));
   list.redraw();
-}
-
-// Counts by the first plan whose counts fit into responses.
-async function countBy([plan, ...others], end) {
-  const countPart = (part) => fetchSummary([...part, ["bucket", plan.unit]], { signal });
-  try {
-    const parts = plan.parts ? divideQuery(plan, end) : [query];
-    return { plan, summary: joinSummaries(await Promise.all(parts.map(countPart))) };
-  } catch (error) {
-    if (error.status !== 400 || !others.length) throw error;
-    return countBy(others, end);
-  }
-}
-
-function divideQuery({ parts, starts }, end) {
-  const filters = query.filter(([name]) => name !== "start" && name !== "end");
-  const bounds = Array.from({ length: parts }, (_, part) => starts[Math.floor((part * starts.length) / parts)]);
-  return bounds.map((start, part) => [...filters, ["start", iso(start)], ["end", iso(bounds[part + 1] ?? end)]]);
-}
-
-function joinSummaries(summaries) {
-  const counts = new Map();
-  for (const [name, count] of summaries.flatMap(({ names }) => names)) counts.set(name, (counts.get(name) ?? 0) + count);
-  return {
-    count: summaries.reduce((sum, { count }) => sum + count, 0),
-    names: [...counts].sort(([, a], [, b]) => b - a),
-    buckets: summaries.flatMap(({ buckets }) => buckets),
-  };
 }
 
 function clearCounts() {
   histogram.clear();
   names.show([]);
   byId("count").textContent = "0 events";
-  byId("range").textContent = "";
-}
-
-// A window without a start begins with its first event; one without an end lasts until now, or
-// until the newest event if that is later.
-async function findExtent({ start, end }) {
-  const findOne = async (order) =>
-    (await listEvents("", [...query, ["order", order], ["limit", 1]], { signal })).events[0];
-  const first = start ?? (await findOne("date"));
-  if (first === undefined) return undefined;
-  const last = end ?? Math.max(Date.now(), start === undefined ? Date.parse((await findOne("newest")).date) + 1 : 0);
-  return { start: start ?? Date.parse(first.date), end: Math.max(last, (start ?? 0) + SECOND) };
+  showExtent(undefined);
 }
 
 async function loadMore() {
@@ -140,9 +106,10 @@ async function loadMore() {
     if (cursor !== start) return; // the list has dropped the events before this page
     cursor = page.cursor;
     list.append(page.events);
+    recover();
   } catch (error) {
     isLoading = false;
-    fail(error);
+    fail(error, loadMore);
   }
 }
 
@@ -156,7 +123,7 @@ async function explainEmptyList() {
     : "No event matches these filters at any time.";
   const [label, change] = newest
     ? ["Show that day", dayAround(Date.parse(newest.date))]
-    : ["Remove the filters", { filters: new Map() }];
+    : ["Remove the filters", { filters: [] }];
   state.replaceChildren(
     element("h2", {}, "No events here"),
     element("p", {}, text),
@@ -164,20 +131,59 @@ async function explainEmptyList() {
   );
 }
 
+// The open event, which is in the address
+
 function open(event) {
+  const reference = referTo(event);
+  if (reference === view.event) return showEvent(event);
+  // Back closes the event: moving to others while one is open adds nothing to the history.
+  const isOpen = Boolean(view.event);
+  go({ event: reference }, { quiet: true, replace: isOpen, ...(isOpen ? {} : { mark: "opened" }) });
+  showEvent(event);
+}
+
+function showEvent(event) {
   const box = byId("event");
   box.hidden = false;
   const traceButton = element("button", { onclick: () => showTrace(event) }, "Show trace");
-  detail.show(box, event, [traceButton], () => (close(), byId("list").focus()));
+  detail.show(box, event, [traceButton], () => close() && byId("list").focus());
+}
+
+// Shows the event of the address, or none.
+export async function update() {
+  const reference = view.event;
+  byId("event").hidden = true;
+  if (!reference) return;
+  const index = list.events.findIndex((event) => referTo(event) === reference);
+  const event = list.events[index] ?? (await findEvent(reference, signal));
+  if (view.event !== reference) return;
+  if (!event) return notify("The event in the address does not exist, or was deleted.", 10);
+  if (index >= 0) list.select(index);
+  showEvent(event);
 }
 
 export function close() {
-  const wasOpen = !byId("event").hidden;
+  if (byId("event").hidden) return false;
   byId("event").hidden = true;
-  return wasOpen;
+  if (history.state?.mark === "opened") history.back();
+  else go({ event: "" }, { replace: true, quiet: true });
+  return true;
 }
 
-const showTrace = (event) => go({ tab: "trace", trace: event.trace_id, step: 0 });
+function showTrace(event) {
+  lastTrace = event.trace_id;
+  go({ tab: "trace", trace: event.trace_id, step: 0, origin: "events" });
+}
+
+function returnFocus() {
+  const index = list.events.findIndex((event) => event.trace_id === lastTrace);
+  if (lastTrace === undefined) return;
+  if (index >= 0) list.select(index);
+  byId("list").focus();
+  lastTrace = undefined;
+}
+
+export const getList = () => byId("list");
 
 // Following new events
 
@@ -196,15 +202,21 @@ function startFollowing(endCursor, listed) {
     onEvents(events) {
       const unknown = events.filter((event) => !known.delete(formatJson(event)));
       rate.add(unknown.length);
+      assignColors([...new Set(unknown.map((event) => event.name))]);
       pending = [...unknown.reverse(), ...pending].slice(0, MAX_LIVE_EVENTS);
       showPending();
-      byId("live").dataset.state = "";
     },
     onState: (text) => (byId("live").dataset.state = text),
+    onRecovered: recountNow,
+    onLost: () => go({}, { replace: true }),
     onRefused: fail,
   });
   const timer = setInterval(updateLive, SECOND);
   signal.addEventListener("abort", () => clearInterval(timer));
+}
+
+function recountNow() {
+  recount(getWindow()).then(recover, (error) => fail(error, recountNow));
 }
 
 function showPending() {
@@ -223,5 +235,5 @@ function updateLive() {
   const arrivals = rate.perMinute();
   const text = byId("live").dataset.state || (pending.length ? "paused" : `${formatNumber(arrivals)}/min`);
   byId("live").lastChild.textContent = `Live · ${text}`;
-  if (arrivals && Date.now() - countedAt > RECOUNT) recount(getWindow()).catch(fail);
+  if (arrivals && Date.now() - countedAt > RECOUNT) recountNow();
 }

@@ -1,9 +1,10 @@
 // The filter field and its suggestions.
 
 import { byId, element } from "./elements.js";
+import { describeFilter } from "./grammar.js";
 import { entriesOf, isContainer } from "./json.js";
 import { formatNumber } from "./time.js";
-import { filterBy, removeFilter, view } from "./view.js";
+import { addFilters, removeFilter, view } from "./view.js";
 
 const MAX_SUGGESTIONS = 8; // of each kind
 const MAX_FIELDS = 200;
@@ -35,16 +36,17 @@ export function collectFields(events) {
 
 export function show() {
   byId("chips").replaceChildren(
-    ...[...view.filters].map(([name, value]) =>
-      element(
+    ...view.filters.map((filter, index) => {
+      const [field, sign, value] = describeFilter(filter);
+      return element(
         "li",
         {},
-        element("span", {}, element("span", { class: "name" }, `${name}=`), element("bdi", {}, value)),
-        element("button", { "aria-label": `Remove ${name}`, onclick: () => remove(name) }, "✕"),
-      ),
-    ),
+        element("span", {}, element("span", { class: "name" }, field + sign), element("bdi", {}, value)),
+        element("button", { "aria-label": `Remove ${field || "text"}`, onclick: () => remove(index) }, "✕"),
+      );
+    }),
   );
-  input.placeholder = view.filters.size ? "" : PLACEHOLDER;
+  input.placeholder = view.filters.length ? "" : PLACEHOLDER;
 }
 
 export function listen() {
@@ -52,16 +54,10 @@ export function listen() {
   input.addEventListener("focus", suggest);
   input.addEventListener("blur", hide);
   input.addEventListener("keydown", onKey);
-  addEventListener("keydown", (event) => {
-    const isTyping = /INPUT|SELECT|TEXTAREA/.test(document.activeElement.tagName);
-    if (event.key !== "/" || isTyping || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    input.focus();
-  });
 }
 
-function remove(name) {
-  removeFilter(name);
+function remove(index) {
+  removeFilter(index);
   input.focus();
 }
 
@@ -126,7 +122,7 @@ function accept({ field, value }) {
   }
   input.value = "";
   hide();
-  filterBy(field, value);
+  addFilters([[field, value]]);
 }
 
 function onKey(event) {
@@ -138,9 +134,9 @@ function onKey(event) {
     accept(suggestions[selected]);
   } else if (event.key === "Escape") {
     input.value = "";
-    input.blur();
-    event.stopPropagation();
-  } else if (event.key === "Backspace" && !input.value && view.filters.size) {
-    remove([...view.filters.keys()].at(-1));
+    hide();
+    byId("list").focus();
+  } else if (event.key === "Backspace" && !input.value && view.filters.length) {
+    remove(view.filters.length - 1);
   }
 }

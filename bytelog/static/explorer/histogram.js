@@ -1,18 +1,20 @@
 // The histogram: bars of counts, stacked by name. Dragging over it selects a window.
 
 import { countBars } from "./buckets.js";
-import { dot, hasColor, readColor, readVariable } from "./colors.js";
+import { dot, readColor, readVariable } from "./colors.js";
 import { byId, element, setStyle } from "./elements.js";
 import { DAY, MINUTE, formatClock, formatDay, formatMinute, formatNumber, iso, zone } from "./time.js";
+import { zoomOut } from "./window.js";
 
 const HEIGHT = 142; // pixels
+const MAX_SERIES = 10; // the rest is one grey series
 
 let chart;
 let drawn; // the arguments of the last drawing
 
 export function draw(summary, plan, start, end, onSelect) {
   drawn = [summary, plan, start, end, onSelect];
-  const names = summary.names.map(([name]) => name).filter(hasColor);
+  const names = summary.names.slice(0, MAX_SERIES).map(([name]) => name);
   const bars = countBars(summary, names, plan);
   const series = stackSeries(bars, names);
   clear();
@@ -73,7 +75,7 @@ function buildOptions(bars, series, plan, onSelect) {
       })),
     ],
     cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
-    hooks: { setSelect: [(plot) => selectWindow(plot, step, onSelect)], setCursor: [(plot) => showCounts(plot, bars, plan)] },
+    hooks: { ready: [zoomOutOnDoubleClick], setSelect: [(plot) => selectWindow(plot, step, onSelect)], setCursor: [(plot) => showCounts(plot, bars, plan)] },
   };
 }
 
@@ -86,6 +88,8 @@ function formatTick(moment, [start, end]) {
 }
 
 const formatCount = (value) => (Number.isInteger(value) ? Intl.NumberFormat("en", { notation: "compact" }).format(value) : "");
+
+const zoomOutOnDoubleClick = (plot) => plot.over.addEventListener("dblclick", zoomOut);
 
 function selectWindow(plot, step, onSelect) {
   const { left, width } = plot.select;

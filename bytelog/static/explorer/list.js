@@ -137,8 +137,9 @@ export class EventList {
   }
 
   #onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const page = Math.floor(this.#box.clientHeight / this.#rowHeight);
-    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+    const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.key in steps) {
       event.preventDefault();
       this.select(Math.max(0, this.active + steps[event.key]));

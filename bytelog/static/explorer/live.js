@@ -25,24 +25,31 @@ export async function findEnd(filters, signal) {
   return (await listEvents("", query, { signal })).cursor;
 }
 
-// Reports the events after a cursor until the signal aborts; after a failure it continues from the
-// last cursor.
-export async function follow(filters, cursor, signal, { onEvents, onState, onRefused }) {
+// Reports the events after a cursor until the signal aborts. After a failure it continues from the
+// last cursor, and reports that the server is there again.
+export async function follow(filters, cursor, signal, { onEvents, onState, onRecovered, onLost, onRefused }) {
   let wait = WAIT_SECONDS;
+  let hasFailed = false;
   while (!signal.aborted) {
     const query = [...filters, ["order", "arrival"], ["limit", PAGE], ["cursor", cursor], ["wait", wait]];
     try {
+      // After a failure, ask without waiting: the answer shows that the server is there again.
+      if (hasFailed) query.at(-1)[1] = 0;
       const page = await listEvents("", query, { signal });
       onState("");
+      if (hasFailed) onRecovered?.();
+      hasFailed = false;
       cursor = page.cursor;
       wait = WAIT_SECONDS;
       if (page.events.length) onEvents(page.events);
       await sleep(PAUSE_MILLISECONDS, signal);
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (error.status === 401 || error.status === 403) return onRefused(error);
+      if (error.status === 410) return onLost?.(); // a restored backup does not have this event
+      if (error.status >= 400 && error.status < 429) return onRefused(error);
       if (error.status === 503) wait = 0; // too many requests wait: poll instead
       else onState("reconnecting…");
+      hasFailed ||= error.status !== 503;
       await sleep((error.retryAfter ?? 1) * SECOND, signal);
     }
   }

@@ -3,28 +3,53 @@
 import { colorOf, dot } from "./colors.js";
 import { byId, element, setStyle } from "./elements.js";
 import { formatNumber } from "./time.js";
-import { filterBy, removeFilter, view } from "./view.js";
+import { filterBy, go, valuesOf, view } from "./view.js";
 
 const MAX_NAMES = 100;
+const MOVES = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
+
+const box = byId("names");
 
 export function show(entries) {
   const highest = entries[0]?.[1];
   const more = entries.length - MAX_NAMES;
-  byId("names").replaceChildren(
+  const hadFocus = box.contains(document.activeElement) && document.activeElement.dataset.name;
+  box.replaceChildren(
     ...entries.slice(0, MAX_NAMES).map(([name, count]) => nameButton(name, count, count / highest)),
     ...(more > 0 ? [element("p", {}, `and ${formatNumber(more)} more names`)] : []),
   );
+  const buttons = [...box.querySelectorAll("button")];
+  const current = buttons.find((button) => button.dataset.name === hadFocus);
+  makeReachable(current ?? buttons[0]);
+  current?.focus();
 }
 
+// The names are one stop of the Tab key; arrow keys move between them.
+function makeReachable(button) {
+  for (const other of box.querySelectorAll("button")) other.tabIndex = other === button ? 0 : -1;
+}
+
+box.addEventListener("keydown", (event) => {
+  if (!(event.key in MOVES)) return;
+  event.preventDefault();
+  const buttons = [...box.querySelectorAll("button")];
+  const index = buttons.indexOf(document.activeElement) + MOVES[event.key];
+  const button = buttons[Math.max(0, Math.min(index, buttons.length - 1))];
+  makeReachable(button);
+  button.focus();
+});
+
 function nameButton(name, count, share) {
-  const isSelected = view.filters.get("name") === name;
+  const isSelected = valuesOf("name").includes(name);
+  const showAll = () => go({ filters: view.filters.filter(([field]) => field !== "name") });
   const bar = setStyle(element("i", { class: "bar" }), { background: colorOf(name), "inline-size": `${share * 100}%` });
   return element(
     "button",
     {
       "aria-pressed": String(isSelected),
+      "data-name": name,
       title: isSelected ? "Show all names" : `Show only ${name}`,
-      onclick: () => (isSelected ? removeFilter("name") : filterBy("name", name)),
+      onclick: () => (isSelected ? showAll() : filterBy("name", name)),
     },
     dot(name),
     element("bdi", {}, name),

@@ -1,4 +1,5 @@
-// What the browser keeps for the page: the key while the tab is open, and the time zone.
+// What the browser keeps for the page: the key and the colors of names while the tab is open, and
+// beyond that the time zone, and the key if the reader wants to stay signed in.
 // A browser that blocks cookies blocks this too; then it lasts until the page is loaded again.
 
 const PROBE = "bytelog.probe";

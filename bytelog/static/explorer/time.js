@@ -8,15 +8,20 @@ export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
+const since = (length) => (now) => ({ start: now - length });
+
+// The name of a window in the address, its text, and how to find its bounds.
 export const WINDOWS = [
-  ["15m", "Last 15 minutes", 15 * MINUTE],
-  ["1h", "Last hour", HOUR],
-  ["6h", "Last 6 hours", 6 * HOUR],
-  ["24h", "Last 24 hours", DAY],
-  ["7d", "Last 7 days", 7 * DAY],
-  ["30d", "Last 30 days", 30 * DAY],
-  ["90d", "Last 90 days", 90 * DAY],
-  ["all", "All time", Infinity],
+  ["15m", "Last 15 minutes", since(15 * MINUTE)],
+  ["1h", "Last hour", since(HOUR)],
+  ["6h", "Last 6 hours", since(6 * HOUR)],
+  ["today", "Today", (now) => ({ start: startOfDay(now) })],
+  ["yesterday", "Yesterday", (now) => ({ start: startOfDay(now, -1), end: startOfDay(now) })],
+  ["24h", "Last 24 hours", since(DAY)],
+  ["7d", "Last 7 days", since(7 * DAY)],
+  ["30d", "Last 30 days", since(30 * DAY)],
+  ["90d", "Last 90 days", since(90 * DAY)],
+  ["all", "All time", () => ({})],
 ];
 
 const ZONE = "bytelog.zone";
@@ -61,8 +66,15 @@ export const formatFull = (moment) => `${formatDay(moment)} ${formatExactTime(mo
 export const formatMinute = (moment) => format(moment).slice(0, 16).replace("T", " ") + formatOffset(moment);
 export const formatInput = (moment) => formatFull(moment).replace(/(:00)?\.000/, "");
 
-// Returns the moment that a reader writes in any form of the API; without a zone it is that of the page.
-export const parseInput = (text) => parseDate(text.trim(), fromLocal);
+const RELATIVE = /^(today|yesterday)(?: +(?:at +)?([01]?\d|2[0-4])(?::([0-5]\d))?)?$/i;
+
+// Returns the moment that a reader writes: `yesterday 17:00`, or any form of the API, in which a date
+// without a zone is in that of the page.
+export function parseInput(text) {
+  const [, day, hour = 0, minute = 0] = RELATIVE.exec(text.trim()) ?? [];
+  if (!day) return parseDate(text.trim(), fromLocal);
+  return startOfDay(Date.now(), day.toLowerCase() === "today" ? 0 : -1, Number(hour)) + minute * MINUTE;
+}
 
 function fromLocal(moment) {
   return zone.isUTC() ? moment : new Date(new Date(moment).toISOString().slice(0, -1)).getTime();

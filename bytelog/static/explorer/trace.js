@@ -30,6 +30,7 @@ export async function show(newSignal, onFailure) {
   await load(null);
   if (!steps.length) return showMissing();
   select(view.step);
+  byId("steps").focus({ preventScroll: true });
   neighbors = await findNeighbors(view.trace, steps, view.filters, signal);
   enableButtons();
 }
@@ -68,7 +69,7 @@ function draw(cursor) {
   });
   const pauses = gaps.filter(isPause).length;
   const pauseText = pauses ? `, ${formatNumber(pauses)} ${pauses === 1 ? "pause" : "pauses"}` : "";
-  const more = element("button", { class: "more", onclick: () => load(cursor).then(() => select(view.step)).catch(fail) }, `Show ${PAGE} more steps`);
+  const more = element("button", { class: "more", onclick: () => load(cursor).then(() => select(view.step)).catch((error) => fail(error)) }, `Show ${PAGE} more steps`);
   box.replaceChildren(
     header(`${formatNumber(steps.length)}${cursor ? "+" : ""} steps in ${formatDuration(length)}${pauseText}`),
     timeline(first, length),
@@ -106,7 +107,7 @@ function stepItem(step, index, sinceStart, newDay) {
       id: `step-${index}`,
       class: "step",
       "aria-selected": "false",
-      onclick: () => select(index),
+      onclick: () => select(index, { replace: index === view.step }),
       onmouseenter: () => showDetail(step),
       onmouseleave: () => showDetail(steps[view.step]),
     },
@@ -124,9 +125,10 @@ function gapItem(gap, isPause) {
   return setStyle(element("li", { role: "presentation", class: isPause ? "gap pause" : "gap" }, element("span", {}, text)), { "min-height": `${height}px` });
 }
 
-function select(step) {
+// A click adds an entry to the history, so that Back returns to the step before.
+function select(step, { replace = true } = {}) {
   const index = Math.max(0, Math.min(step, steps.length - 1));
-  go({ step: index }, { replace: true, quiet: true });
+  go({ step: index }, { replace, quiet: true });
   for (const option of box.querySelectorAll("[aria-selected=true]")) option.setAttribute("aria-selected", "false");
   const option = byId(`step-${index}`);
   option.setAttribute("aria-selected", "true");
@@ -134,6 +136,10 @@ function select(step) {
   byId("steps").setAttribute("aria-activedescendant", option.id);
   showDetail(steps[index]);
 }
+
+export const update = () => steps.length && select(view.step);
+
+export const getList = () => byId("steps");
 
 function showDetail(step) {
   detail.show(panel, step, []);
@@ -148,7 +154,7 @@ function enableButtons() {
 }
 
 function onKey(event) {
-  const moves = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
+  const moves = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, Home: -Infinity, End: Infinity };
   if (event.key in moves) {
     event.preventDefault();
     select(view.step + moves[event.key]);

@@ -43,6 +43,6 @@ export function show(signal, onFailure) {
   );
   byId("events").hidden = true;
   byId("welcome").hidden = false;
-  const onEvents = () => go({ ...unfixed, last: "all", filters: new Map() }, { replace: true });
+  const onEvents = () => go({ ...unfixed, last: "all", filters: [] }, { replace: true });
   follow([], "0", signal, { onEvents, onState() {}, onRefused: onFailure });
 }
