@@ -27,6 +27,10 @@ from bytelog.storage.writer import current_writer
 WIRE_BYTES = 150 * 1024
 PAINT_MILLISECONDS = 200
 COMPLETE_SECONDS = 1.0
+VIEWS = {
+    "/?view=paths": "#paths tbody tr",
+    "/?start=2021-08-17&end=2021-08-15": "#reversed h2",
+}
 MANY = 1_000_000 if LONG else 100_000
 
 
@@ -49,8 +53,17 @@ def test_the_explorer_is_accessible(
     page.locator("#event").get_by_role("button", name="Show trace").click()
     expect(page.locator(".step").first).to_be_visible()
     assert barriers(page) == []
-    page.goto("/?view=paths")
-    expect(page.locator("table").first).to_be_visible()
+    for address, shown in VIEWS.items():
+        page.goto(address)
+        expect(page.locator(shown).first).to_be_visible()
+        assert barriers(page) == []
+    page.goto("/")
+    expect(rows(page).first).to_be_visible()
+    page.keyboard.press("?")
+    assert barriers(page) == []
+    page.keyboard.press("Escape")
+    page.locator("#search").fill("device=")
+    expect(page.locator("#suggestions li", has_text="device=phone")).to_be_visible()
     assert barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
     context.close()
@@ -104,16 +117,22 @@ def test_the_first_view_of_many_events_takes_less_than_a_second(
     page = context.new_page()
     sign_in(page)
     wait_for(lambda: seconds_until_complete(page) < COMPLETE_SECONDS)
+    for window in ("all", "15m", "yesterday"):
+        page.goto(f"/?last={window}")
+        wait_for(lambda: seconds_until_complete(page) < COMPLETE_SECONDS)
     context.close()
 
 
 def seconds_until_complete(page: Page) -> float:
     """Return the seconds from the start of loading until the counts and rows are shown."""
+    return seconds_until_shown(page, "#list .row", "#names button", "#histogram canvas")
+
+
+def seconds_until_shown(page: Page, *parts: str) -> float:
+    """Return the seconds from the start of loading until the parts of the page are shown."""
     page.reload(wait_until="commit")
-    complete = """() => document.querySelector("#list .row")
-        && document.querySelector("#names button")
-        && document.querySelector('#histogram canvas') && performance.now()"""
-    return float(page.wait_for_function(complete).json_value()) / 1000
+    shown = "parts => parts.every((part) => document.querySelector(part)) && performance.now()"
+    return float(page.wait_for_function(shown, arg=list(parts)).json_value()) / 1000
 
 
 @pytest.fixture

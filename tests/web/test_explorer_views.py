@@ -83,7 +83,7 @@ def test_paths_show_the_transitions_between_events(shop: Page, shop_server: Serv
     expect(first).to_contain_text(f"{largest_step['count']:,}")
     expect(shop.locator("#paths header")).to_contain_text(f"{counted['traces']:,} traces")
     assert shop.locator("#paths .band").count() > 5
-    shop.locator("#paths button", has_text="checkout").click()
+    shop.locator("#paths").get_by_role("button", name="checkout", exact=True).click()
     expect(shop.locator("caption").first).to_have_text("Before and after checkout")
     assert "view=paths" in shop.url
 
@@ -192,7 +192,7 @@ def test_the_current_view_can_be_exported(shop: Page, form: str, first: str) -> 
     expect(shop.locator("#count")).to_have_text(re.compile(r"^\d\d events"))
     shop.get_by_role("button", name="Export").click()
     with shop.expect_download() as download:
-        shop.get_by_role("button", name=form).click()
+        shop.get_by_role("button", name=f"Download as {form}").click()
     lines = Path(download.value.path()).read_text().splitlines()
     assert download.value.suggested_filename == f"events.{form.lower()}"
     assert lines[0].startswith(first)

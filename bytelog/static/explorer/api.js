@@ -45,8 +45,12 @@ function rethrow(error) {
 export async function listEvents(path, query, options) {
   const response = await request(path, query, options);
   const { events } = parse(await response.text().catch(rethrow));
+  return { events, cursor: readCursor(response) };
+}
+
+function readCursor(response) {
   const link = /<\?([^>]*)>/.exec(response.headers.get("Link") ?? "");
-  return { events, cursor: link && new URLSearchParams(link[1]).get("cursor") };
+  return link && new URLSearchParams(link[1]).get("cursor");
 }
 
 // Returns a summary in which `names` are pairs of a name and a count, the most frequent first.
@@ -61,6 +65,15 @@ export async function fetchSummary(query, options) {
 
 export async function fetchPaths(query, options) {
   return JSON.parse(await readText("/paths", query, options));
+}
+
+// Returns groups of a summary; a number that JavaScript would change keeps its text.
+export const fetchGroups = async (query, options) => parse(await readText("/summary", query, options));
+
+// Returns names with their counts, and their members as pairs of a name and the kinds of its values.
+export async function fetchNames(query, options) {
+  const { names } = parseCounts(await readText("/names", query, options));
+  return names.map((name) => ({ ...name, members: entriesOf(name.members) }));
 }
 
 async function readError(response) {

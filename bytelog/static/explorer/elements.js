@@ -22,6 +22,22 @@ function fill(node, attributes, children) {
   return node;
 }
 
+// Replaces the content of a box; the field or button of the same label has the focus again.
+export function refill(box, ...children) {
+  const label = box.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
+  box.replaceChildren(...children);
+  if (label) box.querySelector(`[aria-label=${CSS.escape(label)}]`)?.focus();
+}
+
+// Gives the focus to the list of the view, if it has one.
+export function focusList() {
+  const list = findList();
+  if (list) list.focus();
+  else document.activeElement.blur();
+}
+
+export const findList = () => document.querySelector("main > section:not([hidden]) [role=listbox]");
+
 // A strict Content-Security-Policy forbids style attributes, but not setting single properties.
 export function setStyle(node, properties) {
   for (const [name, value] of Object.entries(properties)) node.style.setProperty(name, value);

@@ -2,6 +2,7 @@
 
 import { dot } from "./colors.js";
 import { copy, element, setStyle } from "./elements.js";
+import { nameMember, writeFilter } from "./grammar.js";
 import { entriesOf, filterTextOf, formatJson, isContainer, sourceOf } from "./json.js";
 import { formatFull } from "./time.js";
 import { filterBy } from "./view.js";
@@ -71,7 +72,7 @@ function renderValue(value, path) {
   const kind = value === null ? "null" : typeof value === "string" ? "string" : "number";
   const filter = filterFor(value, path);
   if (filter) {
-    const title = `Show events with ${filter.join("=")}`;
+    const title = `Show events with ${writeFilter(filter)}`;
     return element("button", { class: `value ${kind}`, title, onclick: () => filterBy(...filter) }, text);
   }
   if (text.length <= MAX_CHARACTERS) return element("span", { class: `value ${kind}` }, text);
@@ -87,7 +88,7 @@ function filterFor(value, path) {
   const text = filterTextOf(value);
   if (!text || text.length > MAX_FILTER_CHARACTERS) return undefined;
   if (["id", "name", "trace_id"].includes(field)) return [field, text];
-  const areNamed = members.every((name) => name !== null && name !== "" && !/[."\0]/.test(name));
+  const areNamed = members.every((name) => name !== null && name !== "" && !/["\0]/.test(name));
   if (field !== "data" || !areNamed || members.length > MAX_FILTER_DEPTH) return undefined;
-  return [path.join("."), text];
+  return [nameMember(members), text];
 }

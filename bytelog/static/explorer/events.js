@@ -1,20 +1,19 @@
 // The events of the window: counts, list, and the open event.
 
 import { listEvents } from "./api.js";
-import { assignColors } from "./colors.js";
+import { assignColors, dot } from "./colors.js";
 import { countWindow } from "./counts.js";
 import { byId, element, notify } from "./elements.js";
 import * as detail from "./event.js";
 import { recover } from "./failures.js";
-import * as filters from "./filters.js";
 import * as histogram from "./histogram.js";
-import { formatJson } from "./json.js";
-import { EventList } from "./list.js";
+import { formatJson, formatPreview } from "./json.js";
+import { List } from "./list.js";
 import { findEnd, follow, Rate } from "./live.js";
 import * as names from "./names.js";
 import { findEvent, referTo } from "./reference.js";
-import { SECOND, formatMinute, formatNumber } from "./time.js";
-import { buildQuery, dayAround, getWindow, go, isFixed, unfixed, view } from "./view.js";
+import { SECOND, formatDay, formatExactTime, formatMinute, formatNumber } from "./time.js";
+import { buildQuery, dayAround, getWindow, go, isFixed, unfixed, valuesOf, view } from "./view.js";
 import * as welcome from "./welcome.js";
 import { showExtent } from "./window.js";
 
@@ -38,7 +37,8 @@ let countedAt = 0;
 let fail;
 let lastTrace; // whose event gets the focus when the reader comes back
 
-const list = new EventList(byId("list"), {
+const list = new List(byId("list"), {
+  render: (event) => renderRow(event),
   open,
   move: (event) => byId("event").hidden || open(event),
   trace: (event) => showTrace(event),
@@ -58,6 +58,13 @@ export async function show(newSignal, onFailure) {
   await Promise.all([recount(window), load(endCursor)]);
 }
 
+const renderRow = (event) => [
+  element("time", {}, element("span", {}, formatDay(event.date).slice(5)), ` ${formatExactTime(event.date)}`),
+  element("span", { class: "what" }, dot(event.name), element("bdi", {}, event.name)),
+  element("bdi", { class: "trace-id", title: "Show this trace" }, event.trace_id),
+  element("bdi", { class: "preview" }, formatPreview(event.data)),
+];
+
 const listNewest = (limit, ...more) =>
   listEvents("", [...query, ["order", "newest"], ["limit", limit], ...more], { signal });
 
@@ -65,7 +72,6 @@ async function load(endCursor) {
   const page = await listNewest(PAGE);
   byId("list").removeAttribute("aria-busy");
   [cursor, isLoading] = [page.cursor, false];
-  filters.collectFields(page.events);
   assignColors([...new Set(page.events.map((event) => event.name))]);
   list.reset(page.events);
   state.replaceChildren();
@@ -81,7 +87,6 @@ async function recount(window) {
   if (!counted) return clearCounts();
   const { start, end, plan, summary } = counted;
   assignColors(summary.names.map(([name]) => name));
-  filters.setCounts(summary.names);
   names.show(summary.names);
   byId("count").textContent = `${formatNumber(summary.count)} ${summary.count === 1 ? "event" : "events"}`;
   showExtent({ start, end });
@@ -120,7 +125,7 @@ async function explainEmptyList() {
   const newest = await findNewest(view.filters);
   const text = newest
     ? `The newest matching event is from ${formatMinute(newest.date)}.`
-    : "No event matches these filters at any time.";
+    : `No event matches these filters at any time.${hintAtNumbers()}`;
   const [label, change] = newest
     ? ["Show that day", dayAround(Date.parse(newest.date))]
     : ["Remove the filters", { filters: [] }];
@@ -129,6 +134,11 @@ async function explainEmptyList() {
     element("p", {}, text),
     element("button", { class: "primary", onclick: () => go(change) }, label),
   );
+}
+
+function hintAtNumbers() {
+  const number = valuesOf("q").find((text) => /^-?[\d.]+$/.test(text));
+  return number ? ` A search for text finds no numbers in data: write the member too, such as amount=${number}.` : "";
 }
 
 // The open event, which is in the address
@@ -154,8 +164,8 @@ export async function update() {
   const reference = view.event;
   byId("event").hidden = true;
   if (!reference) return;
-  const index = list.events.findIndex((event) => referTo(event) === reference);
-  const event = list.events[index] ?? (await findEvent(reference, signal));
+  const index = list.items.findIndex((event) => referTo(event) === reference);
+  const event = list.items[index] ?? (await findEvent(reference, signal));
   if (view.event !== reference) return;
   if (!event) return notify("The event in the address does not exist, or was deleted.", 10);
   if (index >= 0) list.select(index);
@@ -176,14 +186,12 @@ function showTrace(event) {
 }
 
 function returnFocus() {
-  const index = list.events.findIndex((event) => event.trace_id === lastTrace);
+  const index = list.items.findIndex((event) => event.trace_id === lastTrace);
   if (lastTrace === undefined) return;
   if (index >= 0) list.select(index);
   byId("list").focus();
   lastTrace = undefined;
 }
-
-export const getList = () => byId("list");
 
 // Following new events
 
@@ -223,7 +231,7 @@ function showPending() {
   if (pending.length && list.isAtTop) {
     state.replaceChildren();
     // If the list drops its oldest events, the next page no longer continues it.
-    if (list.events.length + pending.length > MAX_LIVE_EVENTS) cursor = null;
+    if (list.items.length + pending.length > MAX_LIVE_EVENTS) cursor = null;
     list.prepend(pending, MAX_LIVE_EVENTS);
     pending = [];
   }

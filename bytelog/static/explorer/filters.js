@@ -1,59 +1,56 @@
-// The filter field and its suggestions.
+// The search: the filters of the view, a field to write more, and its suggestions.
 
-import { byId, element } from "./elements.js";
-import { describeFilter } from "./grammar.js";
-import { entriesOf, isContainer } from "./json.js";
-import { formatNumber } from "./time.js";
+import { assignColors } from "./colors.js";
+import { byId, element, focusList } from "./elements.js";
+import { describeFilter, parseFilter, writeFilter } from "./grammar.js";
+import { describeWindow, listValues } from "./members.js";
+import { suggest } from "./suggestions.js";
 import { addFilters, removeFilter, view } from "./view.js";
 
-const MAX_SUGGESTIONS = 8; // of each kind
-const MAX_FIELDS = 200;
-const FILTER = /^\s*(name|trace_id|id|data\.[^=]+?)\s*=\s*(.+?)\s*$/s;
-const PLACEHOLDER = "Filter by a name, a trace id, or data.field=value";
+const PLACEHOLDER = "Search for text, or write plan=pro, amount>100, name^=pay …";
+const PAUSE_MILLISECONDS = 150; // after a letter, before values are requested
+const NOTHING = { names: [], members: [] };
 
-let counts = []; // names and their events
-let fields = []; // members of `data`, as the API names them
+let described = NOTHING;
+let values = []; // of the field that is written
 let suggestions = [];
 let selected = -1;
+let timer;
 
 const input = byId("search");
 const menu = byId("suggestions");
 
-export function setCounts(names) {
-  counts = names;
-}
-
-// Collects the members of `data` of these events, to suggest them.
-export function collectFields(events) {
-  const known = new Set(fields);
-  for (const { data } of events.slice(0, 50)) {
-    for (const [name, value] of entriesOf(data).slice(0, 20)) {
-      if (!isContainer(value) && !/[."\0]/.test(name) && name) known.add(`data.${name}`);
-    }
-  }
-  fields = [...known].sort().slice(0, MAX_FIELDS);
-}
-
 export function show() {
   byId("chips").replaceChildren(
-    ...view.filters.map((filter, index) => {
-      const [field, sign, value] = describeFilter(filter);
-      return element(
+    ...view.filters.map((filter, index) =>
+      element(
         "li",
         {},
-        element("span", {}, element("span", { class: "name" }, field + sign), element("bdi", {}, value)),
-        element("button", { "aria-label": `Remove ${field || "text"}`, onclick: () => remove(index) }, "✕"),
-      );
-    }),
+        element("button", { title: "Edit", onclick: () => edit(index) }, ...filterLabel(filter)),
+        element("button", { "aria-label": `Remove ${describeFilter(filter)[0] || "text"}`, onclick: () => remove(index) }, "✕"),
+      ),
+    ),
   );
   input.placeholder = view.filters.length ? "" : PLACEHOLDER;
 }
 
 export function listen() {
-  input.addEventListener("input", suggest);
-  input.addEventListener("focus", suggest);
+  input.addEventListener("input", () => update(true));
+  input.addEventListener("focus", () => update(true));
   input.addEventListener("blur", hide);
   input.addEventListener("keydown", onKey);
+}
+
+export function filterLabel(filter) {
+  const [field, sign, value] = describeFilter(filter);
+  return [element("span", { class: "name" }, field + sign), element("bdi", {}, value)];
+}
+
+function edit(index) {
+  const text = writeFilter(view.filters[index]);
+  removeFilter(index);
+  input.value = text;
+  input.focus();
 }
 
 function remove(index) {
@@ -61,27 +58,32 @@ function remove(index) {
   input.focus();
 }
 
-function suggest() {
+// Offers what is known, and offers more when an answer arrives.
+function update(isNew) {
   const text = input.value.trim();
-  suggestions = text ? findSuggestions(text) : suggestNames(counts);
-  select(text && suggestions.length ? 0 : -1);
+  const chosen = !isNew && suggestions[selected];
+  suggestions = suggest(text, described, values);
+  const index = chosen ? suggestions.findIndex((other) => JSON.stringify(other.filters) === JSON.stringify(chosen.filters)) : -1;
+  select(index >= 0 ? index : suggestions[0]?.isExact ? 0 : -1);
+  if (isNew) learn(text);
 }
 
-const suggestNames = (entries) =>
-  entries.slice(0, MAX_SUGGESTIONS).map(([name, count]) => ({ field: "name", value: name, note: formatNumber(count) }));
-
-function findSuggestions(text) {
-  const filter = FILTER.exec(text);
-  if (filter) return [{ field: filter[1], value: filter[2], note: "filter" }];
-  const prefix = text.toLowerCase();
-  const names = counts.filter(([name]) => name.toLowerCase().includes(prefix));
-  const matches = ["name", "trace_id", "id", ...fields].filter((field) => field.startsWith(prefix));
-  return [
-    ...suggestNames(names),
-    ...matches.slice(0, MAX_SUGGESTIONS).map((field) => ({ field, note: "field" })),
-    { field: "trace_id", value: text, note: "trace" },
-    ...(/^-?\d{1,19}$/.test(text) ? [{ field: "id", value: text, note: "id" }] : []),
-  ];
+function learn(text) {
+  clearTimeout(timer);
+  values = [];
+  const refresh = () => document.activeElement === input && input.value.trim() === text && update(false);
+  timer = setTimeout(async () => {
+    // Without suggestions the search still works: a failure shows when the reader searches.
+    described = await describeWindow().catch(() => NOTHING);
+    assignColors(described.names.map(([name]) => name));
+    refresh();
+    const [parameter] = parseFilter(text, described.members.map(({ name }) => name)) ?? [];
+    if (!parameter || parameter.endsWith("[exists]")) return;
+    const found = await listValues(parameter.replace(/\[\w+\]$/, "")).catch(() => []);
+    if (input.value.trim() !== text) return;
+    values = found;
+    refresh();
+  }, PAUSE_MILLISECONDS);
 }
 
 function select(index) {
@@ -91,10 +93,12 @@ function select(index) {
   input.setAttribute("aria-expanded", String(!menu.hidden));
   if (selected < 0) input.removeAttribute("aria-activedescendant");
   else input.setAttribute("aria-activedescendant", `suggestion-${selected}`);
+  byId(`suggestion-${selected}`)?.scrollIntoView({ block: "nearest" });
 }
 
 function suggestionItem(suggestion, index) {
-  const { field, value, note } = suggestion;
+  const { filters, text, note } = suggestion;
+  const label = filters ? filters.flatMap((filter, position) => [...(position ? [" and "] : []), ...filterLabel(filter)]) : [element("span", { class: "name" }, text), element("bdi", {}, "…")];
   return element(
     "li",
     {
@@ -103,39 +107,35 @@ function suggestionItem(suggestion, index) {
       "aria-selected": String(index === selected),
       onmousedown: (event) => (event.preventDefault(), accept(suggestion)),
     },
-    element("span", { class: "name" }, `${field}=`),
-    element("bdi", {}, value ?? "…"),
+    element("span", {}, ...label),
     element("em", {}, note),
   );
 }
 
 function hide() {
+  clearTimeout(timer);
   suggestions = [];
   select(-1);
 }
 
-function accept({ field, value }) {
-  if (value === undefined) {
-    input.value = `${field}=`;
-    suggest();
-    return;
-  }
-  input.value = "";
+function accept({ filters, text }) {
+  input.value = text ?? "";
+  if (text) return update(true);
   hide();
-  addFilters([[field, value]]);
+  addFilters(filters);
 }
 
 function onKey(event) {
   if (event.key === "ArrowDown" || event.key === "ArrowUp") {
     event.preventDefault();
     const step = event.key === "ArrowDown" ? 1 : -1;
-    if (suggestions.length) select((selected + step + suggestions.length) % suggestions.length);
+    if (suggestions.length) select(selected < 0 && step < 0 ? suggestions.length - 1 : (selected + step + suggestions.length) % suggestions.length);
   } else if (event.key === "Enter" && suggestions[selected]) {
     accept(suggestions[selected]);
   } else if (event.key === "Escape") {
     input.value = "";
     hide();
-    byId("list").focus();
+    focusList();
   } else if (event.key === "Backspace" && !input.value && view.filters.length) {
     remove(view.filters.length - 1);
   }

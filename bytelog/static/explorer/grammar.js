@@ -13,7 +13,7 @@ const NEXT = new RegExp(String.raw`\s+(?=${FIELD}(?:!=|\^=|>=|<=|=|>|<)\S)`);
 export const isFilter = (parameter) => FILTER.test(parameter);
 
 // Returns the name of the API for a field as people write it: `plan` is `data.plan`.
-export function nameField(text, members = []) {
+export function resolveField(text, members = []) {
   if (OWN_FIELDS.includes(text) || text.startsWith("data.")) return text;
   return members.includes(text) ? nameMember([text]) : `data.${text}`;
 }
@@ -24,11 +24,11 @@ export const nameMember = (path) => ["data", ...path.map((name) => (/[.[\]]/.tes
 // Returns the filter that a text states, with an empty value if that is still to come, or undefined.
 export function parseFilter(text, members) {
   const presence = PRESENCE.exec(text);
-  if (presence) return [`${nameField(presence[1], members)}[exists]`, String(presence[2] === "exists")];
+  if (presence) return [`${resolveField(presence[1], members)}[exists]`, String(presence[2] === "exists")];
   const [, field, sign, value] = COMPARISON.exec(text) ?? [];
   if (!field) return undefined;
   const operator = SIGNS[sign] && `[${SIGNS[sign]}]`;
-  return [nameField(field, members) + operator, unquote(value.trim())];
+  return [resolveField(field, members) + operator, unquote(value.trim())];
 }
 
 // Returns the filters of a text that states several, such as a copied row; otherwise undefined.

@@ -1,6 +1,6 @@
 // Keys that work anywhere on the page.
 
-import { byId, element } from "./elements.js";
+import { byId, element, findList, focusList } from "./elements.js";
 import { go, view } from "./view.js";
 import { zoomOut } from "./window.js";
 
@@ -27,19 +27,19 @@ export function listen(views) {
     const isTyping = event.target.closest?.("input, select, textarea, dialog");
     if (event.defaultPrevented || isTyping || event.ctrlKey || event.metaKey || event.altKey || byId("app").hidden) return;
     if (event.key === "Escape") return leave(views);
-    const act = actionFor(event, views);
+    const act = actionFor(event);
     if (!act) return;
     event.preventDefault();
     act();
   });
 }
 
-function actionFor({ key, target }, views) {
+function actionFor({ key, target }) {
   if (key === "/") return () => byId("search").focus();
   if (key === "?") return showHelp;
   if (key === "-") return zoomOut;
   const usesKey = target.closest?.(key.length > 1 ? USES_ARROWS : "[role=listbox]");
-  const list = views[view.tab].getList?.();
+  const list = findList();
   return key in MOVES && list && !usesKey ? () => enter(list, MOVES[key]) : undefined;
 }
 
@@ -50,7 +50,7 @@ function enter(list, key) {
 
 function leave(views) {
   if (view.tab === "trace") return go({ tab: view.origin ?? "events" });
-  if (views[view.tab].close?.()) views[view.tab].getList?.()?.focus();
+  if (views[view.tab].close?.()) focusList();
 }
 
 function showHelp() {

@@ -1,26 +1,24 @@
 // A list of any length that renders only the visible rows.
 
-import { dot } from "./colors.js";
 import { element, setStyle } from "./elements.js";
-import { formatPreview } from "./json.js";
-import { formatDay, formatExactTime } from "./time.js";
 
 const EXTRA_ROWS = 10; // rendered above and below the visible ones
 const PREFETCH_ROWS = 40; // the next page is requested this many rows before the end
 
 const isNarrow = matchMedia("(max-width: 640px)");
 
-export class EventList {
+export class List {
   #box;
   #canvas = element("div", { role: "presentation" }); // as high as all rows together
   #rows = new Map(); // rendered rows by index
   #handlers;
-  events = [];
+  #prefix; // of the ids of rows
+  items = [];
   active = -1;
 
-  constructor(box, handlers) {
-    this.#box = box;
-    this.#handlers = handlers;
+  // `handlers.render` returns the content of a row.
+  constructor(box, handlers, prefix = "row") {
+    [this.#box, this.#handlers, this.#prefix] = [box, handlers, prefix];
     box.append(this.#canvas);
     box.addEventListener("scroll", () => requestAnimationFrame(() => this.#onScroll()));
     box.addEventListener("keydown", (event) => this.#onKey(event));
@@ -33,21 +31,21 @@ export class EventList {
     return this.#box.scrollTop <= this.#rowHeight;
   }
 
-  reset(events) {
-    this.events = events;
+  reset(items) {
+    this.items = items;
     this.active = -1;
     this.#box.scrollTop = 0;
     this.redraw();
   }
 
-  append(events) {
-    this.events.push(...events);
+  append(items) {
+    this.items.push(...items);
     this.#draw();
   }
 
-  prepend(events, limit) {
-    this.events = [...events, ...this.events].slice(0, limit);
-    if (this.active >= 0) this.active += events.length;
+  prepend(items, limit) {
+    this.items = [...items, ...this.items].slice(0, limit);
+    if (this.active >= 0) this.active += items.length;
     if (this.active >= limit) this.active = -1;
     this.redraw();
   }
@@ -63,7 +61,7 @@ export class EventList {
   }
 
   select(index) {
-    this.active = Math.max(-1, Math.min(index, this.events.length - 1));
+    this.active = Math.max(-1, Math.min(index, this.items.length - 1));
     this.#reveal();
     this.redraw();
   }
@@ -74,15 +72,15 @@ export class EventList {
 
   #onScroll() {
     this.#draw();
-    this.#handlers.scroll();
+    this.#handlers.scroll?.();
   }
 
   #draw() {
     const height = this.#rowHeight;
     const first = Math.max(0, Math.floor(this.#box.scrollTop / height) - EXTRA_ROWS);
     const count = Math.ceil(this.#box.clientHeight / height) + 2 * EXTRA_ROWS;
-    const end = Math.min(this.events.length, first + count);
-    setStyle(this.#canvas, { height: `${this.events.length * height}px` });
+    const end = Math.min(this.items.length, first + count);
+    setStyle(this.#canvas, { height: `${this.items.length * height}px` });
     for (const [index, row] of this.#rows) {
       if (index >= first && index < end) continue;
       row.remove();
@@ -91,9 +89,9 @@ export class EventList {
     for (let index = first; index < end; index++) {
       if (!this.#rows.has(index)) this.#addRow(index);
     }
-    if (this.#rows.has(this.active)) this.#box.setAttribute("aria-activedescendant", `row-${this.active}`);
+    if (this.#rows.has(this.active)) this.#box.setAttribute("aria-activedescendant", `${this.#prefix}-${this.active}`);
     else this.#box.removeAttribute("aria-activedescendant");
-    if (end > this.events.length - PREFETCH_ROWS) this.#handlers.more();
+    if (end > this.items.length - PREFETCH_ROWS) this.#handlers.more();
   }
 
   #addRow(index) {
@@ -104,20 +102,8 @@ export class EventList {
   }
 
   #createRow(index) {
-    const event = this.events[index];
-    return element(
-      "div",
-      { role: "option", id: `row-${index}`, class: "row", "aria-selected": String(index === this.active), "data-index": index },
-      element("time", {}, element("span", {}, formatDay(event.date).slice(5)), ` ${formatExactTime(event.date)}`),
-      element(
-        "span",
-        { class: "what" },
-        dot(event.name),
-        element("bdi", {}, event.name),
-      ),
-      element("bdi", { class: "trace-id", title: "Show this trace" }, event.trace_id),
-      element("bdi", { class: "preview" }, formatPreview(event.data)),
-    );
+    const attributes = { role: "option", id: `${this.#prefix}-${index}`, class: "row", "aria-selected": String(index === this.active), "data-index": index };
+    return element("div", attributes, ...this.#handlers.render(this.items[index]));
   }
 
   #reveal() {
@@ -131,8 +117,8 @@ export class EventList {
     const row = event.target.closest(".row");
     if (!row) return;
     this.select(Number(row.dataset.index));
-    const selected = this.events[this.active];
-    if (event.target.closest(".trace-id")) this.#handlers.trace(selected);
+    const selected = this.items[this.active];
+    if (this.#handlers.trace && event.target.closest(".trace-id")) this.#handlers.trace(selected);
     else this.#handlers.open(selected);
   }
 
@@ -143,12 +129,12 @@ export class EventList {
     if (event.key in steps) {
       event.preventDefault();
       this.select(Math.max(0, this.active + steps[event.key]));
-      this.#handlers.move(this.events[this.active]);
+      this.#handlers.move?.(this.items[this.active]);
     } else if (this.active >= 0 && (event.key === "Enter" || event.key === " ")) {
       event.preventDefault();
-      this.#handlers.open(this.events[this.active]);
-    } else if (this.active >= 0 && event.key === "t") {
-      this.#handlers.trace(this.events[this.active]);
+      this.#handlers.open(this.items[this.active]);
+    } else if (this.active >= 0 && event.key === "t" && this.#handlers.trace) {
+      this.#handlers.trace(this.items[this.active]);
     }
   }
 }

@@ -41,7 +41,7 @@ function showFrame() {
   byId("zone").textContent = zone.name();
   document.title = view.tab === "trace" ? `${view.trace} · bytelog` : "bytelog";
   for (const name of [...Object.keys(views), "welcome", "reversed"]) byId(name).hidden = name !== view.tab;
-  const tab = TABS.includes(view.tab) ? view.tab : "events";
+  const tab = TABS.includes(view.tab) ? view.tab : (view.origin ?? "events");
   for (const link of document.querySelectorAll("[data-view]")) {
     link.href = buildAddress({ ...view, tab: link.dataset.view, event: "" });
     if (link.dataset.view === tab) link.setAttribute("aria-current", "page");
@@ -73,9 +73,13 @@ function goToLink(event) {
 }
 
 // The reader went back or forward, or the page changed its address.
-function onMove(previous) {
+async function onMove(previous) {
   if (!previous || !isSamePage(previous, view) || !views[view.tab].update) return show();
-  views[view.tab].update();
+  try {
+    await views[view.tab].update();
+  } catch (error) {
+    failures.fail(error);
+  }
 }
 
 byId("zone").addEventListener("click", () => {

@@ -7,7 +7,7 @@ const PAGE = 100; // events
 const CANDIDATES = 25; // traces that are examined: each costs a request
 
 export async function findNeighbors(trace, steps, filters, signal) {
-  const conditions = filters.filter(([name]) => name !== "trace_id");
+  const conditions = filters.filter(([name]) => !name.startsWith("trace_id"));
   const findFirst = async (id) => {
     const query = [...conditions, ["limit", 1]];
     return (await listEvents(`/trace/${encodeURIComponent(id)}`, query, { signal })).events[0];

@@ -92,6 +92,15 @@ export function formatDuration(milliseconds) {
   return rest ? `${whole} ${name} ${rest} ${smallerName}` : `${whole} ${name}`;
 }
 
+const UNITS = { s: SECOND, min: MINUTE, m: MINUTE, h: HOUR, d: DAY };
+
+// Returns milliseconds, or NaN; understands what `formatDuration` writes.
+export function parseDuration(text) {
+  const parts = [...text.trim().matchAll(/(\d+(?:\.\d+)?)\s*(s|min|m|h|d)?[a-z]*\s*/gi)];
+  const isWhole = parts.length && parts.map(([part]) => part).join("") === text.trim();
+  return isWhole ? parts.reduce((sum, [, number, unit = "s"]) => sum + number * UNITS[unit.toLowerCase()], 0) : NaN;
+}
+
 export const formatNumber = (value) => value.toLocaleString("en");
 
 export const formatPercent = (part, whole) => {

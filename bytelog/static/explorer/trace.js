@@ -139,8 +139,6 @@ function select(step, { replace = true } = {}) {
 
 export const update = () => steps.length && select(view.step);
 
-export const getList = () => byId("steps");
-
 function showDetail(step) {
   detail.show(panel, step, []);
 }

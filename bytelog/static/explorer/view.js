@@ -4,15 +4,13 @@ import { parseDate } from "./dates.js";
 import { isFilter } from "./grammar.js";
 import { WINDOWS, iso, startOfDay } from "./time.js";
 
-export const TABS = ["events", "traces", "paths", "funnel"];
+export const TABS = ["events", "paths"];
 const DEFAULT_WINDOW = "24h";
 
 // What each tab has in the address besides the filters and the window.
 const OPTIONS = {
-  events: ["by", "sum"],
-  traces: ["having", "lacking", "from", "to", "within", "state", "funnel", "reached", "stopped"],
-  paths: ["focus", "next", "good"],
-  funnel: ["funnel", "within"],
+  events: [],
+  paths: [],
   trace: [],
 };
 const FIELDS = new Set(["view", "trace", "step", "event", "start", "end", "last", ...Object.values(OPTIONS).flat()]);
@@ -131,10 +129,12 @@ export function filterBy(name, value) {
   go({ tab: tabWithFilters(), filters: [...others, [name, value]] });
 }
 
-// Adds filters to those of the same parameters.
+const GIVEN_ONCE = /^q$|\[(gt|gte|lt|lte|exists)\]$/;
+
+// Adds filters to those of the same parameters, or replaces those that can be given only once.
 export function addFilters(added) {
-  const isNew = ([name, value]) => !view.filters.some(([other, text]) => other === name && text === value);
-  go({ tab: tabWithFilters(), filters: [...view.filters, ...added.filter(isNew)] });
+  const isReplaced = ([name, value]) => added.some(([other, text]) => other === name && (text === value || GIVEN_ONCE.test(name)));
+  go({ tab: tabWithFilters(), filters: [...view.filters.filter((filter) => !isReplaced(filter)), ...added] });
 }
 
 export function removeFilter(index) {
@@ -152,12 +152,10 @@ export function getWindow() {
 
 export const isReversed = ({ start, end } = getWindow()) => start !== undefined && end !== undefined && end <= start;
 
-export function buildQuery({ start, end } = getWindow()) {
-  const query = [...view.filters];
-  if (start !== undefined) query.push(["start", iso(start)]);
-  if (end !== undefined) query.push(["end", iso(end)]);
-  return query;
-}
+export const boundWindow = (window = getWindow()) =>
+  ["start", "end"].filter((name) => window[name] !== undefined).map((name) => [name, iso(window[name])]);
+
+export const buildQuery = (window) => [...view.filters, ...boundWindow(window)];
 
 export function dayAround(moment) {
   return { start: startOfDay(moment), end: startOfDay(moment, 1) };
