@@ -27,8 +27,11 @@ from bytelog.storage.writer import current_writer
 WIRE_BYTES = 150 * 1024
 PAINT_MILLISECONDS = 200
 COMPLETE_SECONDS = 1.0
+TRACES_SECONDS = 2.0
 VIEWS = {
-    "/?view=paths": "#paths tbody tr",
+    "/?view=paths&focus=checkout&good=receipt_sent": ".behind .row",
+    "/?view=traces&having=checkout&from=visit&to=checkout&within=600&state=done": "#traces .row",
+    "/?view=funnel&funnel=visit&funnel=checkout": "#funnel tbody tr",
     "/?start=2021-08-17&end=2021-08-15": "#reversed h2",
 }
 MANY = 1_000_000 if LONG else 100_000
@@ -120,6 +123,23 @@ def test_the_first_view_of_many_events_takes_less_than_a_second(
     for window in ("all", "15m", "yesterday"):
         page.goto(f"/?last={window}")
         wait_for(lambda: seconds_until_complete(page) < COMPLETE_SECONDS)
+    context.close()
+
+
+def test_paths_and_traces_of_many_events_take_less_than_two_seconds(
+    browser: Browser, serve: Callable[..., Server], many: Path
+) -> None:
+    server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATA=str(many))
+    context = browser.new_context(base_url=server.url)
+    page = context.new_page()
+    sign_in(page)
+    for address, shown in (
+        ("/?view=paths&last=all", "#paths .band"),
+        ("/?view=traces&last=all", "#traces .row"),
+        ("/?view=traces&last=all&having=name 3&lacking=name 4", "#traces .row"),
+    ):
+        page.goto(address)
+        wait_for(lambda shown=shown: seconds_until_shown(page, shown) < TRACES_SECONDS)
     context.close()
 
 

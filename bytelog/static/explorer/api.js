@@ -70,6 +70,14 @@ export async function fetchPaths(query, options) {
 // Returns groups of a summary; a number that JavaScript would change keeps its text.
 export const fetchGroups = async (query, options) => parse(await readText("/summary", query, options));
 
+export async function fetchTraces(query, options) {
+  const response = await request("/traces", query, options);
+  const { traces } = JSON.parse(await response.text().catch(rethrow));
+  return { traces, cursor: readCursor(response) };
+}
+
+export const fetchFunnel = async (query, options) => JSON.parse(await readText("/funnel", query, options));
+
 // Returns names with their counts, and their members as pairs of a name and the kinds of its values.
 export async function fetchNames(query, options) {
   const { names } = parseCounts(await readText("/names", query, options));

@@ -5,16 +5,18 @@ import { byId, element, notify } from "./elements.js";
 import * as events from "./events.js";
 import * as failures from "./failures.js";
 import * as filters from "./filters.js";
+import * as funnel from "./funnel.js";
 import * as keyboard from "./keyboard.js";
 import * as paths from "./paths.js";
 import * as session from "./session.js";
 import * as share from "./share.js";
 import { zone } from "./time.js";
 import * as trace from "./trace.js";
+import * as traces from "./traces.js";
 import { TABS, buildAddress, getWindow, go, isReversed, isSamePage, onChange, unfixed, view } from "./view.js";
 import * as windowFields from "./window.js";
 
-const views = { events, trace, paths };
+const views = { events, trace, traces, paths, funnel };
 
 let showing = new AbortController();
 

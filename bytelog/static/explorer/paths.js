@@ -1,31 +1,33 @@
-// How traces flow from one name to the next: as a diagram, and as tables.
+// How traces flow from one name to the next: as a diagram, as tables, and the traces behind them.
 
 import { fetchPaths } from "./api.js";
-import { assignColors, colorOf, dot } from "./colors.js";
-import { byId, element, shape } from "./elements.js";
-import { layOut } from "./flow.js";
+import { assignColors } from "./colors.js";
+import { drawFlow } from "./diagram.js";
+import { byId, element } from "./elements.js";
+import { cell, nameLabel, table } from "./tables.js";
+import { TraceList } from "./tracelist.js";
 import { SECOND, formatDuration, formatNumber, formatPercent } from "./time.js";
-import { buildQuery, go, unfixed } from "./view.js";
+import { boundWindow, buildQuery, changeOptions, go, option, unfixed, view } from "./view.js";
 
-const NODE_WIDTH = 10;
-const EXIT_WIDTH = 12;
-const LABEL_WIDTH = 150; // for the names right of the last column
-const PADDING = 58; // around the diagram
-const HEIGHT = 360;
-const MAX_LETTERS = 17;
+const PADDING = 34; // left and right of the diagram
 const MAX_ROWS = 60;
 
 const box = byId("paths");
+const traceBox = element("div", { class: "list traces", role: "listbox", tabindex: 0, "aria-label": "Traces" });
+const traceCount = element("p", { role: "status" });
+const traces = new TraceList(traceBox, "behind", (count, hasMore) => (traceCount.textContent = `${formatNumber(count)}${hasMore ? "+" : ""} found`));
 
-let selected; // a name
+let shown; // the counted paths
+let request; // the signal of the view, and what reports a failure
 
-export async function show(signal) {
+export async function show(signal, onFailure) {
+  request = { signal, onFailure };
   box.replaceChildren(element("p", { class: "loading" }, "Counting transitions…"));
-  const flow = await fetchPaths(buildQuery(), { signal });
-  assignColors(flow.names.map(({ name }) => name));
-  if (!flow.count) return box.replaceChildren(emptyNotice());
-  selected = undefined;
-  draw(flow);
+  shown = await fetchPaths(buildQuery(), { signal });
+  assignColors(shown.names.map(({ name }) => name));
+  if (!shown.count) return box.replaceChildren(emptyNotice());
+  draw();
+  await listTraces();
 }
 
 function emptyNotice() {
@@ -39,118 +41,113 @@ function emptyNotice() {
   );
 }
 
-function draw(flow) {
-  const summary = `${formatNumber(flow.traces)} ${flow.traces === 1 ? "trace" : "traces"}, ${formatNumber(flow.count)} events`;
+// What the reader has chosen; it is in the address.
+
+const readFocus = () => ({ from: option("focus"), to: option("next"), isEnd: option("ends") === "true" });
+
+function setFocus({ from, to, isEnd }) {
+  go({ options: changeOptions({ focus: from, next: to, ends: isEnd && "true" }) }, { quiet: true });
+  draw();
+  traceBox.closest(".behind")?.scrollIntoView({ block: "nearest" });
+  listTraces().catch(request.onFailure);
+}
+
+const isFocus = ({ from, to, isEnd = false }) => {
+  const focus = readFocus();
+  return focus.from === from && focus.to === to && focus.isEnd === isEnd;
+};
+
+const toggleFocus = (focus) => setFocus(isFocus(focus) ? {} : focus);
+
+export function close() {
+  if (!readFocus().from) return false;
+  setFocus({});
+  return true;
+}
+
+function toggleGood(name) {
+  const { good } = view.options;
+  const changed = good.includes(name) ? good.filter((other) => other !== name) : [...good, name];
+  go({ options: changeOptions({ good: changed }) }, { quiet: true, replace: true });
+  draw();
+}
+
+function draw() {
+  const { count, traces: number } = shown;
+  const summary = `${formatNumber(number)} ${number === 1 ? "trace" : "traces"}, ${formatNumber(count)} events`;
+  const { good } = view.options;
+  const legend = [["", "traces that end there"], ...(good.length ? [["good", "a good end"]] : [])];
+  const scroll = box.querySelector(".flow")?.scrollLeft ?? 0;
+  const svg = drawFlow(shown, box.clientWidth - 2 * PADDING, { focus: readFocus(), good, onFocus: toggleFocus });
   box.replaceChildren(
-    element("header", {}, element("h2", {}, "Paths"), element("p", {}, summary), element("p", { class: "key" }, element("i"), "traces that end there")),
-    element("div", { class: "flow", tabindex: 0, role: "group", "aria-label": "Flow from name to name" }, diagram(flow)),
-    element("div", { class: "tables" }, transitionTable(flow), nameTable(flow)),
+    element("header", {}, element("h2", {}, "Paths"), element("p", {}, summary), ...legend.map(([kind, text]) => element("p", { class: "key" }, element("i", { class: kind }), text))),
+    element("div", { class: "flow", tabindex: 0, role: "group", "aria-label": "Flow from name to name" }, svg),
+    ...tracePanel(),
+    element("div", { class: "tables" }, transitionTable(), nameTable()),
   );
+  box.querySelector(".flow").scrollLeft = scroll;
 }
 
-function select(flow, name) {
-  selected = selected === name ? undefined : name;
-  draw(flow);
+// The traces behind what is chosen
+
+function describeFocus({ from, to, isEnd }) {
+  if (to) return `Traces in which ${to} directly follows ${from}`;
+  return isEnd ? `Traces that end at ${from}` : `Traces with ${from}`;
 }
 
-function diagram(flow) {
-  const { nodes, links, scale, width: used } = layOut(flow, box.clientWidth - PADDING - LABEL_WIDTH, HEIGHT);
-  const width = used + LABEL_WIDTH;
-  const label = "Flow diagram; the tables below contain the same numbers";
-  const svg = shape("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": label });
-  for (const link of links) svg.append(linkShape(link));
-  for (const node of nodes) svg.append(nodeShape(flow, node, scale));
-  return svg;
+function tracePanel() {
+  const focus = readFocus();
+  if (!focus.from) return [];
+  const close = element("button", { class: "quiet", "aria-label": "Close", onclick: () => setFocus({}) }, "✕");
+  return [element("section", { class: "behind" }, element("header", {}, element("h3", {}, describeFocus(focus)), traceCount, close), traceBox)];
 }
 
-function linkShape(link) {
-  const isBright = !selected || selected === link.from || selected === link.to;
-  const path = shape("path", { d: describeCurve(link), class: isBright ? "band" : "band faint", "stroke-width": link.size });
-  path.style.stroke = colorOf(link.from);
-  const counts = `${formatNumber(link.count)} times, median delay ${formatDuration(link.median_seconds * SECOND)}`;
-  path.append(shape("title", {}, `${link.from} → ${link.to}\n${counts}`));
-  return path;
+async function listTraces() {
+  const { from, to, isEnd } = readFocus();
+  if (!from) return;
+  traceCount.textContent = "Searching…";
+  const names = [...new Set([from, ...(to ? [to] : [])])].map((name) => ["having", name]);
+  const followsDirectly = (steps) => steps.some((name, index) => name === from && steps[index + 1] === to);
+  const keep = to ? followsDirectly : isEnd ? (steps) => steps.at(-1) === from : undefined;
+  await traces.show([...view.filters, ...boundWindow(), ...names], { ...request, keep });
 }
 
-// A forward link goes straight to the next node. A backward link turns around and passes below the
-// nodes.
-function describeCurve({ fromX, fromY, toX, toY }) {
-  const start = fromX + NODE_WIDTH;
-  if (toX > fromX) {
-    const middle = (start + toX) / 2;
-    return `M${start},${fromY} C${middle},${fromY} ${middle},${toY} ${toX},${toY}`;
-  }
-  const bend = 46;
-  const bottom = HEIGHT - 4;
-  const turn = `C${start + bend},${fromY} ${start + bend},${bottom} ${start - 20},${bottom}`;
-  const back = `C${toX - bend},${bottom} ${toX - bend},${toY} ${toX},${toY}`;
-  return `M${start},${fromY} ${turn} L${toX + 20},${bottom} ${back}`;
+// Tables
+
+function focusButton(focus, ...content) {
+  return element("button", { class: "link", "aria-pressed": String(isFocus(focus)), title: describeFocus(focus), onclick: () => toggleFocus(focus) }, ...content);
 }
 
-function nodeShape(flow, node, scale) {
-  const isSelected = selected === node.name;
-  const group = shape("g", { class: isSelected ? "node chosen" : "node", onclick: () => select(flow, node.name) });
-  const bar = shape("rect", { x: node.x, y: node.y, width: NODE_WIDTH, height: node.height, rx: 2 });
-  bar.style.fill = colorOf(node.name);
-  // Traces that end at this name leave at the bottom of its bar.
-  const exitHeight = node.ends * scale;
-  const exitY = node.y + node.height - exitHeight;
-  const exit = shape("rect", { x: node.x + NODE_WIDTH, y: exitY, width: EXIT_WIDTH, height: exitHeight, class: "leave" });
-  const label = shape("text", { x: node.x, y: node.y - 18 }, shorten(node.name));
-  const ends = node.ends ? ` · ${formatPercent(node.ends, node.count)} end` : "";
-  const note = shape("text", { x: node.x, y: node.y - 5, class: "note" }, `${formatNumber(node.count)}${ends}`);
-  const title = `${node.name}: ${formatNumber(node.count)} events, ${formatNumber(node.starts)} start and ${formatNumber(node.ends)} end a trace`;
-  group.append(exit, bar, label, note, shape("title", {}, title));
-  return group;
-}
-
-const shorten = (name) => (name.length > MAX_LETTERS ? `${name.slice(0, MAX_LETTERS - 1)}…` : name);
-
-const cell = (text) => element("td", { class: "number" }, text);
-
-function nameLabel(name) {
-  return element("span", { class: "what" }, dot(name), element("bdi", {}, name));
-}
-
-function table(caption, headings, rows) {
-  return element(
-    "table",
-    {},
-    element("caption", {}, caption),
-    element("thead", {}, element("tr", {}, ...headings.map((text, column) => element("th", { scope: "col", class: column ? "number" : "" }, text)))),
-    element("tbody", {}, ...rows),
-  );
-}
-
-function transitionTable(flow) {
-  const countOf = new Map(flow.names.map(({ name, count }) => [name, count]));
-  const transitions = flow.transitions.filter(({ from, to }) => !selected || from === selected || to === selected);
+function transitionTable() {
+  const { from: chosen, to: chosenNext } = readFocus();
+  const countOf = new Map(shown.names.map(({ name, count }) => [name, count]));
+  const transitions = shown.transitions.filter(({ from, to }) => !chosen || from === chosen || to === chosen);
   const rows = transitions.slice(0, MAX_ROWS).map(({ from, to, count, median_seconds: seconds }) =>
     element(
       "tr",
-      {},
-      element("td", {}, nameLabel(from), element("span", { class: "arrow" }, "→"), nameLabel(to)),
+      { class: chosen === from && chosenNext === to ? "chosen" : "" },
+      element("td", {}, focusButton({ from, to }, nameLabel(from), element("span", { class: "arrow" }, "→"), nameLabel(to))),
       cell(formatNumber(count)),
       cell(formatPercent(count, countOf.get(from))),
       cell(formatDuration(seconds * SECOND)),
     ),
   );
-  const caption = selected ? `Before and after ${selected}` : "Transitions";
-  return table(caption, ["Step", "Times", "Share", "Median delay"], rows);
+  return table(chosen ? `Before and after ${chosen}` : "Transitions", ["Step", "Times", "Share", "Median delay"], rows);
 }
 
-function nameTable(flow) {
-  const rows = flow.names.slice(0, MAX_ROWS).map(({ name, count, starts, ends }) => {
-    const isSelected = selected === name;
-    const button = element("button", { class: "link", "aria-pressed": String(isSelected), onclick: () => select(flow, name) }, nameLabel(name));
+function nameTable() {
+  const { good } = view.options;
+  const rows = shown.names.slice(0, MAX_ROWS).map(({ name, count, starts, ends }) => {
+    const check = element("input", { type: "checkbox", checked: good.includes(name), "aria-label": `${name} is a good end`, onchange: () => toggleGood(name) });
     return element(
       "tr",
-      { class: isSelected ? "chosen" : "" },
-      element("td", {}, button),
+      { class: isFocus({ from: name }) ? "chosen" : "" },
+      element("td", {}, focusButton({ from: name }, nameLabel(name))),
       cell(formatNumber(count)),
       cell(formatNumber(starts)),
-      cell(`${formatNumber(ends)} · ${formatPercent(ends, count)}`),
+      cell(ends ? focusButton({ from: name, isEnd: true }, `${formatNumber(ends)} · ${formatPercent(ends, count)}`) : "0"),
+      cell(check),
     );
   });
-  return table("Where traces start and end", ["Name", "Events", "Start", "End"], rows);
+  return table("Where traces start and end", ["Name", "Events", "Start", "End", "Good end"], rows);
 }

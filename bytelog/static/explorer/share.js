@@ -2,6 +2,8 @@
 
 import { buildUrl, request } from "./api.js";
 import { byId, copy, element, notify } from "./elements.js";
+import { buildSteps } from "./funnel.js";
+import { buildConditions } from "./traces.js";
 import { buildQuery, view } from "./view.js";
 
 const FORMATS = { ndjson: "application/x-ndjson", csv: "text/csv" };
@@ -29,17 +31,21 @@ function toggle(isShown) {
 // Returns the path and the query of the request behind the view.
 function describeRequest() {
   if (view.tab === "trace") return [`/trace/${encodeURIComponent(view.trace)}`, []];
-  return view.tab === "paths" ? ["/paths", buildQuery()] : ["", [...buildQuery(), ["order", "newest"]]];
+  if (view.tab === "events") return ["", [...buildQuery(), ["order", "newest"]]];
+  const own = { traces: buildConditions, funnel: buildSteps }[view.tab] ?? (() => []);
+  return [`/${view.tab}`, [...buildQuery(), ...own(view.options)]];
 }
 
 async function download(format) {
-  const [path, query] = view.tab === "paths" ? ["", buildQuery()] : describeRequest();
+  const [path, query] = ["events", "trace"].includes(view.tab) ? describeRequest() : ["", buildQuery()];
+  const file = `events.${format}`;
   notify("Downloading…", 0);
-  const blob = await (await request(path, query, { accept: FORMATS[format] })).blob();
+  const response = await request(path, query, { accept: FORMATS[format] });
+  const blob = await response.blob();
   const url = URL.createObjectURL(blob);
-  element("a", { href: url, download: `events.${format}` }).click();
+  element("a", { href: url, download: file }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser may still be reading it
-  notify(`Downloaded events.${format}.`);
+  notify(`Downloaded ${file}.`);
 }
 
 function buildCommand() {

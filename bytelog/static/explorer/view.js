@@ -4,13 +4,15 @@ import { parseDate } from "./dates.js";
 import { isFilter } from "./grammar.js";
 import { WINDOWS, iso, startOfDay } from "./time.js";
 
-export const TABS = ["events", "paths"];
+export const TABS = ["events", "traces", "paths", "funnel"];
 const DEFAULT_WINDOW = "24h";
 
 // What each tab has in the address besides the filters and the window.
 const OPTIONS = {
   events: [],
-  paths: [],
+  traces: ["having", "lacking", "from", "to", "within", "state", "funnel", "reached", "stopped"],
+  paths: ["focus", "next", "ends", "good"],
+  funnel: ["funnel", "within"],
   trace: [],
 };
 const FIELDS = new Set(["view", "trace", "step", "event", "start", "end", "last", ...Object.values(OPTIONS).flat()]);
