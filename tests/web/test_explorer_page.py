@@ -32,6 +32,7 @@ VIEWS = {
     "/?view=paths&focus=checkout&good=receipt_sent": ".behind .row",
     "/?view=traces&having=checkout&from=visit&to=checkout&within=600&state=done": "#traces .row",
     "/?view=funnel&funnel=visit&funnel=checkout": "#funnel tbody tr",
+    "/?by=data.device&sum=data.cents": "#names button",
     "/?start=2021-08-17&end=2021-08-15": "#reversed h2",
 }
 MANY = 1_000_000 if LONG else 100_000

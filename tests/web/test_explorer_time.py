@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 from support.api import CLICK
 from support.browser import watch
 from support.dates import REFUSED, UNDERSTOOD
@@ -152,34 +152,34 @@ def test_a_bar_of_a_day_covers_the_readers_local_day(
     expect(page.locator(".counts b")).to_have_text("2024-01-09 00:00 · 2")
 
 
-@pytest.mark.parametrize(
-    ("refusals", "position", "caption"),
-    [(1, 40.5 / 91, "2024-01-09 00:00 · 2"), (5, 39.5 / 91, "2024-01-09 UTC · 1")],
-)
-def test_days_with_too_many_counts_are_requested_in_parts_or_in_utc(
-    page_in: Callable[[str], Page],
-    server: Server,
-    complaints: list[str],
-    refusals: int,
-    position: float,
-    caption: str,
+def test_a_bar_of_a_week_begins_on_the_readers_monday(
+    page_in: Callable[[str], Page], server: Server
+) -> None:
+    # Sunday evening in Los Angeles, which is Monday in UTC.
+    dates = ["2023-01-01T12:00Z", "2024-01-08T06:30Z", "2024-12-30T12:00Z"]
+    post(server, *({**CLICK, "date": date} for date in dates))
+    page = page_in("America/Los_Angeles")
+    sign_in(page, "/?start=2023-01-01&end=2024-12-31")
+    expect(page.locator("#count")).to_have_text("3 events")
+    box = page.locator("#histogram .u-over").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 53.9 / 106, box["y"] + 40)
+    expect(page.locator(".counts b")).to_have_text("2024-01-01 00:00 · 1")
+
+
+def test_days_are_those_of_utc_if_the_server_does_not_know_the_zone(
+    page_in: Callable[[str], Page], server: Server, complaints: list[str]
 ) -> None:
     post(server, *({**CLICK, "date": date} for date in ("2024-01-09T09:00Z", "2024-01-10T06:30Z")))
-    page, refused = page_in("America/Los_Angeles"), list[Route]()
-
-    def refuse(route: Route) -> None:
-        if len(refused) == refusals:
-            return route.continue_()
-        refused.append(route)
-        return route.fulfill(status=400, json={"error": "validation error"})
-
-    page.route("**/summary?*bucket=hour", refuse)
+    page = page_in("America/Los_Angeles")
+    refusal = {"error": "validation error"}
+    page.route("**/summary?*tz=*", lambda route: route.fulfill(status=400, json=refusal))
     sign_in(page, "/?start=2023-12-01&end=2024-02-29")
     expect(page.locator("#count")).to_have_text("2 events")
     box = page.locator("#histogram .u-over").bounding_box()
     assert box
-    page.mouse.move(box["x"] + box["width"] * position, box["y"] + 40)
-    expect(page.locator(".counts b")).to_have_text(caption)
+    page.mouse.move(box["x"] + box["width"] * 39.5 / 91, box["y"] + 40)
+    expect(page.locator(".counts b")).to_have_text("2024-01-09 UTC · 1")
     assert all("400" in complaint for complaint in complaints)
     complaints.clear()
 

@@ -3,7 +3,6 @@
 import { DAY, HOUR, MINUTE, startOfDay, zone } from "./time.js";
 
 const MAX_BARS = 120;
-const PARTS = 4;
 
 // The unit in which the API counts, and the length of a bar. Months and years vary in length; their
 // lengths here only serve to choose a step.
@@ -16,19 +15,14 @@ const STEPS = [
   ["year", 365 * DAY],
 ];
 
-// Returns the ways to divide a window, the best first. `unit` is what the API counts by, `starts`
-// are those of the bars; without them, each bucket of the API is a bar.
+// Returns the ways to divide a window, the best first. `unit` is what the API counts by, in the
+// reader's time zone with `tz`; `starts` are those of the bars, or each bucket of the API is a bar.
 export function planBars(start, end) {
   const [unit, step] = STEPS.find(([, length]) => (end - start) / length <= MAX_BARS) ?? STEPS.at(-1);
-  if (step > DAY) return [{ unit, step, isUTC: true }];
-  const even = { unit, step, starts: listMultiples(step, start, end) };
+  const even = { unit, step, starts: step > DAY ? undefined : listMultiples(step, start, end), isUTC: step >= DAY };
   if (step <= HOUR || zone.isUTC()) return [even];
-  // The API counts by hours of UTC, which are also the reader's unless the zone has half hours.
-  const hasWholeHours = [start, end].every((moment) => zone.offsetAt(moment) % HOUR === 0);
-  if (unit === "hour" && !hasWholeHours) return [even];
-  const days = { unit: hasWholeHours ? "hour" : "minute", step, starts: divideDays(step, start, end) };
-  // One response holds a limited number of counts: ask in parts, or show the days of UTC.
-  return unit === "hour" ? [days] : [days, { ...days, parts: PARTS }, { ...even, isUTC: true }];
+  // The server may not know the zone; then it counts days of UTC.
+  return [{ unit, step, tz: zone.name(), starts: step > DAY ? undefined : divideDays(step, start, end) }, even];
 }
 
 function listMultiples(step, start, end) {

@@ -2,42 +2,31 @@
 
 import { fetchSummary, listEvents } from "./api.js";
 import { planBars } from "./buckets.js";
-import { SECOND, iso } from "./time.js";
+import { fetchBars, fetchTotals } from "./chart.js";
+import { SECOND } from "./time.js";
 
 // Returns the counts of the window, the bars they are for, and its bounds; undefined without events.
-export async function countWindow(window, query, signal) {
+// `chart` says what is counted if it is not names.
+export async function countWindow(window, query, signal, chart) {
   const extent = await findExtent(window, query, signal);
   if (!extent) return undefined;
   const { start, end } = extent;
-  return { ...extent, ...(await countBy(planBars(start, end), end, query, signal)) };
+  const fetchPart = (part) => (chart ? fetchBars(part, chart, { signal }) : fetchSummary(part, { signal }));
+  const [{ plan, summary }, totals] = await Promise.all([
+    countBy(planBars(start, end), query, fetchPart),
+    chart && fetchTotals(query, chart, { signal }),
+  ]);
+  return { ...extent, plan, summary: { ...summary, ...totals } };
 }
 
-// Counts by the first plan whose counts fit into responses.
-async function countBy([plan, ...others], end, query, signal) {
-  const countPart = (part) => fetchSummary([...part, ["bucket", plan.unit]], { signal });
+// Counts by the first plan that the server understands.
+async function countBy([plan, ...others], query, fetchPart) {
   try {
-    const parts = plan.parts ? divideQuery(plan, end, query) : [query];
-    return { plan, summary: joinSummaries(await Promise.all(parts.map(countPart))) };
+    return { plan, summary: await fetchPart([...query, ["bucket", plan.unit], ...(plan.tz ? [["tz", plan.tz]] : [])]) };
   } catch (error) {
     if (error.status !== 400 || !others.length) throw error;
-    return countBy(others, end, query, signal);
+    return countBy(others, query, fetchPart);
   }
-}
-
-function divideQuery({ parts, starts }, end, query) {
-  const filters = query.filter(([name]) => name !== "start" && name !== "end");
-  const bounds = Array.from({ length: parts }, (_, part) => starts[Math.floor((part * starts.length) / parts)]);
-  return bounds.map((start, part) => [...filters, ["start", iso(start)], ["end", iso(bounds[part + 1] ?? end)]]);
-}
-
-function joinSummaries(summaries) {
-  const counts = new Map();
-  for (const [name, count] of summaries.flatMap(({ names }) => names)) counts.set(name, (counts.get(name) ?? 0) + count);
-  return {
-    count: summaries.reduce((sum, { count }) => sum + count, 0),
-    names: [...counts].sort(([, a], [, b]) => b - a),
-    buckets: summaries.flatMap(({ buckets }) => buckets),
-  };
 }
 
 // A window without a start begins with its first event; one without an end lasts until now, or

@@ -1,6 +1,7 @@
 // The events of the window: counts, list, and the open event.
 
 import { listEvents } from "./api.js";
+import { readChart, showFields } from "./chart.js";
 import { assignColors, dot } from "./colors.js";
 import { countWindow } from "./counts.js";
 import { byId, element, notify } from "./elements.js";
@@ -51,6 +52,7 @@ export async function show(newSignal, onFailure) {
   isFollowing &&= !isFixed(view);
   showNew.hidden = true;
   byId("event").hidden = true;
+  showFields();
   byId("list").setAttribute("aria-busy", "true");
   const window = getWindow();
   query = buildQuery(window);
@@ -83,12 +85,12 @@ async function load(endCursor) {
 
 async function recount(window) {
   countedAt = Date.now();
-  const counted = await countWindow(window, query, signal);
+  const counted = await countWindow(window, query, signal, readChart());
   if (!counted) return clearCounts();
   const { start, end, plan, summary } = counted;
   assignColors(summary.names.map(([name]) => name));
   names.show(summary.names);
-  byId("count").textContent = `${formatNumber(summary.count)} ${summary.count === 1 ? "event" : "events"}`;
+  byId("count").textContent = summary.total ?? `${formatNumber(summary.count)} ${summary.count === 1 ? "event" : "events"}`;
   showExtent({ start, end });
   histogram.draw(summary, plan, start, end, (from, until) => go({ start: from, end: until }));
   list.redraw();

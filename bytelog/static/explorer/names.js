@@ -1,4 +1,4 @@
-// The number of events of each name, next to the histogram.
+// The number of events of each name, or what else the histogram shows, next to it.
 
 import { colorOf, dot } from "./colors.js";
 import { byId, element, setStyle } from "./elements.js";
@@ -15,7 +15,7 @@ export function show(entries) {
   const more = entries.length - MAX_NAMES;
   const hadFocus = box.contains(document.activeElement) && document.activeElement.dataset.name;
   box.replaceChildren(
-    ...entries.slice(0, MAX_NAMES).map(([name, count]) => nameButton(name, count, count / highest)),
+    ...entries.slice(0, MAX_NAMES).map(([name, count, group]) => nameButton(name, Math.max(0, count / highest) || 0, group ?? { filter: ["name", name], text: formatNumber(count) })),
     ...(more > 0 ? [element("p", {}, `and ${formatNumber(more)} more names`)] : []),
   );
   const buttons = [...box.querySelectorAll("button")];
@@ -39,21 +39,22 @@ box.addEventListener("keydown", (event) => {
   button.focus();
 });
 
-function nameButton(name, count, share) {
-  const isSelected = valuesOf("name").includes(name);
-  const showAll = () => go({ filters: view.filters.filter(([field]) => field !== "name") });
+function nameButton(name, share, { filter, text }) {
+  const [field, value] = filter;
+  const isSelected = valuesOf(field).includes(value);
+  const showAll = () => go({ filters: view.filters.filter(([other]) => other !== field) });
   const bar = setStyle(element("i", { class: "bar" }), { background: colorOf(name), "inline-size": `${share * 100}%` });
   return element(
     "button",
     {
       "aria-pressed": String(isSelected),
       "data-name": name,
-      title: isSelected ? "Show all names" : `Show only ${name}`,
-      onclick: () => (isSelected ? showAll() : filterBy("name", name)),
+      title: isSelected ? "Show all" : `Show only ${name}`,
+      onclick: () => (isSelected ? showAll() : filterBy(field, value)),
     },
     dot(name),
     element("bdi", {}, name),
-    element("em", {}, formatNumber(count)),
+    element("em", {}, text),
     element("span", { class: "track" }, bar),
   );
 }

@@ -1,12 +1,13 @@
 // Exports the view: as a file, or as a curl command.
 
 import { buildUrl, request } from "./api.js";
+import { writeTable } from "./csv.js";
 import { byId, copy, element, notify } from "./elements.js";
 import { buildSteps } from "./funnel.js";
 import { buildConditions } from "./traces.js";
 import { buildQuery, view } from "./view.js";
 
-const FORMATS = { ndjson: "application/x-ndjson", csv: "text/csv" };
+const FORMATS = { ndjson: "application/x-ndjson", csv: "text/csv", table: "application/x-ndjson" };
 
 const menu = byId("share-menu");
 const button = byId("share");
@@ -38,10 +39,11 @@ function describeRequest() {
 
 async function download(format) {
   const [path, query] = ["events", "trace"].includes(view.tab) ? describeRequest() : ["", buildQuery()];
-  const file = `events.${format}`;
+  const file = `events.${format === "table" ? "csv" : format}`;
   notify("Downloading…", 0);
   const response = await request(path, query, { accept: FORMATS[format] });
-  const blob = await response.blob();
+  // A spreadsheet reads UTF-8 only after a byte order mark.
+  const blob = format === "table" ? new Blob(["\ufeff", writeTable(await response.text())], { type: "text/csv" }) : await response.blob();
   const url = URL.createObjectURL(blob);
   element("a", { href: url, download: file }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser may still be reading it

@@ -103,6 +103,9 @@ export function parseDuration(text) {
 
 export const formatNumber = (value) => value.toLocaleString("en");
 
+// Adds separators to a decimal number of any length.
+export const formatDecimal = (text) => text.replace(/^-?\d+/, (digits) => digits.replace(/\B(?=(\d{3})+$)/g, ","));
+
 export const formatPercent = (part, whole) => {
   const share = (100 * part) / whole;
   return share && share < 1 ? "<1%" : `${Math.round(share)}%`;

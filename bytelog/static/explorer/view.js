@@ -9,7 +9,7 @@ const DEFAULT_WINDOW = "24h";
 
 // What each tab has in the address besides the filters and the window.
 const OPTIONS = {
-  events: [],
+  events: ["by", "sum"],
   traces: ["having", "lacking", "from", "to", "within", "state", "funnel", "reached", "stopped"],
   paths: ["focus", "next", "ends", "good"],
   funnel: ["funnel", "within"],
