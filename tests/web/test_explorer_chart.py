@@ -70,6 +70,20 @@ def test_a_chart_of_sums_is_exact(sales: Page) -> None:
     expect(sales.locator("#names button").first).to_have_text("pro1,200.3")
 
 
+def test_a_chart_with_too_many_values_is_reported_and_shows_nothing_else(
+    sales: Page, complaints: list[str]
+) -> None:
+    refusal = {"error": "too many groups"}
+    sales.route("**/summary?*by=*", lambda route: route.fulfill(status=400, json=refusal))
+    choose(sales, "Chart by", "plan")
+    expect(sales.get_by_role("status").first).to_contain_text("too many groups")
+    expect(sales.locator("#histogram canvas")).to_have_count(0)
+    expect(sales.locator("#names button")).to_have_count(0)
+    expect(rows(sales)).to_have_count(4)
+    assert all("400" in complaint for complaint in complaints)
+    complaints.clear()
+
+
 def test_a_table_has_a_column_for_each_member(sales: Page) -> None:
     sales.get_by_role("button", name="Export").click()
     with sales.expect_download() as download:

@@ -5,6 +5,7 @@ import { readChart, showFields } from "./chart.js";
 import { assignColors, dot } from "./colors.js";
 import { countWindow } from "./counts.js";
 import { byId, element, notify } from "./elements.js";
+import { explainEmptyList } from "./empty.js";
 import * as detail from "./event.js";
 import { recover } from "./failures.js";
 import * as histogram from "./histogram.js";
@@ -13,9 +14,8 @@ import { List } from "./list.js";
 import { findEnd, follow, Rate } from "./live.js";
 import * as names from "./names.js";
 import { findEvent, referTo } from "./reference.js";
-import { SECOND, formatDay, formatExactTime, formatMinute, formatNumber } from "./time.js";
-import { buildQuery, dayAround, getWindow, go, isFixed, unfixed, valuesOf, view } from "./view.js";
-import * as welcome from "./welcome.js";
+import { SECOND, formatDay, formatExactTime, formatNumber } from "./time.js";
+import { buildQuery, getWindow, go, isFixed, unfixed, view } from "./view.js";
 import { showExtent } from "./window.js";
 
 const PAGE = 100; // events
@@ -77,7 +77,7 @@ async function load(endCursor) {
   assignColors([...new Set(page.events.map((event) => event.name))]);
   list.reset(page.events);
   state.replaceChildren();
-  if (!page.events.length) await explainEmptyList();
+  if (!page.events.length) await explainEmptyList(state, signal, fail);
   returnFocus();
   await update();
   if (endCursor) startFollowing(endCursor, page.events);
@@ -85,8 +85,11 @@ async function load(endCursor) {
 
 async function recount(window) {
   countedAt = Date.now();
-  const counted = await countWindow(window, query, signal, readChart());
-  if (!counted) return clearCounts();
+  const counted = await countWindow(window, query, signal, readChart()).catch((error) => {
+    if (error.status === 400) clearCounts(""); // the chart of the view before would be taken for this one
+    throw error;
+  });
+  if (!counted) return clearCounts("0 events");
   const { start, end, plan, summary } = counted;
   assignColors(summary.names.map(([name]) => name));
   names.show(summary.names);
@@ -96,10 +99,10 @@ async function recount(window) {
   list.redraw();
 }
 
-function clearCounts() {
+function clearCounts(text) {
   histogram.clear();
   names.show([]);
-  byId("count").textContent = "0 events";
+  byId("count").textContent = text;
   showExtent(undefined);
 }
 
@@ -118,29 +121,6 @@ async function loadMore() {
     isLoading = false;
     fail(error, loadMore);
   }
-}
-
-async function explainEmptyList() {
-  const findNewest = async (conditions) =>
-    (await listEvents("", [...conditions, ["order", "newest"], ["limit", 1]], { signal })).events[0];
-  if (!(await findNewest([]))) return welcome.show(signal, fail);
-  const newest = await findNewest(view.filters);
-  const text = newest
-    ? `The newest matching event is from ${formatMinute(newest.date)}.`
-    : `No event matches these filters at any time.${hintAtNumbers()}`;
-  const [label, change] = newest
-    ? ["Show that day", dayAround(Date.parse(newest.date))]
-    : ["Remove the filters", { filters: [] }];
-  state.replaceChildren(
-    element("h2", {}, "No events here"),
-    element("p", {}, text),
-    element("button", { class: "primary", onclick: () => go(change) }, label),
-  );
-}
-
-function hintAtNumbers() {
-  const number = valuesOf("q").find((text) => /^-?[\d.]+$/.test(text));
-  return number ? ` A search for text finds no numbers in data: write the member too, such as amount=${number}.` : "";
 }
 
 // The open event, which is in the address

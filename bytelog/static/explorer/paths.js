@@ -128,7 +128,7 @@ function transitionTable() {
       { class: chosen === from && chosenNext === to ? "chosen" : "" },
       element("td", {}, focusButton({ from, to }, nameLabel(from), element("span", { class: "arrow" }, "→"), nameLabel(to))),
       cell(formatNumber(count)),
-      cell(formatPercent(count, countOf.get(from))),
+      cell(focusButton({ from, to }, formatPercent(count, countOf.get(from)))),
       cell(formatDuration(seconds * SECOND)),
     ),
   );
