@@ -28,7 +28,7 @@ export function durationField(label, onChange) {
   input.addEventListener("change", () => {
     const milliseconds = input.value.trim() ? parseDuration(input.value) : 0;
     input.setCustomValidity(Number.isNaN(milliseconds) ? "Write a duration like 90 s, 30 min, 2 h or 3 d." : "");
-    if (input.reportValidity()) onChange(milliseconds ? milliseconds / SECOND : undefined);
+    if (input.reportValidity()) onChange(milliseconds ? Math.ceil(milliseconds / SECOND) : undefined);
   });
   return input;
 }
