@@ -55,6 +55,8 @@ def chips(page: Page) -> Locator:
         ("plan is missing", "plan is missing", [3]),
         ("tags=sale", "tags=sale", [3]),
         ("Lima", "contains “Lima”", [0, 1]),
+        ('"for lima"', "contains “for lima”", [1]),
+        ('"note=for"', "contains “note=for”", []),
         ("trace_id=t2", "trace_id=t2", [2]),
         ("trace_id!=t2", "trace_id!=t2", [0, 1, 3]),
         ("id=1", "id=1", [1]),
@@ -132,6 +134,9 @@ def test_a_filter_can_be_edited_and_removed(orders: Page) -> None:
     expect(rows(orders)).to_have_count(2)
     orders.get_by_role("button", name="Remove amount").click()
     expect(rows(orders)).to_have_count(4)
+    search(orders, '"note=for"')
+    orders.get_by_role("button", name="contains “note=for”").click()
+    expect(orders.locator("#search")).to_have_value('"note=for"')
 
 
 def test_a_search_for_a_number_explains_what_it_does_not_find(orders: Page) -> None:

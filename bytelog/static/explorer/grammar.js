@@ -37,7 +37,8 @@ export function parseFilters(text, members) {
   return parts.length > 1 && parts.every((filter) => filter?.[1]) ? parts : undefined;
 }
 
-const unquote = (text) => (/^".*"$/s.test(text) ? text.slice(1, -1) : text);
+// Returns the text in quotes, which is searched for even if it looks like a filter.
+export const unquote = (text) => (/^".*"$/s.test(text) ? text.slice(1, -1) : text);
 
 // Returns a filter as people write it: the field, the sign, and the value.
 export function describeFilter([parameter, value]) {
@@ -56,7 +57,7 @@ export function shortenField(field) {
 
 // Returns a filter as a text that `parseFilter` understands.
 export function writeFilter([parameter, value]) {
-  if (parameter === "q") return value;
+  if (parameter === "q") return parseFilter(value) ? `"${value}"` : value;
   const [field, sign, text] = describeFilter([parameter, value]);
   return field + sign + text;
 }

@@ -1,7 +1,7 @@
 // What a text in the search may mean. Each meaning is offered as it will be shown; none is chosen
 // without being shown first.
 
-import { resolveField, nameMember, parseFilter, parseFilters, shortenField } from "./grammar.js";
+import { resolveField, nameMember, parseFilter, parseFilters, shortenField, unquote } from "./grammar.js";
 import { formatNumber } from "./time.js";
 
 const MAX_SUGGESTIONS = 8; // of each kind
@@ -49,7 +49,7 @@ function suggestMeanings(text, names, members) {
   ];
 }
 
-const suggestText = (text) => ({ filters: [["q", text]], note: "text" });
+const suggestText = (text) => ({ filters: [["q", unquote(text)]], note: "text" });
 
 const suggestNames = (names) =>
   names.slice(0, MAX_SUGGESTIONS).map(([name, count]) => ({ filters: [["name", name]], note: formatNumber(count) }));
