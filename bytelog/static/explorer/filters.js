@@ -41,7 +41,7 @@ export function listen() {
   input.addEventListener("keydown", onKey);
 }
 
-export function filterLabel(filter) {
+function filterLabel(filter) {
   const [field, sign, value] = describeFilter(filter);
   return [element("span", { class: "name" }, field + sign), element("bdi", {}, value)];
 }
