@@ -43,7 +43,8 @@ export async function fetchTotals(query, { by, sum }, options) {
   const grouped = await fetchGroups([...query, ...listChoices({ by, sum })], options);
   const all = sum && (await fetchGroups([...query, ["sum", sum]], options));
   const names = grouped.groups.map((group) => [labelOf(group, by), valueOf(group, sum), { filter: filterFor(group, by), text: textOf(group, sum) }]);
-  names.sort(([, a], [, b]) => b - a);
+  const isMissing = ({ filter: [parameter] }) => parameter.endsWith("[exists]");
+  names.sort(([, a, one], [, b, other]) => b - a || isMissing(one) - isMissing(other));
   const total = all && `${formatDecimal(all.groups[0]?.sum ?? "0")} ${shortenField(sum)} in ${formatNumber(grouped.count)} events`;
   return { names, total };
 }
