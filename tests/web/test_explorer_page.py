@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,12 @@ def test_paths_and_traces_of_many_events_take_less_than_two_seconds(
         ("/?view=traces&last=all&having=name 3&lacking=name 4", "#traces .row"),
     ):
         page.goto(address)
-        wait_for(lambda shown=shown: seconds_until_shown(page, shown) < TRACES_SECONDS)
+        wait_for(partial(is_shown_in_time, page, shown))
     context.close()
+
+
+def is_shown_in_time(page: Page, shown: str) -> bool:
+    return seconds_until_shown(page, shown) < TRACES_SECONDS
 
 
 def seconds_until_complete(page: Page) -> float:

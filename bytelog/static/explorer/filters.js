@@ -56,6 +56,7 @@ function edit(index) {
 function remove(index) {
   removeFilter(index);
   input.focus();
+  hide(); // suggestions would cover the events
 }
 
 // Offers what is known, and offers more when an answer arrives.
