@@ -15,6 +15,7 @@ from .api import (
     errors,
     events,
     health,
+    key,
     metrics,
     openapi,
     response_headers,
@@ -81,6 +82,7 @@ def create_app(
     traces.init_app(app)
     explorer.init_app(app)
     health.init_app(app)
+    key.init_app(app)
     openapi.init_app(app)
     downloads.init_app(app)
     docs.init_app(app)

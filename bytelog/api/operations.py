@@ -38,6 +38,7 @@ def operations_by_view() -> dict[str, dict[str, Any]]:
         "events.register_events": _describe_register_events(),
         "events.list_events": _describe_list_events(),
         "events.follow_trace": _describe_follow_trace(),
+        "key.describe_key": _describe_key(),
         "health.healthz": _describe_healthz(),
         "openapi.describe_api": _describe_openapi(),
     }
@@ -83,6 +84,18 @@ def _describe_follow_trace() -> dict[str, Any]:
         "security": [{"key": ["read"]}],
         "parameters": [_describe_trace_id(), *describe_query(parameters.TraceParameters)],
         "responses": {200: _describe_listing(), **name_errors(400, 401, 403, 404, 410, 429, 503)},
+    }
+
+
+def _describe_key() -> dict[str, Any]:
+    example = {"project": "default", "key": "shop", "scopes": ["read", "write"]}
+    return {
+        "summary": "Describe the key of the request",
+        "security": [{"key": ["read"]}],
+        "responses": {
+            200: describe_response("The key.", response_schemas.KeySchema, example),
+            **name_errors(401, 403, 429, 503),
+        },
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
+from ..auth.keys import SCOPES
 from ..events.schemas import StoredEventSchema
 
 
@@ -21,6 +22,18 @@ class ListingSchema(Schema):
         fields.Nested(StoredEventSchema),
         required=True,
         metadata={"description": "In the requested order: by date, unless `order` is set."},
+    )
+
+
+class KeySchema(Schema):
+    """The response that describes the key of the request."""
+
+    project = fields.String(required=True, metadata={"description": "The name of its project."})
+    key = fields.String(required=True, metadata={"description": "The name of the key."})
+    scopes = fields.List(
+        fields.String(metadata={"enum": list(SCOPES)}),
+        required=True,
+        metadata={"description": "What the key may do."},
     )
 
 

@@ -68,6 +68,20 @@ def create(
     return key
 
 
+def name_project(grant: Grant) -> str:
+    """Return the name of the project of a grant; raises StorageError."""
+    statement = select(Project.name).where(Project.id == grant.project_id)
+    return str(fetch(read_engine(), statement)[0].name)
+
+
+def name_holder(grant: Grant) -> str:
+    """Return the name of a key, or of the user of a host's grant; raises StorageError."""
+    if isinstance(grant.holder, tuple):
+        return grant.holder[1]
+    rows = fetch(read_engine(), select(ApiKey.name).where(ApiKey.id == grant.holder))
+    return str(rows[0].name) if rows else "BYTELOG_API_KEY"
+
+
 def find(key: str) -> Grant | None:
     """Return the grant of a key, or None if the key is unknown, revoked or expired."""
     key_digest = digest(key)

@@ -30,6 +30,7 @@ def test_a_wrong_key_is_reported_and_a_right_one_signs_in(
     page.get_by_label("API key").fill(server.key)
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#events")).to_be_visible()
+    expect(page.get_by_text("default · BYTELOG_API_KEY")).to_be_visible()
 
 
 def test_a_key_without_the_read_scope_is_reported(

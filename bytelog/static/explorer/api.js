@@ -25,8 +25,10 @@ export function buildUrl(path, query) {
   return `${API}${path}${text ? `?${text}` : ""}`;
 }
 
-export async function request(path, query = [], { signal, accept = "application/json", apiKey = key.get() } = {}) {
-  const response = await fetch(buildUrl(path, query), {
+export const request = (path, query = [], options) => send(buildUrl(path, query), options);
+
+async function send(url, { signal, accept = "application/json", apiKey = key.get() } = {}) {
+  const response = await fetch(url, {
     headers: { Authorization: `Bearer ${encode(apiKey)}`, Accept: `${accept}, application/problem+json` },
     cache: "no-store",
     signal,
@@ -75,6 +77,9 @@ export async function fetchTraces(query, options) {
   const { traces } = JSON.parse(await response.text().catch(rethrow));
   return { traces, cursor: readCursor(response) };
 }
+
+// Returns the names of the key and of its project.
+export const fetchIdentity = async () => JSON.parse(await (await send("api/v1/key")).text());
 
 export const fetchFunnel = async (query, options) => JSON.parse(await readText("/funnel", query, options));
 

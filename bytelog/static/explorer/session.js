@@ -1,6 +1,6 @@
 // Signing in and out.
 
-import { key, listEvents } from "./api.js";
+import { fetchIdentity, key, listEvents } from "./api.js";
 import { forgetColors } from "./colors.js";
 import { byId } from "./elements.js";
 import { isBlocked } from "./storage.js";
@@ -24,6 +24,7 @@ export function listen(onEnter) {
     byId("sign-in").hidden = true;
     byId("app").hidden = false;
     onEnter();
+    showIdentity();
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -37,6 +38,12 @@ export function listen(onEnter) {
   byId("blocked").hidden = !isBlocked;
   byId("stay").parentElement.hidden = isBlocked;
   if (key.get()) enter();
+}
+
+async function showIdentity() {
+  // Without it, the page works as well; a key that no longer works is noticed by the others.
+  const { project, key: name } = await fetchIdentity().catch(() => ({}));
+  if (project) byId("identity").textContent = `${project} · ${name}`;
 }
 
 async function signIn(enter) {
