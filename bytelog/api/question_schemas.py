@@ -29,7 +29,9 @@ def _create_date(description: str) -> Timestamp:
 class BucketSchema(Schema):
     """The events of one bucket of time."""
 
-    date = _create_date("The start of the bucket.")
+    date = fields.String(
+        required=True, metadata={"format": "date-time", "description": "The start of the bucket."}
+    )
     count = _create_count("The number of events in the bucket.", minimum=1)
     names = _counts
 
@@ -53,7 +55,7 @@ def _create_number(description: str) -> fields.String:
 class GroupSchema(Schema):
     """The events of one group. `name` and members have the names of the parameters `by`."""
 
-    date = Timestamp(
+    date = fields.String(
         metadata={"format": "date-time", "description": "The start of the bucket, with `bucket`."}
     )
     name = fields.String(metadata={"description": "The name of the events, with `by=name`."})

@@ -151,30 +151,26 @@ def _sqlite_test(element: MemberMatches, item: _Item, of_elements: str, process:
             text, other = (f"{one} IN ({', '.join(texts)})" for one in (item.value, item.written))
         case _:
             text = other = "0"
-    # A double that is 0 may be a number that is not compared by its value, such as 1e-99999.
-    integer, real = (
-        " OR ".join(
-            _sqlite_comparison(element, item, v, is_unclear, process) for v in element.values
-        )
-        for is_unclear in ("0", f"abs({item.value}) < 1e-300")
-    )
+    numbers = " OR ".join(_sqlite_comparison(element, item, v, process) for v in element.values)
+    # A missing member, which has no type, is tested as if it was not a number.
     return (
-        f"CASE {item.kind} WHEN 'text' THEN {text} WHEN 'integer' THEN {integer}"
-        f" WHEN 'real' THEN {real} WHEN 'array' THEN {other} OR {of_elements} ELSE {other} END"
+        f"CASE coalesce({item.kind}, 'null') WHEN 'text' THEN {text} WHEN 'array' THEN {other} OR"
+        f" {of_elements} WHEN 'object' THEN {other} WHEN 'true' THEN {other}"
+        f" WHEN 'false' THEN {other} WHEN 'null' THEN {other} ELSE {numbers} END"
     )
 
 
-def _sqlite_comparison(
-    element: MemberMatches, item: _Item, value: Value, is_unclear: str, process: Process
-) -> str:
+def _sqlite_comparison(element: MemberMatches, item: _Item, value: Value, process: Process) -> str:
     # SQLite converts a decimal number to a double with an error in the last digits, so that two
-    # numbers that are close are compared as decimal numbers.
+    # numbers that are close are compared as decimal numbers. A double that is 0 may be a number
+    # that is not compared by its value, such as 1e-99999.
     test, (text, number, low, high) = element.test, (process(bind) for bind in value)
     exact = f"compare_numbers({item.written}, {number}) {test} 0"
     of_text = f"{item.written} = {text}" if test is Test.EQUAL else "0"
     return (
         f"CASE WHEN {number} IS NULL THEN {of_text}"
-        f" WHEN {is_unclear} OR length({item.document}) > {MAX_NUMBER_CHARACTERS} THEN {exact}"
+        f" WHEN abs(0.0 + {item.value}) < 1e-300 OR length({item.document}) >"
+        f" {MAX_NUMBER_CHARACTERS} THEN {exact}"
         f" WHEN {item.value} > {high} THEN {int(test in (Test.GREATER, Test.AT_LEAST))}"
         f" WHEN {item.value} < {low} THEN {int(test in (Test.LESS, Test.AT_MOST))}"
         f" ELSE {exact} END"

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Dialect, Select
 from sqlalchemy.types import TypeEngine
 
-MAX_QUERIES = 100
+MAX_QUERIES = 50
 """Kinds of listings, of summaries and of paths whose queries are cached."""
 
 Convert = Callable[[Any], Any]

@@ -31,7 +31,8 @@ def test_counts_with_too_many_long_names_get_400(alice: Person, path: str) -> No
     response = alice.get(path, Accept="application/problem+json")
     assert response.status_code == 400
     assert "characters in all" in response.text
-    assert alice.get(f"{path}?name=x{names(1)[0][1:]}").status_code == 200
+    one = f"{path}?name=x{names(1)[0][1:]}" + ("&scope=events" if path == "/paths" else "")
+    assert alice.get(one).status_code == 200
 
 
 @pytest.mark.slow
@@ -60,4 +61,4 @@ def test_searches_with_many_different_filters_take_bounded_memory(
             for member in range(MAX_MEMBERS)
         ]
         assert server.request(f"{EVENTS}?limit=1&{'&'.join(paths)}").status == 200
-    assert memory(server) - before < 60 * 1024
+    assert memory(server) - before < 96 * 1024

@@ -337,8 +337,9 @@ def of_types_that_a_query_shows(_: object, query: dict[str, Any] | None) -> bool
 def is_shown(name: str, value: Any) -> bool:
     if isinstance(value, dict):
         return all(is_shown(member, each) for member, each in value.items())
-    is_text = value is not None and not isinstance(value, bool)
-    return isinstance(value, list) if name in REPEATABLE else is_text
+    if isinstance(value, list):
+        return all(is_shown("", each) for each in value)
+    return value is not None and not isinstance(value, bool) and name not in REPEATABLE
 
 
 def without_whole_fractions(context: Any, body: Any) -> Any:

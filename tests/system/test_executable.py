@@ -22,7 +22,7 @@ from bytelog.migrations import upgrade as migrations
 ROOT = Path(__file__).parents[2]
 SAMPLES = Path(__file__).parents[1] / "support" / "samples"
 MAX_BYTES = 35 * 1024 * 1024
-MAX_SECONDS = 1.5
+MAX_SECONDS = 2
 HOME = "home"
 """The current directory of bytelog in the bare root."""
 
