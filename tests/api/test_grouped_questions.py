@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.api import Person
 from support.buckets import UNITS, ZONES, bucket_of, dates
-from support.generated import many_examples
+from support.generated import examples
 from support.groups import groupings, groups_of, names_of, stories
 from support.questions import Model, Query, decode, encode
 
@@ -31,7 +31,7 @@ def count_buckets(events: list[Model], unit: str, zone: ZoneInfo) -> list[dict[s
     ]
 
 
-@many_examples
+@examples
 @given(
     st.lists(st.tuples(dates, st.sampled_from("abc")), min_size=1, max_size=8),
     st.lists(st.tuples(st.sampled_from(UNITS), st.sampled_from(ZONES)), min_size=2, max_size=4),
@@ -48,7 +48,7 @@ def test_buckets_are_those_of_the_model(
         assert buckets == count_buckets(events, unit, ZoneInfo(zone)), (unit, zone)
 
 
-@many_examples
+@examples
 @given(
     st.lists(st.tuples(dates, st.sampled_from("abc")), max_size=12),
     st.lists(st.tuples(st.sampled_from(UNITS), dates, dates), min_size=2, max_size=6),
@@ -70,7 +70,7 @@ def test_buckets_in_utc_are_those_of_the_model(
         )
 
 
-@many_examples
+@examples
 @given(stories, st.lists(groupings(), min_size=2, max_size=4))
 def test_groups_are_those_of_the_model(
     record: Callable[[list[Model]], Person], stored: list[Model], questions: list[Query]
@@ -88,7 +88,7 @@ _odd_names = st.sampled_from(["a", "ü", 'a"b', "a\\b", "a\0b", "a.b", "a[0]", "
 _kinds = st.sampled_from(["1", "1.5", '"x"', "true", "false", "null", "[1]", '{"a":1}'])
 
 
-@many_examples
+@examples
 @given(
     st.lists(
         st.builds(

@@ -47,8 +47,9 @@ from bytelog.storage.backend import StorageBusy, StorageFull
 from bytelog.storage.idempotency import IdempotencyKeyReused, RequestInProgress
 from bytelog.storage.keyset import Order
 
-SQLITE_CASES = 50_000 if LONG else 2000
-CASES = {"sqlite": SQLITE_CASES, "postgresql": SQLITE_CASES // 10}
+EXAMPLES = {"sqlite": 2000 if LONG else 80, "postgresql": 500 if LONG else 20}
+"""Generated requests for each endpoint."""
+
 
 TRACE = f"{EVENTS}/trace/{{trace_id}}"
 STATUSES = {
@@ -276,6 +277,8 @@ def explored(server: Server, peers: Path, database: str) -> OpenApiSchema:
         "generation": {"database": "none", "with-security-parameters": False},
         # A schema cannot say that `from` requires `to`, or that one of two parameters is needed.
         "operations": [
+            # A value of any type is text in a query, so the type of a value is never wrong there.
+            {"include-method": "GET", "checks": {"negative_data_rejection": {"enabled": False}}},
             {
                 "include-path": f"{EVENTS}/traces",
                 "checks": {"positive_data_acceptance": {"enabled": False}},
@@ -286,8 +289,10 @@ def explored(server: Server, peers: Path, database: str) -> OpenApiSchema:
             },
         ],
         "phases": {
-            "fuzzing": {"generation": {"max-examples": CASES[database] // 10}},
-            "stateful": {"generation": {"max-examples": CASES[database] // 30}},
+            # It sends every bad value of each parameter, which no database sees.
+            "coverage": {"enabled": database == "sqlite"},
+            "fuzzing": {"generation": {"max-examples": EXAMPLES[database]}},
+            "stateful": {"generation": {"max-examples": EXAMPLES[database] // 2}},
         },
     }
     schema = schemathesis.openapi.from_url(
@@ -395,7 +400,9 @@ def test_schemathesis_finds_no_failure(explored: OpenApiSchema, database: str) -
             case EngineFinished():
                 messages += map(str, event.failures)
     assert not messages, "\n\n".join(messages)
-    assert set(phases.values()) == {Status.SUCCESS}, phases
-    assert responses.total() >= CASES[database], responses
-    for phase in ("coverage", "fuzzing", "stateful"):
+    tried = {"fuzzing", "stateful", *(["coverage"] if database == "sqlite" else [])}
+    assert {phases.pop(phase) for phase in tried} == {Status.SUCCESS}
+    assert set(phases.values()) <= {Status.SUCCESS, Status.SKIP}, phases
+    assert responses.total() >= len(STATUSES) * EXAMPLES[database], responses
+    for phase in tried:
         assert responses[phase, f"POST {EVENTS}", 201] >= 1

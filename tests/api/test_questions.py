@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.api import Person
-from support.generated import many_examples
+from support.generated import examples, many_examples
 from support.questions import CATALOG, Model, Query, decode, encode, matches, queries
 from support.traces import (
     described,
@@ -46,7 +46,7 @@ def test_filters_select_the_events_of_the_model(catalog: Person, query: list[Que
     assert [int(event["id"]) for event in listing["events"]] == selected
 
 
-@many_examples
+@examples
 @given(stories, trace_queries, st.integers(1, 3))
 def test_traces_are_those_of_the_model_page_by_page(
     record: Callable[[list[Model]], Person], stored: list[Model], query: list[Query], limit: int
@@ -70,7 +70,7 @@ def read_pages(person: Person, path: str) -> list[Any]:
     return [response.json, *pages]
 
 
-@many_examples
+@examples
 @given(stories, selections, st.sampled_from(["traces", "events"]))
 def test_paths_are_those_of_the_model(
     record: Callable[[list[Model]], Person], stored: list[Model], query: list[Query], scope: str
@@ -92,7 +92,7 @@ def test_paths_are_those_of_the_model(
     assert [each["count"] for each in names] == sorted(each["count"] for each in names)[::-1]
 
 
-@many_examples
+@examples
 @given(stories, selections, funnels)
 def test_a_funnel_is_that_of_the_model_and_leads_to_its_traces(
     record: Callable[[list[Model]], Person],
