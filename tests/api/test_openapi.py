@@ -40,6 +40,7 @@ from bytelog.api.fields import RepeatableField, ZoneField
 from bytelog.api.openapi import document
 from bytelog.api.parameters import ListingParameters
 from bytelog.api.trace_parameters import TracesParameters
+from bytelog.auth import keys
 from bytelog.config import MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_ID, MAX_TEXT_LENGTH
 from bytelog.events import schemas, store
 from bytelog.queries.selection import CursorGone
@@ -230,6 +231,7 @@ def test_every_response_is_as_described(
     if status in FAILURES:
         for name in STORE_FUNCTIONS:
             monkeypatch.setattr(store, name, fail)
+        monkeypatch.setattr(keys, "name_project", fail)
     scope = "read" if (method == "GET") != (status == 403) else "write"
     carol = person("carol", "shop", scopes=[scope])
     case = described[path][method].Case(path_parameters={"trace_id": "03775690"})
