@@ -14,7 +14,6 @@ from ..auth.bearer import authorize, requires
 from ..config import READER_THREADS
 from ..events import store
 from ..queries.formats import FORMATS, Format
-from ..queries.groups import TooManyGroups
 from ..queries.listing import Listing
 from ..queries.selection import Selection
 from . import idempotency, parameters
@@ -22,10 +21,9 @@ from .body import load_events, read_body
 from .parameters import InvalidParameters, load_paths, load_selection
 from .reader_slots import ReaderSlot, ReaderSlots, TooManyReaders, slots_of
 from .reading import (
-    TOO_MANY_PAIRS,
     build_link,
     choose_format,
-    read_in_slot,
+    read_groups,
     read_limits,
     read_query,
     send_object,
@@ -80,10 +78,8 @@ def follow_trace(project_id: int, trace_id: str) -> Response:
 def count_paths(project_id: int) -> Response:
     """Count which of the events that match the query follow each other in their traces."""
     selection, scope = load_paths(read_query(), project_id)
-    try:
-        return send_object(read_in_slot(partial(store.count_paths, selection, scope), project_id))
-    except TooManyGroups as error:
-        raise InvalidParameters(TOO_MANY_PAIRS, "start") from error
+    count = partial(store.count_paths, selection, scope)
+    return send_object(read_groups(count, project_id, "start", "use a shorter window"))
 
 
 def _check_path() -> None:

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 
 from ..config import MAX_GROUP_CHARACTERS, MAX_GROUPS
 from ..queries.formats import CSV, CSV_WITH_MARK, FORMATS, JSON, Format
+from ..queries.groups import TooManyGroups
 from ..queries.selection import Cursor
 from ..storage.reader import ReadLimits
 from .cursors import format_cursor
@@ -22,11 +23,8 @@ from .reader_slots import slots_of
 
 T = TypeVar("T")
 
-GROUPS = f"{MAX_GROUPS} counts, with names of {MAX_GROUP_CHARACTERS} characters in all"
+_GROUPS = f"{MAX_GROUPS} counts, with names of {MAX_GROUP_CHARACTERS} characters in all"
 """The counts that a response may have."""
-
-TOO_MANY_PAIRS = f"Must leave at most {GROUPS}: use a shorter window."
-"""What a request for paths with too many pairs of names must change."""
 
 
 def read_query() -> dict[str, list[str]]:
@@ -50,6 +48,19 @@ def read_in_slot(read: Callable[[ReadLimits], T], project_id: int) -> T:
     with slots_of(current_app).slot(project_id) as slot:
         slot.take()
         return read(read_limits())
+
+
+def read_groups(read: Callable[[ReadLimits], T], project_id: int, parameter: str, advice: str) -> T:
+    """Return what a function counts in a reader slot.
+
+    Raises TooManyReaders, and InvalidParameters with advice for a parameter if there are too many
+    groups.
+    """
+    try:
+        return read_in_slot(read, project_id)
+    except TooManyGroups as error:
+        detail = f"Must leave at most {_GROUPS}: {advice}."
+        raise InvalidParameters(detail, parameter) from error
 
 
 def send_object(content: object) -> Response:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from flask import Blueprint, Flask
 from werkzeug.wrappers import Response
@@ -14,15 +12,11 @@ from ..events import store
 from ..queries.buckets import Buckets
 from ..queries.formats import CSV, CSV_WITH_MARK, JSON, Format
 from ..queries.grouping import Grouping, Groups
-from ..queries.groups import TooManyGroups
 from ..queries.selection import Selection
-from ..storage.reader import ReadLimits
-from .parameters import InvalidParameters, load_selection
-from .reading import GROUPS, choose_format, read_in_slot, read_query, send_object
+from .parameters import load_selection
+from .reading import choose_format, read_groups, read_query, send_object
 from .summary_parameters import load_summary, names
 from .tables import list_cells, write_groups, write_table
-
-T = TypeVar("T")
 
 blueprint = Blueprint("summaries", __name__, url_prefix="/api/v1/events")
 
@@ -52,13 +46,13 @@ def list_names(project_id: int) -> Response:
     """Send the names of the events that match the query, and the members of their `data`."""
     selection = load_selection(names, read_query(), project_id)
     list_ = partial(store.list_names, selection)
-    return send_object(_read(list_, project_id, "start", "use a shorter window"))
+    return send_object(read_groups(list_, project_id, "start", "use a shorter window"))
 
 
 def _send_summary(selection: Selection, buckets: Buckets, format_: Format) -> Response:
     count = partial(store.count, selection, buckets)
     advice = "use a longer one, or a shorter window"
-    summary = _read(count, selection.project_id, "bucket", advice)
+    summary = read_groups(count, selection.project_id, "bucket", advice)
     return send_object(summary) if format_ is JSON else _send_table(list_cells(summary), format_)
 
 
@@ -66,18 +60,10 @@ def _send_groups(selection: Selection, grouping: Grouping, format_: Format) -> R
     count = partial(store.count_groups, selection, grouping)
     parameter = "by" if grouping.by else "bucket"
     advice = "use a member with fewer values, a longer bucket, or a shorter window"
-    groups = _read(count, selection.project_id, parameter, advice)
+    groups = read_groups(count, selection.project_id, parameter, advice)
     if format_ is JSON:
         return Response(write_groups(groups), mimetype=JSON.media_type)
     return _send_table(groups, format_)
-
-
-def _read(read: Callable[[ReadLimits], T], project_id: int, parameter: str, advice: str) -> T:
-    try:
-        return read_in_slot(read, project_id)
-    except TooManyGroups as error:
-        detail = f"Must leave at most {GROUPS}: {advice}."
-        raise InvalidParameters(detail, parameter) from error
 
 
 def _send_table(groups: Groups, format_: Format) -> Response:

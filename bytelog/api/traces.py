@@ -10,9 +10,7 @@ from werkzeug.wrappers import Response
 
 from ..auth.bearer import requires
 from ..events import store
-from ..queries.groups import TooManyGroups
-from .parameters import InvalidParameters
-from .reading import TOO_MANY_PAIRS, build_link, read_in_slot, read_query, send_object
+from .reading import build_link, read_groups, read_in_slot, read_query, send_object
 from .trace_parameters import load_comparison, load_funnel, load_traces
 
 blueprint = Blueprint("traces", __name__, url_prefix="/api/v1/events")
@@ -40,11 +38,8 @@ def list_traces(project_id: int) -> Response:
 def compare_paths(project_id: int) -> Response:
     """Compare which events follow each other in two windows."""
     selection, against, scope = load_comparison(read_query(), project_id)
-    try:
-        compare = partial(store.compare_paths, selection, against, scope)
-        return send_object(read_in_slot(compare, project_id))
-    except TooManyGroups as error:
-        raise InvalidParameters(TOO_MANY_PAIRS, "start") from error
+    compare = partial(store.compare_paths, selection, against, scope)
+    return send_object(read_groups(compare, project_id, "start", "use a shorter window"))
 
 
 @blueprint.get("/funnel")
