@@ -128,11 +128,12 @@ def _bind_member(number: int, names: Sequence[str], filter_: Filter) -> dict[str
     values[f"path{number}"] = "$" + "".join(f'."{name}"' for name in names)
     for i, value in enumerate(filter_.values):
         text = str(value)
-        double = 0.0 if parse_number(text) is None else float(text)
+        as_number = None if parse_number(text) is None else text
+        double = float(as_number or 0)
         # SQLite's own conversions err less than that.
         margin = 1e-12 * abs(double) + 1e-300
         values |= {
-            f"number{number}_{i}": None if parse_number(text) is None else text,
+            f"number{number}_{i}": as_number,
             f"low{number}_{i}": double - margin,
             f"high{number}_{i}": double + margin,
         }

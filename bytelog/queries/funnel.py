@@ -10,7 +10,6 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Select,
-    bindparam,
     case,
     cast,
     func,
@@ -24,11 +23,18 @@ from ..storage.backend import Backend
 from ..storage.models import Event
 from ..storage.query import MAX_QUERIES, Query
 from ..storage.reader import Reader
-from ..storage.sql import ColumnText, Milliseconds
+from ..storage.sql import Milliseconds
 from .filters import bind_values
 from .medians import count_with_medians, halve
 from .selection import Selection
-from .trace_conditions import alias_events, build_whole_traces, date_of, next_step
+from .trace_conditions import (
+    alias_events,
+    build_whole_traces,
+    date_of,
+    has_name,
+    is_in_time,
+    next_step,
+)
 from .trace_selection import Funnel, TraceShape, bind_funnel, shape_of
 
 
@@ -109,14 +115,12 @@ def _select_chains(shape: TraceShape) -> Select[Any]:
     for number in range(1, shape.steps):
         step, is_next = next_step(previous, f"step{number}")
         if shape.is_timed:
-            within = bindparam("within", type_=BigInteger)
-            is_next &= Milliseconds(date_of(first), date_of(step)) <= within
+            is_next &= is_in_time(first, step)
         chain = chain.outerjoin(step, is_next)
         durations.append(Milliseconds(date_of(previous), date_of(step)))
         depth += case((step.c.key.is_not(None), 1), else_=0)
         previous = step
     columns = [cast(each, BigInteger).label(f"milliseconds{i}") for i, each in enumerate(durations)]
-    is_first = first.c.name == bindparam("step0", type_=ColumnText)
     return (
         select(
             first.c.trace_id,
@@ -126,5 +130,5 @@ def _select_chains(shape: TraceShape) -> Select[Any]:
             *columns,
         )
         .select_from(chain)
-        .where(*build_whole_traces(first, shape), is_first)
+        .where(*build_whole_traces(first, shape), has_name(first, "step0"))
     )

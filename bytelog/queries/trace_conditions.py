@@ -30,6 +30,7 @@ Conditions = list[ColumnElement[bool]]
 
 _events: Any = Event.__table__
 _within = bindparam("within", type_=BigInteger)
+"""In milliseconds."""
 
 
 def alias_events(name: str) -> Any:
@@ -43,11 +44,24 @@ def date_of(events: FromClause) -> ColumnElement[str]:
     return type_coerce(events.c.date, DateText)
 
 
+def in_project(events: FromClause) -> ColumnElement[bool]:
+    """Return the condition that events are in the project."""
+    return events.c.project_id == bindparam("project_id")
+
+
 def in_trace(events: FromClause, trace: FromClause) -> ColumnElement[bool]:
     """Return the condition that events are in the trace of another event of the project."""
-    return (events.c.project_id == bindparam("project_id")) & (
-        events.c.trace_id == trace.c.trace_id
-    )
+    return in_project(events) & (events.c.trace_id == trace.c.trace_id)
+
+
+def has_name(events: FromClause, parameter: str) -> ColumnElement[bool]:
+    """Return the condition that events have the name in a parameter."""
+    return events.c.name == bindparam(parameter, type_=ColumnText)
+
+
+def is_in_time(first: FromClause, later: FromClause) -> ColumnElement[bool]:
+    """Return the condition that the time between two events is within the limit."""
+    return Milliseconds(date_of(first), date_of(later)) <= _within
 
 
 def first_key(trace: FromClause) -> ScalarSelect[int]:
@@ -65,18 +79,17 @@ def has_selected_event(trace: FromClause, shape: TraceShape) -> ColumnElement[bo
 
 def build_whole_traces(events: FromClause, shape: TraceShape) -> Conditions:
     """Return the conditions on events of the traces that have a selected event."""
-    in_project = events.c.project_id == bindparam("project_id")
     if shape.is_unbounded:
-        return [in_project]
+        return [in_project(events)]
     traces = select(_events.c.trace_id).where(*build_window_conditions(shape.filters))
     # Without a correlation, because `events` may be the table itself.
-    return [in_project, events.c.trace_id.in_(traces.correlate(None))]
+    return [in_project(events), events.c.trace_id.in_(traces.correlate(None))]
 
 
 def build_trace_conditions(trace: FromClause, shape: TraceShape) -> Conditions:
     """Return the conditions on a trace besides its selected event."""
-    conditions = [_has_name(trace, f"having{i}") for i in range(shape.having)]
-    conditions += [~_has_name(trace, f"lacking{i}") for i in range(shape.lacking)]
+    conditions = [_has_event(trace, f"having{i}") for i in range(shape.having)]
+    conditions += [~_has_event(trace, f"lacking{i}") for i in range(shape.lacking)]
     if shape.state:
         conditions.append(_is_in_state(trace, shape.state))
     if shape.steps:
@@ -92,18 +105,15 @@ def next_step(previous: FromClause, name: str) -> tuple[FromClause, ColumnElemen
     `name` is that of the parameter, which also names the table.
     """
     step, candidate = alias_events(f"{name}_event"), alias_events(f"{name}_candidate")
-    named = candidate.c.name == bindparam(name, type_=ColumnText)
-    keys = select(candidate.c.key).where(
-        in_trace(candidate, previous), named, _is_after(candidate, previous)
-    )
+    is_after = in_trace(candidate, previous), _is_after(candidate, previous)
+    keys = select(candidate.c.key).where(*is_after, has_name(candidate, name))
     key = keys.order_by(*_position(candidate)).limit(1).scalar_subquery()
     return step, in_trace(step, previous) & (step.c.key == key)
 
 
-def _has_name(trace: FromClause, name: str) -> ColumnElement[bool]:
+def _has_event(trace: FromClause, name: str) -> ColumnElement[bool]:
     events = alias_events(f"{name}_event")
-    named = events.c.name == bindparam(name, type_=ColumnText)
-    return select(events.c.key).where(in_trace(events, trace), named).exists()
+    return select(events.c.key).where(in_trace(events, trace), has_name(events, name)).exists()
 
 
 def _is_in_state(trace: FromClause, state: State) -> ColumnElement[bool]:
@@ -114,8 +124,8 @@ def _is_in_state(trace: FromClause, state: State) -> ColumnElement[bool]:
     is_overdue = waiting & (Milliseconds(date_of(origin), now) > _within)
 
     def any_origin(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-        named = origin.c.name == bindparam("origin", type_=ColumnText)
-        return select(origin.c.key).where(in_trace(origin, trace), named, condition).exists()
+        named = in_trace(origin, trace), has_name(origin, "origin")
+        return select(origin.c.key).where(*named, condition).exists()
 
     if state is State.OVERDUE:
         return any_origin(is_overdue)
@@ -126,26 +136,21 @@ def _is_in_state(trace: FromClause, state: State) -> ColumnElement[bool]:
 
 def _next_target_date(origin: FromClause) -> ColumnElement[Any]:
     target = alias_events("target_event")
-    named = target.c.name == bindparam("target", type_=ColumnText)
-    dates = select(func.min(date_of(target))).where(
-        in_trace(target, origin), named, _is_after(target, origin)
-    )
+    is_after = in_trace(target, origin), _is_after(target, origin)
+    dates = select(func.min(date_of(target))).where(*is_after, has_name(target, "target"))
     return type_coerce(dates.scalar_subquery(), DateText)
 
 
 def _reaches(trace: FromClause, step: int, is_timed: bool) -> ColumnElement[bool]:
     first = alias_events("step0_event")
-    conditions = [
-        in_trace(first, trace),
-        first.c.name == bindparam("step0", type_=ColumnText),
-    ]
+    conditions = [in_trace(first, trace), has_name(first, "step0")]
     chain: list[FromClause] = [first]
     for number in range(1, step):
         following, is_next = next_step(chain[-1], f"step{number}")
         chain.append(following)
         conditions.append(is_next)
     if is_timed:
-        conditions.append(Milliseconds(date_of(first), date_of(chain[-1])) <= _within)
+        conditions.append(is_in_time(first, chain[-1]))
     return select(first.c.key).select_from(*chain).where(*conditions).exists()
 
 

@@ -85,18 +85,14 @@ class TraceSelection:
         shape = shape_of(self.events)._replace(having=len(self.having), lacking=len(self.lacking))
         if self.expectation:
             shape = shape._replace(state=self.expectation.state)
-        if self.funnel_traces is None:
+        if (wanted := self.funnel_traces) is None:
             return shape
-        funnel, step, is_end = (
-            self.funnel_traces.funnel,
-            self.funnel_traces.step,
-            self.funnel_traces.is_end,
-        )
+        number = len(wanted.funnel.steps)
         return shape._replace(
-            steps=len(funnel.steps),
-            is_timed=funnel.within is not None,
-            reached=step,
-            is_end=is_end and step < len(funnel.steps),
+            steps=number,
+            is_timed=wanted.funnel.within is not None,
+            reached=wanted.step,
+            is_end=wanted.is_end and wanted.step < number,
         )
 
 

@@ -37,6 +37,7 @@ from .trace_conditions import (
     date_of,
     first_key,
     has_selected_event,
+    in_project,
     in_trace,
 )
 from .trace_selection import TraceSelection, TraceShape, bind_traces
@@ -86,7 +87,7 @@ def _select_starting(shape: TraceShape) -> Select[Any]:
     """Select the first events of the traces that start in the window."""
     first = alias_events("first_event")
     in_window = (
-        first.c.project_id == bindparam("project_id"),
+        in_project(first),
         date_of(first) >= bindparam("start"),
         date_of(first) < bindparam("end"),
     )
@@ -100,7 +101,7 @@ def _select_started(shape: TraceShape) -> Select[Any]:
     matching = select(Event.trace_id).where(*build_window_conditions(shape.filters)).distinct()
     trace, first = matching.subquery("trace"), alias_events("first_event")
     conditions = (
-        first.c.project_id == bindparam("project_id"),
+        in_project(first),
         first.c.trace_id == trace.c.trace_id,
         first.c.key == first_key(first),
         date_of(first) < bindparam("start"),
