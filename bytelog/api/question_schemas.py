@@ -9,6 +9,7 @@ from marshmallow import Schema, fields
 from ..events.schemas import Timestamp
 from ..queries.path_changes import FACTOR, MIN_CASES
 from ..queries.traces import NAMES_OF_TRACE
+from ..storage.numbers import MAX_NUMBER_CHARACTERS
 
 _counts = fields.Dict(
     fields.String(),
@@ -26,6 +27,11 @@ def _create_date(description: str) -> Timestamp:
     return Timestamp(required=True, metadata={"format": "date-time", "description": description})
 
 
+def _create_list(schema: type[Schema], description: str) -> fields.List[Any]:
+    nested = fields.Nested(schema)
+    return fields.List(nested, required=True, metadata={"description": description})
+
+
 class BucketSchema(Schema):
     """The events of one bucket of time."""
 
@@ -41,11 +47,7 @@ class SummarySchema(Schema):
 
     count = _create_count("The number of events.")
     names = _counts
-    buckets = fields.List(
-        fields.Nested(BucketSchema),
-        required=True,
-        metadata={"description": "The buckets that have events, in order of time."},
-    )
+    buckets = _create_list(BucketSchema, "The buckets that have events, in order of time.")
 
 
 def _create_number(description: str) -> fields.String:
@@ -69,7 +71,7 @@ class GroupSchema(Schema):
         metadata={
             "minimum": 0,
             "description": "The number of events whose member is no number, or a number of more "
-            "than 6,000 characters.",
+            f"than {MAX_NUMBER_CHARACTERS:,} characters.",
         }
     )
 
@@ -78,11 +80,7 @@ class GroupsSchema(Schema):
     """The response with groups."""
 
     count = _create_count("The number of events.")
-    groups = fields.List(
-        fields.Nested(GroupSchema),
-        required=True,
-        metadata={"description": "The groups in order of time, the largest first."},
-    )
+    groups = _create_list(GroupSchema, "The groups in order of time, the largest first.")
 
 
 class NameSchema(Schema):
@@ -90,12 +88,8 @@ class NameSchema(Schema):
 
     name = fields.String(required=True, metadata={"description": "The name of the events."})
     count = _create_count("The number of events with this name.", minimum=1)
-    first = Timestamp(
-        required=True, metadata={"format": "date-time", "description": "The date of the first."}
-    )
-    last = Timestamp(
-        required=True, metadata={"format": "date-time", "description": "The date of the last."}
-    )
+    first = _create_date("The date of the first.")
+    last = _create_date("The date of the last.")
     members = fields.Dict(
         fields.String(),
         fields.List(
@@ -115,11 +109,7 @@ class NamesSchema(Schema):
     """The response with names."""
 
     count = _create_count("The number of events.")
-    names = fields.List(
-        fields.Nested(NameSchema),
-        required=True,
-        metadata={"description": "The names of the events, the most frequent first."},
-    )
+    names = _create_list(NameSchema, "The names of the events, the most frequent first.")
 
 
 class StepSchema(Schema):
@@ -131,8 +121,8 @@ class StepSchema(Schema):
     ends = _create_count("The number of traces that end with it.")
 
 
-class TransitionSchema(Schema):
-    """How often one event follows another in a trace, and the median time between the two."""
+class PairSchema(Schema):
+    """One name that follows another in a trace."""
 
     before = fields.String(
         required=True, data_key="from", metadata={"description": "The name of the first event."}
@@ -140,6 +130,11 @@ class TransitionSchema(Schema):
     after = fields.String(
         required=True, data_key="to", metadata={"description": "The name of the next event."}
     )
+
+
+class TransitionSchema(PairSchema):
+    """How often one event follows another in a trace, and the median time between the two."""
+
     count = _create_count("How often the second name follows the first.", minimum=1)
     median_seconds = fields.Float(
         required=True,
@@ -152,15 +147,9 @@ class PathsSchema(Schema):
 
     count = _create_count("The number of events.")
     traces = _create_count("The number of their traces.")
-    names = fields.List(
-        fields.Nested(StepSchema),
-        required=True,
-        metadata={"description": "The names of the events, the most frequent first."},
-    )
-    transitions = fields.List(
-        fields.Nested(TransitionSchema),
-        required=True,
-        metadata={"description": "Which name follows which, the most frequent first."},
+    names = _create_list(StepSchema, "The names of the events, the most frequent first.")
+    transitions = _create_list(
+        TransitionSchema, "Which name follows which, the most frequent first."
     )
 
 
@@ -172,15 +161,9 @@ def _create_median(description: str) -> fields.Float:
     )
 
 
-class ChangeSchema(Schema):
+class ChangeSchema(PairSchema):
     """A transition in a window, and in the window that it is compared with."""
 
-    before = fields.String(
-        required=True, data_key="from", metadata={"description": "The name of the first event."}
-    )
-    after = fields.String(
-        required=True, data_key="to", metadata={"description": "The name of the next event."}
-    )
     count = _create_count("How often the second name follows the first.")
     against_count = _create_count("The same in the other window.")
     median_seconds = _create_median("The median time between the two, in seconds.")
@@ -188,8 +171,7 @@ class ChangeSchema(Schema):
 
 
 def _create_changes(description: str) -> fields.List[Any]:
-    nested = fields.Nested(ChangeSchema)
-    return fields.List(nested, required=True, metadata={"description": description})
+    return _create_list(ChangeSchema, description)
 
 
 class ChangesSchema(Schema):
@@ -237,11 +219,7 @@ class FunnelSchema(Schema):
     """The response with a funnel."""
 
     traces = _create_count("The number of traces that the filters select.")
-    steps = fields.List(
-        fields.Nested(FunnelStepSchema),
-        required=True,
-        metadata={"description": "The steps, in their order."},
-    )
+    steps = _create_list(FunnelStepSchema, "The steps, in their order.")
 
 
 class TraceSchema(Schema):
@@ -265,8 +243,4 @@ class TracesSchema(Schema):
     """The response with traces."""
 
     count = _create_count("The number of traces in this page.")
-    traces = fields.List(
-        fields.Nested(TraceSchema),
-        required=True,
-        metadata={"description": "The traces, the newest first."},
-    )
+    traces = _create_list(TraceSchema, "The traces, the newest first.")

@@ -14,7 +14,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from .members import postgresql_is_exact, postgresql_json
+from .members import postgresql_is_exact, postgresql_json, sqlite_levels
 
 
 class _Function(FunctionElement[Any]):
@@ -72,15 +72,10 @@ def _sqlite_member(element: Member, compiler: SQLCompiler, **options: Any) -> st
     # A path compares names as written. Without a backslash, no name has an escape.
     data, *names = (compiler.process(clause, **options) for clause in element.clauses)
     path = "'$'" + "".join(f""" || '."' || {name} || '"'""" for name in names)
-    source, levels = data, []
-    for level, name in enumerate(names):
-        levels.append(f"json_each({source}) m{level}")
-        is_next = f"m{level}.key = {name} AND m{level}.type = 'object'"
-        source = f"CASE WHEN {is_next} THEN m{level}.value END"
-    last = f"m{len(names) - 1}"
+    levels, last = sqlite_levels(data, names)
     return (
         f"CASE instr({data}, '\\') WHEN 0 THEN {data} -> ({path})"
-        f" ELSE (SELECT {last}.json -> {last}.fullkey FROM {', '.join(levels)}"
+        f" ELSE (SELECT {last}.json -> {last}.fullkey FROM {levels}"
         f" WHERE {last}.key = {names[-1]}) END"
     )
 
@@ -130,10 +125,10 @@ def _postgresql_member(element: Member, compiler: SQLCompiler, **options: Any) -
 @compiles(GroupKey, "postgresql")
 def _postgresql_key(element: GroupKey, compiler: SQLCompiler, **options: Any) -> str:
     member = compiler.process(element.clauses, **options)
-    is_number = f"{member} ~ '^[-0-9]' AND {postgresql_is_exact(member)}"
     return (
         f"CASE WHEN left({member}, 1) = '\"' THEN '\"' || (CAST({member} AS json) #>> '{{}}')"
-        f" WHEN {is_number} THEN CAST(trim_scale(CAST({member} AS numeric)) AS text)"
+        f" WHEN {_postgresql_is_number(member)}"
+        f" THEN CAST(trim_scale(CAST({member} AS numeric)) AS text)"
         f" ELSE {member} END"
     )
 
@@ -141,8 +136,11 @@ def _postgresql_key(element: GroupKey, compiler: SQLCompiler, **options: Any) ->
 @compiles(MemberNumber, "postgresql")
 def _postgresql_number(element: MemberNumber, compiler: SQLCompiler, **options: Any) -> str:
     member = compiler.process(element.clauses, **options)
-    is_number = f"{member} ~ '^[-0-9]' AND {postgresql_is_exact(member)}"
-    return f"CASE WHEN {is_number} THEN CAST({member} AS numeric) END"
+    return f"CASE WHEN {_postgresql_is_number(member)} THEN CAST({member} AS numeric) END"
+
+
+def _postgresql_is_number(member: str) -> str:
+    return f"{member} ~ '^[-0-9]' AND {postgresql_is_exact(member)}"
 
 
 @compiles(NumberTotals, "postgresql")

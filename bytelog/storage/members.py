@@ -122,20 +122,28 @@ def _sqlite_member(element: MemberMatches, compiler: SQLCompiler, **options: Any
 
 
 def _sqlite_search(element: MemberMatches, process: Process) -> str:
-    source, levels = process(element.data), []
-    for level, bind in enumerate(element.path):
-        name = process(bind)
-        levels.append(f"json_each({source}) m{level}")
-        is_next = f"m{level}.key = {name} AND m{level}.type = 'object'"
-        source = f"CASE WHEN {is_next} THEN m{level}.value END"
-    last = f"m{len(levels) - 1}"
+    names = [process(name) for name in element.path]
+    levels, last = sqlite_levels(process(element.data), names)
     item = _Item("item.type", "item.atom", "item.json -> item.fullkey", "item.json")
     return (
-        f"EXISTS (SELECT 1 FROM {', '.join(levels)}, json_tree({last}.json, {last}.fullkey) item"
-        f" WHERE {last}.key = {name} AND (item.fullkey = {last}.fullkey"
+        f"EXISTS (SELECT 1 FROM {levels}, json_tree({last}.json, {last}.fullkey) item"
+        f" WHERE {last}.key = {names[-1]} AND (item.fullkey = {last}.fullkey"
         f" OR {last}.type = 'array' AND item.path = {last}.fullkey)"
         f" AND ({_sqlite_test(element, item, '0', process)}))"
     )
+
+
+def sqlite_levels(data: str, names: Sequence[str]) -> tuple[str, str]:
+    """Return SQL for a table of the members on each level that names lead to, and the last alias.
+
+    The name of the last level is still to be compared.
+    """
+    source, levels = data, []
+    for level, name in enumerate(names):
+        levels.append(f"json_each({source}) m{level}")
+        is_next = f"m{level}.key = {name} AND m{level}.type = 'object'"
+        source = f"CASE WHEN {is_next} THEN m{level}.value END"
+    return ", ".join(levels), f"m{len(levels) - 1}"
 
 
 def _sqlite_test(element: MemberMatches, item: _Item, of_elements: str, process: Process) -> str:
@@ -221,11 +229,6 @@ def _postgresql_contains(element: ContainsText, compiler: SQLCompiler, **options
     return rf"({text}) COLLATE {_C} ILIKE {pattern} ESCAPE '\'"
 
 
-def postgresql_is_exact(number: str) -> str:
-    """Return SQL for whether a JSON number is one that `parse_number` accepts."""
-    return f"length({number}) <= {MAX_NUMBER_CHARACTERS} AND {number} !~ '[eE][-+]?[0-9]{{5}}'"
-
-
 @compiles(HasText, "sqlite")
 def _sqlite_has_text(element: HasText, compiler: SQLCompiler, **options: Any) -> str:
     data, pattern = (compiler.process(clause, **options) for clause in element.clauses)
@@ -254,3 +257,8 @@ def postgresql_json(data: str) -> str:
     readable = f"regexp_replace({data}, '{_NUL}', '{_NONCHARACTER}', 'g')"
     has_nul = rf"strpos({data}, '\u0000') > 0"
     return f"CAST(CASE WHEN {has_nul} THEN {readable} ELSE {data} END AS json)"
+
+
+def postgresql_is_exact(number: str) -> str:
+    """Return SQL for whether a JSON number is one that `parse_number` accepts."""
+    return f"length({number}) <= {MAX_NUMBER_CHARACTERS} AND {number} !~ '[eE][-+]?[0-9]{{5}}'"
