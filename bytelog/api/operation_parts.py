@@ -31,6 +31,19 @@ def describe_response(description: str, schema: object, example: object) -> dict
     }
 
 
+def describe_read(schema: type[Schema], response: dict[str, Any], *errors: int) -> dict[str, Any]:
+    """Return what operations that read events share: a scope, filters, and errors.
+
+    `errors` are the statuses that not all of them have.
+    """
+    statuses = sorted((400, 401, 403, 429, 503, *errors))
+    return {
+        "security": [{"key": ["read"]}],
+        "parameters": describe_query(schema),
+        "responses": {200: response, **name_errors(*statuses)},
+    }
+
+
 def describe_query(schema: type[Schema]) -> list[dict[str, Any]]:
     """Return the parameters of a schema, and those that filter by members of `data`."""
     return [{"in": "query", "schema": schema}, _describe_members()]

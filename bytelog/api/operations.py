@@ -15,6 +15,7 @@ from .operation_parts import (
     NEXT,
     TEXT,
     describe_query,
+    describe_read,
     describe_response,
     name_errors,
 )
@@ -69,12 +70,7 @@ def _describe_list_events() -> dict[str, Any]:
     return {
         "summary": "Get all events",
         "description": "Returns all events, or those that match the parameters.",
-        "security": [{"key": ["read"]}],
-        "parameters": describe_query(parameters.ListingParameters),
-        "responses": {
-            200: _describe_listing() | {"links": links},
-            **name_errors(400, 401, 403, 410, 429, 503),
-        },
+        **describe_read(parameters.ListingParameters, _describe_listing() | {"links": links}, 410),
     }
 
 

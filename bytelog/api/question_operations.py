@@ -6,7 +6,7 @@ from typing import Any
 
 from ..config import NAMES_SAMPLE
 from . import parameters, question_schemas, trace_parameters
-from .operation_parts import CSV, NEXT, TEXT, describe_query, describe_response, name_errors
+from .operation_parts import CSV, NEXT, TEXT, describe_read, describe_response
 from .summary_parameters import NamesParameters, SummaryParameters
 
 _SUMMARY = {
@@ -104,9 +104,7 @@ def _describe_summarize() -> dict[str, Any]:
         "summary": "Count events",
         "description": "Counts events by name, and by buckets of time; or in groups, by name and "
         "by members of `data`, whose numbers it adds up.",
-        "security": [{"key": ["read"]}],
-        "parameters": describe_query(SummaryParameters),
-        "responses": {200: response, **name_errors(400, 401, 403, 429, 503)},
+        **describe_read(SummaryParameters, response),
     }
 
 
@@ -115,12 +113,10 @@ def _describe_list_names() -> dict[str, Any]:
         "summary": "List the names of events",
         "description": "Counts the events of each name, and lists the members of `data` of the "
         f"newest {NAMES_SAMPLE:,} events.",
-        "security": [{"key": ["read"]}],
-        "parameters": describe_query(NamesParameters),
-        "responses": {
-            200: describe_response("The names.", question_schemas.NamesSchema, _NAMES),
-            **name_errors(400, 401, 403, 429, 503),
-        },
+        **describe_read(
+            NamesParameters,
+            describe_response("The names.", question_schemas.NamesSchema, _NAMES),
+        ),
     }
 
 
@@ -129,12 +125,10 @@ def _describe_count_paths() -> dict[str, Any]:
         "summary": "Count which events follow which",
         "description": "Orders the events of each trace that has a matching event by date, and "
         "counts which name follows which, with which names traces start, and with which they end.",
-        "security": [{"key": ["read"]}],
-        "parameters": describe_query(parameters.PathsParameters),
-        "responses": {
-            200: describe_response("The counts.", question_schemas.PathsSchema, _PATHS),
-            **name_errors(400, 401, 403, 429, 503),
-        },
+        **describe_read(
+            parameters.PathsParameters,
+            describe_response("The counts.", question_schemas.PathsSchema, _PATHS),
+        ),
     }
 
 
@@ -144,12 +138,9 @@ def _describe_list_traces() -> dict[str, Any]:
         "summary": "List traces",
         "description": "Returns the traces that have an event that matches the filters, in the "
         "window, ordered by the date of their first event.",
-        "security": [{"key": ["read"]}],
-        "parameters": describe_query(trace_parameters.TracesParameters),
-        "responses": {
-            200: response | {"headers": {"Link": NEXT}},
-            **name_errors(400, 401, 403, 410, 429, 503),
-        },
+        **describe_read(
+            trace_parameters.TracesParameters, response | {"headers": {"Link": NEXT}}, 410
+        ),
     }
 
 
@@ -158,12 +149,10 @@ def _describe_count_funnel() -> dict[str, Any]:
         "summary": "Count how many traces reach each step",
         "description": "Follows traces through steps in their order, with or without other events "
         "between them.",
-        "security": [{"key": ["read"]}],
-        "parameters": describe_query(trace_parameters.FunnelParameters),
-        "responses": {
-            200: describe_response("The counts.", question_schemas.FunnelSchema, _FUNNEL),
-            **name_errors(400, 401, 403, 429, 503),
-        },
+        **describe_read(
+            trace_parameters.FunnelParameters,
+            describe_response("The counts.", question_schemas.FunnelSchema, _FUNNEL),
+        ),
     }
 
 
@@ -172,10 +161,8 @@ def _describe_compare_paths() -> dict[str, Any]:
         "summary": "Compare which events follow which in two windows",
         "description": "Tells which transitions are new, gone, slower, faster, rarer or more "
         "frequent than in another window, such as before a deployment.",
-        "security": [{"key": ["read"]}],
-        "parameters": describe_query(trace_parameters.ComparisonParameters),
-        "responses": {
-            200: describe_response("The changes.", question_schemas.ChangesSchema, _CHANGES),
-            **name_errors(400, 401, 403, 429, 503),
-        },
+        **describe_read(
+            trace_parameters.ComparisonParameters,
+            describe_response("The changes.", question_schemas.ChangesSchema, _CHANGES),
+        ),
     }
