@@ -7,18 +7,10 @@ members are handled by SQL alone: a function of Python holds the lock that all t
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Dialect, Numeric, String, TypeDecorator
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
+from .functions import Function, writes
 from .members import postgresql_is_exact, postgresql_json, sqlite_levels
-
-
-class _Function(FunctionElement[Any]):
-    inherit_cache = False
 
 
 class KeyText(TypeDecorator[str]):
@@ -36,13 +28,13 @@ class KeyText(TypeDecorator[str]):
         return value.replace(r"\ufdd0", r"\u0000")
 
 
-class Member(_Function):
+class Member(Function):
     """A member of `data`; the names that lead to it follow `data`."""
 
     type = String()
 
 
-class GroupKey(_Function):
+class GroupKey(Function):
     """What equal members have in common.
 
     For a string, a quote and its decoded text; for a number, its value in the shortest form; for
@@ -52,7 +44,7 @@ class GroupKey(_Function):
     type = KeyText()
 
 
-class MemberNumber(_Function):
+class MemberNumber(Function):
     """A number that the database can add exactly, NULL for other members.
 
     In SQLite, these are integers in millionths, and the sum of 90 million of them is an integer.
@@ -61,16 +53,15 @@ class MemberNumber(_Function):
     type = Numeric()
 
 
-class NumberTotals(_Function):
+class NumberTotals(Function):
     """The totals of numbers of MemberNumber and their members, for `parse_totals`."""
 
     type = String()
 
 
-@compiles(Member, "sqlite")
-def _sqlite_member(element: Member, compiler: SQLCompiler, **options: Any) -> str:
+@writes("sqlite", Member)
+def _sqlite_member(data: str, *names: str) -> str:
     # A path compares names as written. Without a backslash, no name has an escape.
-    data, *names = (compiler.process(clause, **options) for clause in element.clauses)
     path = "'$'" + "".join(f""" || '."' || {name} || '"'""" for name in names)
     levels, last = sqlite_levels(data, names)
     return (
@@ -80,9 +71,8 @@ def _sqlite_member(element: Member, compiler: SQLCompiler, **options: Any) -> st
     )
 
 
-@compiles(GroupKey, "sqlite")
-def _sqlite_key(element: GroupKey, compiler: SQLCompiler, **options: Any) -> str:
-    member = compiler.process(element.clauses, **options)
+@writes("sqlite", GroupKey)
+def _sqlite_key(member: str) -> str:
     has_short_form = f"{member} GLOB '*[eE]*' OR {member} GLOB '*.*0' OR {member} = '-0'"
     return (
         f"CASE WHEN {member} GLOB '\"*' THEN CASE instr({member}, '\\')"
@@ -92,9 +82,8 @@ def _sqlite_key(element: GroupKey, compiler: SQLCompiler, **options: Any) -> str
     )
 
 
-@compiles(MemberNumber, "sqlite")
-def _sqlite_number(element: MemberNumber, compiler: SQLCompiler, **options: Any) -> str:
-    member = compiler.process(element.clauses, **options)
+@writes("sqlite", MemberNumber)
+def _sqlite_number(member: str) -> str:
     point = f"instr({member}, '.')"
     zeros = f"substr('000000', 1 + length({member}) - {point})"
     return (
@@ -105,9 +94,8 @@ def _sqlite_number(element: MemberNumber, compiler: SQLCompiler, **options: Any)
     )
 
 
-@compiles(NumberTotals, "sqlite")
-def _sqlite_totals(element: NumberTotals, compiler: SQLCompiler, **options: Any) -> str:
-    number, member = (compiler.process(clause, **options) for clause in element.clauses)
+@writes("sqlite", NumberTotals)
+def _sqlite_totals(number: str, member: str) -> str:
     others = f"total_numbers({member}) FILTER (WHERE {number} IS NULL AND {member} IS NOT NULL)"
     bounds = f"min({number}), max({number})"
     return (
@@ -116,15 +104,13 @@ def _sqlite_totals(element: NumberTotals, compiler: SQLCompiler, **options: Any)
     )
 
 
-@compiles(Member, "postgresql")
-def _postgresql_member(element: Member, compiler: SQLCompiler, **options: Any) -> str:
-    data, *names = (compiler.process(clause, **options) for clause in element.clauses)
+@writes("postgresql", Member)
+def _postgresql_member(data: str, *names: str) -> str:
     return f"CAST({' -> '.join([postgresql_json(data), *names])} AS text)"
 
 
-@compiles(GroupKey, "postgresql")
-def _postgresql_key(element: GroupKey, compiler: SQLCompiler, **options: Any) -> str:
-    member = compiler.process(element.clauses, **options)
+@writes("postgresql", GroupKey)
+def _postgresql_key(member: str) -> str:
     return (
         f"CASE WHEN left({member}, 1) = '\"' THEN '\"' || (CAST({member} AS json) #>> '{{}}')"
         f" WHEN {_postgresql_is_number(member)}"
@@ -133,9 +119,8 @@ def _postgresql_key(element: GroupKey, compiler: SQLCompiler, **options: Any) ->
     )
 
 
-@compiles(MemberNumber, "postgresql")
-def _postgresql_number(element: MemberNumber, compiler: SQLCompiler, **options: Any) -> str:
-    member = compiler.process(element.clauses, **options)
+@writes("postgresql", MemberNumber)
+def _postgresql_number(member: str) -> str:
     return f"CASE WHEN {_postgresql_is_number(member)} THEN CAST({member} AS numeric) END"
 
 
@@ -143,9 +128,8 @@ def _postgresql_is_number(member: str) -> str:
     return f"{member} ~ '^[-0-9]' AND {postgresql_is_exact(member)}"
 
 
-@compiles(NumberTotals, "postgresql")
-def _postgresql_totals(element: NumberTotals, compiler: SQLCompiler, **options: Any) -> str:
-    number, member = (compiler.process(clause, **options) for clause in element.clauses)
+@writes("postgresql", NumberTotals)
+def _postgresql_totals(number: str, member: str) -> str:
     numbers = ", ".join(f"CAST({of}({number}) AS text)" for of in ("sum", "min", "max"))
     part = f"count({number}), {numbers}, count({member}) - count({number}), 0"
     return f"CAST(json_build_array(json_build_array({part})) AS text)"

@@ -6,27 +6,22 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, String, TableValuedAlias
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
+from .functions import Function, writes
 from .members import postgresql_json
 
 _NONCHARACTER = 0xFDD0
 """What `postgresql_json` writes in place of NUL."""
 
 
-class MemberList(FunctionElement[Any]):
+class MemberList(Function):
     """The members of `data`."""
 
-    inherit_cache = False
 
-
-class JSONName(FunctionElement[str]):
+class JSONName(Function):
     """The name of a member as a JSON text; its clauses are two columns of a MemberList."""
 
     type = String()
-    inherit_cache = False
 
 
 def create_member_list(data: ColumnElement[Any]) -> TableValuedAlias:
@@ -38,25 +33,23 @@ def create_member_list(data: ColumnElement[Any]) -> TableValuedAlias:
     return MemberList(data).table_valued(*columns, name="member")
 
 
-@compiles(MemberList, "sqlite")
-def _sqlite_list(element: MemberList, compiler: SQLCompiler, **options: Any) -> str:
-    return f"json_each({compiler.process(element.clauses, **options)})"
+@writes("sqlite", MemberList)
+def _sqlite_list(data: str) -> str:
+    return f"json_each({data})"
 
 
-@compiles(MemberList, "postgresql")
-def _postgresql_list(element: MemberList, compiler: SQLCompiler, **options: Any) -> str:
-    members = f"json_each({postgresql_json(compiler.process(element.clauses, **options))})"
+@writes("postgresql", MemberList)
+def _postgresql_list(data: str) -> str:
+    members = f"json_each({postgresql_json(data)})"
     return f"LATERAL (SELECT key, json_typeof(value) AS type FROM {members})"
 
 
-@compiles(JSONName, "sqlite")
-def _sqlite_name(element: JSONName, compiler: SQLCompiler, **options: Any) -> str:
+@writes("sqlite", JSONName)
+def _sqlite_name(key: str, path: str) -> str:
     # SQLite decodes a name up to the first NUL, so that names with escapes are left as written.
-    key, path = (compiler.process(clause, **options) for clause in element.clauses)
     return f"CASE instr({path}, '\\') WHEN 0 THEN '\"' || {key} || '\"' ELSE substr({path}, 3) END"
 
 
-@compiles(JSONName, "postgresql")
-def _postgresql_name(element: JSONName, compiler: SQLCompiler, **options: Any) -> str:
-    key, _ = (compiler.process(clause, **options) for clause in element.clauses)
+@writes("postgresql", JSONName)
+def _postgresql_name(key: str, _: str) -> str:
     return rf"replace(CAST(to_json({key}) AS text), chr({_NONCHARACTER}), '\u0000')"

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Boolean, ColumnElement, Dialect, String, TypeDecorator
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
+from .functions import Function, writes
 from .numbers import MAX_NUMBER_CHARACTERS
 
 # PostgreSQL cannot read JSON with an escaped NUL. I-JSON should have no noncharacters (RFC 7493
@@ -65,7 +65,7 @@ class Value(NamedTuple):
     high: ColumnElement[float]
 
 
-class MemberMatches(FunctionElement[bool]):
+class MemberMatches(Function):
     """Whether a member of `data` passes a test with one of some values.
 
     `path` are the member's names, `json_path` the same as a path of SQLite. A string is tested
@@ -73,7 +73,6 @@ class MemberMatches(FunctionElement[bool]):
     """
 
     type = Boolean()
-    inherit_cache = False
 
     def __init__(
         self,
@@ -88,18 +87,16 @@ class MemberMatches(FunctionElement[bool]):
         self.test, self.values = test, values
 
 
-class ContainsText(FunctionElement[bool]):
+class ContainsText(Function):
     """Whether a text matches a pattern of LIKE, with letters of ASCII alike in any case."""
 
     type = Boolean()
-    inherit_cache = False
 
 
-class HasText(FunctionElement[bool]):
+class HasText(Function):
     """The same for the strings within `data`."""
 
     type = Boolean()
-    inherit_cache = False
 
 
 class _Item(NamedTuple):
@@ -217,30 +214,26 @@ def _postgresql_test(element: MemberMatches, process: Process) -> str:
     return f"{decoded} IN ({', '.join(values)}) OR {compared}"
 
 
-@compiles(ContainsText, "sqlite")
-def _sqlite_contains(element: ContainsText, compiler: SQLCompiler, **options: Any) -> str:
-    text, pattern = (compiler.process(clause, **options) for clause in element.clauses)
+@writes("sqlite", ContainsText)
+def _sqlite_contains(text: str, pattern: str) -> str:
     return rf"{text} LIKE {pattern} ESCAPE '\'"
 
 
-@compiles(ContainsText, "postgresql")
-def _postgresql_contains(element: ContainsText, compiler: SQLCompiler, **options: Any) -> str:
-    text, pattern = (compiler.process(clause, **options) for clause in element.clauses)
+@writes("postgresql", ContainsText)
+def _postgresql_contains(text: str, pattern: str) -> str:
     return rf"({text}) COLLATE {_C} ILIKE {pattern} ESCAPE '\'"
 
 
-@compiles(HasText, "sqlite")
-def _sqlite_has_text(element: HasText, compiler: SQLCompiler, **options: Any) -> str:
-    data, pattern = (compiler.process(clause, **options) for clause in element.clauses)
+@writes("sqlite", HasText)
+def _sqlite_has_text(data: str, pattern: str) -> str:
     return (
         f"EXISTS (SELECT 1 FROM json_tree({data})"
         rf" WHERE type = 'text' AND atom LIKE {pattern} ESCAPE '\')"
     )
 
 
-@compiles(HasText, "postgresql")
-def _postgresql_has_text(element: HasText, compiler: SQLCompiler, **options: Any) -> str:
-    data, pattern = (compiler.process(clause, **options) for clause in element.clauses)
+@writes("postgresql", HasText)
+def _postgresql_has_text(data: str, pattern: str) -> str:
     has_text = rf"(value #>> '{{}}') COLLATE {_C} ILIKE {pattern} ESCAPE '\'"
     return (
         f"EXISTS (WITH RECURSIVE tree(value) AS (SELECT {postgresql_json(data)} UNION ALL"

@@ -10,15 +10,13 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, ColumnElement, FromClause, Join, String, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
+from .functions import Function, writes
 from .types import DateText
 
 
-class Segments(FunctionElement[Any]):
+class Segments(Function):
     """The rows of a JSON text of `write_segments`."""
-
-    inherit_cache = False
 
 
 class CrossJoin(Join):
@@ -27,11 +25,10 @@ class CrossJoin(Join):
     inherit_cache = False
 
 
-class LocalDate(FunctionElement[Any]):
+class LocalDate(Function):
     """The local time at a date, to the minute, as if it were a date in UTC."""
 
     type = DateText()
-    inherit_cache = False
 
 
 def write_segments(segments: Iterable[tuple[str, str, int]]) -> str:
@@ -56,17 +53,16 @@ def create_segments() -> FromClause:
     return Segments(bindparam("segments", type_=String)).table_valued(*columns, name="segment")
 
 
-@compiles(Segments, "sqlite")
-def _sqlite_segments(element: Segments, compiler: SQLCompiler, **options: Any) -> str:
+@writes("sqlite", Segments)
+def _sqlite_segments(text: str) -> str:
     # With a limit, the rows are computed once, and not again for each event.
     values = ("number", "start", '"end"', '"offset"')
     columns = ", ".join(f"value ->> {i} AS {name}" for i, name in enumerate(values))
-    text = compiler.process(element.clauses, **options)
     return f"(SELECT {columns} FROM json_each({text}) LIMIT -1)"
 
 
-@compiles(Segments, "postgresql")
-def _postgresql_segments(element: Segments, compiler: SQLCompiler, **options: Any) -> str:
+@writes("postgresql", Segments)
+def _postgresql_segments(text: str) -> str:
     kinds = {
         "number": "bigint",
         "start": "timestamptz",
@@ -76,7 +72,6 @@ def _postgresql_segments(element: Segments, compiler: SQLCompiler, **options: An
     columns = ", ".join(
         f"CAST(value ->> {i} AS {kind}) AS {name}" for i, (name, kind) in enumerate(kinds.items())
     )
-    text = compiler.process(element.clauses, **options)
     return f"(SELECT {columns} FROM json_array_elements(CAST({text} AS json)))"
 
 
@@ -88,14 +83,13 @@ def _cross_join(join: CrossJoin, compiler: SQLCompiler, **options: Any) -> str:
     return f"{left} CROSS JOIN {right}"
 
 
-@compiles(LocalDate, "sqlite")
-def _sqlite_local_date(element: LocalDate, compiler: SQLCompiler, **options: Any) -> str:
-    return f"strftime('%Y-%m-%dT%H:%M', {compiler.process(element.clauses, **options)})"
+@writes("sqlite", LocalDate)
+def _sqlite_local_date(date: str, offset: str) -> str:
+    return f"strftime('%Y-%m-%dT%H:%M', {date}, {offset})"
 
 
-@compiles(LocalDate, "postgresql")
-def _postgresql_local_date(element: LocalDate, compiler: SQLCompiler, **options: Any) -> str:
-    date, offset = (compiler.process(clause, **options) for clause in element.clauses)
+@writes("postgresql", LocalDate)
+def _postgresql_local_date(date: str, offset: str) -> str:
     return f"({date} + {offset})"
 
 
