@@ -206,10 +206,11 @@ def load(schema: Schema, query: Mapping[str, list[str]]) -> dict[str, Any]:
         return _load_defaults(schema).copy()
     by_member = {name: values for name, values in query.items() if name.startswith(members.PREFIX)}
     others = {name: values for name, values in query.items() if name not in by_member}
+    repeatable = _list_repeatable(schema)
     problems = {
         name: ["Given more than once."]
         for name, values in others.items()
-        if values[1:] and not isinstance(_field(schema, name), RepeatableField)
+        if values[1:] and name not in repeatable
     }
     try:
         filters = members.load_members(by_member)
@@ -217,25 +218,17 @@ def load(schema: Schema, query: Mapping[str, list[str]]) -> dict[str, Any]:
         problems |= error.messages_dict
     if problems:
         raise InvalidParameters(problems)
-    return _gather(_load_plain(schema, others), filters)
-
-
-def _load_plain(schema: Schema, query: Mapping[str, list[str]]) -> dict[str, Any]:
-    values = {
-        name: values if isinstance(_field(schema, name), RepeatableField) else values[0]
-        for name, values in query.items()
-    }
-    plain: dict[str, Any] = schema.load(values)
-    return plain
-
-
-def _field(schema: Schema, parameter: str) -> object:
-    return _fields(schema).get(parameter)
+    plain = {name: values if name in repeatable else values[0] for name, values in others.items()}
+    return _gather(schema.load(plain), filters)
 
 
 @lru_cache
-def _fields(schema: Schema) -> dict[str, object]:
-    return {field.data_key or name: field for name, field in schema.fields.items()}
+def _list_repeatable(schema: Schema) -> frozenset[str]:
+    return frozenset(
+        field.data_key or name
+        for name, field in schema.fields.items()
+        if isinstance(field, RepeatableField)
+    )
 
 
 def _gather(plain: Mapping[str, Any], members: tuple[Filter, ...]) -> dict[str, Any]:
