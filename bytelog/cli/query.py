@@ -29,7 +29,7 @@ from .parameters import (
     parameters_argument,
     read_interruptibly,
 )
-from .table import Table, choose_style
+from .table import Table
 from .terminal import write_safely
 
 TABLE_EVENTS = 1000
@@ -63,8 +63,7 @@ def _show_table(selection: Selection) -> None:
     limited = replace(selection, limit=selection.limit or TABLE_EVENTS)
     listing = run_interruptibly(partial(store.wait_for, limited, LINES, NO_LIMITS))
     pages = LINES.write(listing.count, read_interruptibly(listing.pages))
-    for line in Table().draw(pages, choose_style()):
-        click.echo(line, color=True)
+    Table().write(pages)
     if not listing.count:
         click.echo("No event matches.", err=True)
     elif selection.limit is None and _has_more(limited, listing):

@@ -68,6 +68,11 @@ class Table:
         self._colors: dict[str, str] = {}
         self._is_new = True
 
+    def write(self, pages: Iterable[bytes]) -> None:
+        """Write the lines for pages of JSON lines to standard output."""
+        for line in self.draw(pages, choose_style()):
+            click.echo(line, color=True)
+
     def draw(self, pages: Iterable[bytes], style: Style) -> Iterator[str]:
         """Yield the lines for pages of JSON lines, below a heading at the first."""
         events = chain.from_iterable(map(_decode_lines, pages))

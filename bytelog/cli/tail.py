@@ -6,7 +6,7 @@ import math
 import os
 import select
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -38,7 +38,7 @@ from .parameters import (
     parameters_argument,
     read_interruptibly,
 )
-from .table import Table, choose_style
+from .table import Table
 from .terminal import write_safely
 
 LAST_EVENTS = 10
@@ -86,7 +86,7 @@ def tail(parameters: Mapping[str, list[str]], project: str, format_name: str) ->
 def _tail(_: Flask, parameters: Mapping[str, list[str]], project: str, format_name: str) -> None:
     selection = load(TailParameters(), parameters, project)
     format_ = FORMATS[format_name]
-    write = partial(_write_table, Table()) if format_name == TABLE else write_safely
+    write = Table().write if format_name == TABLE else write_safely
     with explain_lost_cursor(), suppress(ReadInterrupted):
         end = _find_end(selection, format_)
         last = run_interruptibly(lambda: list(_read_last(selection, format_, end.key)))
@@ -130,8 +130,3 @@ def _is_output_closed() -> bool:
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)  # Closed pipes are reported without being asked for.
     return bool(poll.poll(0))
-
-
-def _write_table(table: Table, pages: Iterable[bytes]) -> None:
-    for line in table.draw(pages, choose_style()):
-        click.echo(line, color=True)

@@ -36,7 +36,7 @@ def limit_groups(rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
     size = 0
     for group in rows:
         groups.append(group)
-        size += sum(len(value) for value in group if isinstance(value, str))
+        size += _count_characters(group)
         if len(groups) > MAX_GROUPS or size > MAX_GROUP_CHARACTERS:
             raise TooManyGroups
     return groups
@@ -48,8 +48,12 @@ def fetch_first(reader: Reader, query: Query, values: Mapping[str, Any]) -> list
     size = 0
     with reader.open(query, {**values, "rows": MAX_GROUPS}) as rows:
         for row in rows:
-            size += sum(len(value) for value in row if isinstance(value, str))
+            size += _count_characters(row)
             if size > MAX_GROUP_CHARACTERS:
                 break
             first.append(row)
     return first
+
+
+def _count_characters(row: Sequence[Any]) -> int:
+    return sum(len(value) for value in row if isinstance(value, str))

@@ -311,7 +311,7 @@ def test_no_event_is_lost_or_duplicated_when_servers_behind_nginx_are_killed(
     for number, server in enumerate(servers):
         wait_for(lambda: (folder / "access.log").read_text().count("\n") > 100 * (number + 1))  # noqa: B023
         server.stop(signal.SIGKILL)
-        server.arguments = ("--port", server.url.rpartition(":")[2])
+        server.keep_port()
         server.start()
     for thread in writers:
         thread.join()

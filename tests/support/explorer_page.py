@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 
 from bytelog import timestamps
 from bytelog.maintenance.demo import generate_events as day_of_the_shop
 from support.api import EVENTS
 from support.browser import watch
-from support.server import Server
+from support.server import Server, wait_for
 
 
 def now() -> datetime:
@@ -38,6 +38,24 @@ def sign_in(page: Page, address: str = "/", key: str = Server.key) -> None:
     page.get_by_label("API key").fill(key)
     page.keyboard.press("Enter")
     expect(page.locator("#app")).to_be_visible()
+
+
+def find_box(part: Locator) -> FloatRect:
+    """Return the place of a part of the page, once it is drawn: the page may draw it anew."""
+    boxes: list[FloatRect] = []
+
+    def is_drawn() -> bool:
+        boxes.extend(filter(None, [part.bounding_box()]))
+        return bool(boxes)
+
+    wait_for(is_drawn)
+    return boxes[0]
+
+
+def hover_histogram(page: Page, share: float, **options: Any) -> None:
+    """Move the mouse over the histogram, to a share of its width."""
+    box = find_box(page.locator("#histogram .u-over"))
+    page.mouse.move(box["x"] + box["width"] * share, box["y"] + 40, **options)
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,10 @@ class Server:
         self.url = self.log.read_text().split("listens on ")[1].split()[0]
         wait_for(lambda: self.request("/healthz").status == 200)
 
+    def keep_port(self) -> None:
+        """Let the next start use the same port."""
+        self.arguments = ("--port", self.url.rpartition(":")[2])
+
     def _start_process(self, log: IO[str]) -> Process | subprocess.Popen[bytes]:
         arguments, environment = ["serve", *self.arguments], os.environ | self.environment
         return Process(arguments, environment, self.folder, stdout=log, stderr=log)
@@ -87,6 +91,10 @@ class SpawnedServer(Server):
     """A server whose process is started like by a user, not forked."""
 
     program: Sequence[str | Path] = (sys.executable, "-m", "bytelog")
+
+    def keep_port(self) -> None:
+        """Let the next start use the same port."""
+        self.arguments = ("--port", self.url.rpartition(":")[2])
 
     def _start_process(self, log: IO[str]) -> subprocess.Popen[bytes]:
         command = [*self.program, "serve", *self.arguments]

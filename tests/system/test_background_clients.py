@@ -83,7 +83,7 @@ def test_python_drops_only_the_invalid_event(server: Server, client: Client) -> 
 def test_python_keeps_queued_events_while_the_server_is_down(
     server: Server, client: Client
 ) -> None:
-    server.arguments = ("--port", server.url.rpartition(":")[2])
+    server.keep_port()
     server.stop()
     client.record(1, "click", "1")
     with pytest.raises(BytelogError) as raised:

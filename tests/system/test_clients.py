@@ -50,7 +50,7 @@ class World(NamedTuple):
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("clients")
     server = Server(folder, BYTELOG_API_KEY=Server.key)
-    server.arguments = ("--port", server.url.rpartition(":")[2])
+    server.keep_port()
     downloads = folder / "downloads"
     downloads.mkdir()
     for name in clients.MEDIA_TYPES:

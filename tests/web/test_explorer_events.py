@@ -6,7 +6,16 @@ from datetime import datetime, timedelta
 
 from playwright.sync_api import Browser, Page, expect
 from support.api import CLICK, EVENTS
-from support.explorer_page import fill, now, open_event, post, rows, sign_in
+from support.explorer_page import (
+    fill,
+    find_box,
+    hover_histogram,
+    now,
+    open_event,
+    post,
+    rows,
+    sign_in,
+)
 from support.server import Server, wait_for
 
 from bytelog import timestamps
@@ -103,11 +112,9 @@ def test_everything_works_with_the_keyboard(shop: Page) -> None:
 
 def test_dragging_on_the_histogram_selects_a_window(shop: Page) -> None:
     count_without_filters = shop.locator("#count").inner_text()
-    box = shop.locator("#histogram .u-over").bounding_box()
-    assert box
-    shop.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 40)
+    hover_histogram(shop, 0.5)
     shop.mouse.down()
-    shop.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 40, steps=4)
+    hover_histogram(shop, 0.75, steps=4)
     shop.mouse.up()
     expect(shop.locator("#count")).not_to_have_text(count_without_filters)
     start, end = re.findall(r"(?:start|end)=([\dT%A.-]+Z)", shop.url)
@@ -130,10 +137,8 @@ def hours_since_a_busy_time() -> float:
 
 
 def test_hovering_over_the_histogram_shows_the_counts(shop: Page) -> None:
-    box = shop.locator("#histogram .u-over").bounding_box()
-    assert box
     place = 1 - hours_since_a_busy_time() / 24
-    shop.mouse.move(box["x"] + box["width"] * place, box["y"] + 40)
+    hover_histogram(shop, place)
     expect(shop.locator(".counts")).to_contain_text(re.compile(r"click\s*\d+"))
 
 
@@ -215,8 +220,7 @@ def test_a_value_with_line_breaks_stays_in_its_row_and_a_click_opens_its_event(
     previews = rows(page).locator(".preview")
     expect(previews.nth(1)).to_have_text("text=first ↵ second ↵ third ↵ fourth")
     for number in range(3):
-        box = rows(page).nth(number).bounding_box()
-        assert box
+        box = find_box(rows(page).nth(number))
         page.mouse.click(box["x"] + box["width"] - 20, box["y"] + box["height"] - 3)
         expect(page.locator("#event h2")).to_have_text(f"n{2 - number}")
         page.keyboard.press("Escape")

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from support.api import CLICK
 from support.browser import watch
 from support.dates import REFUSED, UNDERSTOOD
-from support.explorer_page import open_event, post, rows, sign_in
+from support.explorer_page import hover_histogram, open_event, post, rows, sign_in
 from support.server import Server
 
 HOUR = timedelta(hours=1)
@@ -146,9 +146,7 @@ def test_a_bar_of_a_day_covers_the_readers_local_day(
     page = page_in(zone)
     sign_in(page, "/?start=2023-12-01&end=2024-02-29")
     expect(page.locator("#count")).to_have_text("2 events")
-    box = page.locator("#histogram .u-over").bounding_box()
-    assert box
-    page.mouse.move(box["x"] + box["width"] * (bar + 0.5) / 91, box["y"] + 40)
+    hover_histogram(page, (bar + 0.5) / 91)
     expect(page.locator(".counts b")).to_have_text("2024-01-09 00:00 · 2")
 
 
@@ -161,9 +159,7 @@ def test_a_bar_of_a_week_begins_on_the_readers_monday(
     page = page_in("America/Los_Angeles")
     sign_in(page, "/?start=2023-01-01&end=2024-12-31")
     expect(page.locator("#count")).to_have_text("3 events")
-    box = page.locator("#histogram .u-over").bounding_box()
-    assert box
-    page.mouse.move(box["x"] + box["width"] * 53.9 / 106, box["y"] + 40)
+    hover_histogram(page, 53.9 / 106)
     expect(page.locator(".counts b")).to_have_text("2024-01-01 00:00 · 1")
 
 
@@ -176,9 +172,7 @@ def test_days_are_those_of_utc_if_the_server_does_not_know_the_zone(
     page.route("**/summary?*tz=*", lambda route: route.fulfill(status=400, json=refusal))
     sign_in(page, "/?start=2023-12-01&end=2024-02-29")
     expect(page.locator("#count")).to_have_text("2 events")
-    box = page.locator("#histogram .u-over").bounding_box()
-    assert box
-    page.mouse.move(box["x"] + box["width"] * 39.5 / 91, box["y"] + 40)
+    hover_histogram(page, 39.5 / 91)
     expect(page.locator(".counts b")).to_have_text("2024-01-09 UTC · 1")
     assert all("400" in complaint for complaint in complaints)
     complaints.clear()
