@@ -6,11 +6,10 @@ import math
 import os
 import select
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import click
 from flask import Flask
@@ -26,8 +25,7 @@ from ..queries.selection import Cursor, Selection
 from ..storage.backend import ReadInterrupted
 from ..storage.database import db
 from ..storage.keyset import Order
-from ..storage.query import Query
-from ..storage.reader import NO_VALUES, Reader, ReadLimits
+from ..storage.reader import Reader, ReadLimits
 from .options import project_option, with_existing_database
 from .parameters import (
     FORMATS,
@@ -49,18 +47,6 @@ class TailParameters(TracedParameters):
     """The parameters of `bytelog tail`: no order, no cursor and no time to wait."""
 
     limit = IntegerField(0, MAX_LIMIT, load_default=LAST_EVENTS)
-
-
-class ReaderUpTo(Reader):
-    """A reader for listings of the events up to a key; it does not find later arrivals."""
-
-    def __init__(self, last: int) -> None:
-        super().__init__(db.engine)
-        self._last = last
-
-    def fetch(self, query: Query, values: Mapping[str, Any] = NO_VALUES) -> list[Sequence[Any]]:
-        """Return all rows of a query; raises StorageError."""
-        return super().fetch(query, {**values, "last": self._last})
 
 
 @click.command()
@@ -103,10 +89,10 @@ def _find_end(selection: Selection, format_: Format) -> Cursor:
 
 def _read_last(selection: Selection, format_: Format, last_key: int) -> Iterator[bytes]:
     """Yield the text of each of the latest events up to a key, the newest first."""
-    reader = ReaderUpTo(last_key)
-    one = replace(selection, order=Order.NEWEST, limit=1)
+    reader = Reader(db.engine)
+    one = replace(selection, order=Order.NEWEST)
     for _ in range(selection.limit or 0):
-        event = listing.read(reader, one, format_)
+        event = listing.read_page(reader, one, format_, 1, last_key)
         yield from event.pages
         if event.next is None:
             return

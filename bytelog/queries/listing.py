@@ -52,11 +52,36 @@ def read(reader: Reader, selection: Selection, format_: Format) -> Listing:
 
     Raises StorageError, and CursorGone if the event of the cursor was lost.
     """
-    queries, values = _prepare(reader, selection, format_)
     if selection.limit is not None:
-        return _list_page(reader, queries, values, selection, selection.limit)
+        return read_page(reader, selection, format_, selection.limit)
+    queries, values = _prepare(reader, selection, format_)
     short = _list_short(reader, queries, values, selection)
     return short or _list_all(reader, queries, values, selection)
+
+
+def read_page(
+    reader: Reader, selection: Selection, format_: Format, limit: int, up_to: int = MAX_ID
+) -> Listing:
+    """List a page of the selected events, up to a key; raises as `read` does."""
+    queries, values = _prepare(reader, selection, format_)
+    ((last, *epochs),) = reader.fetch(prepare_keys(type(reader.backend)).snapshot_end, values)
+    newest = _check_cursor(selection.cursor, *epochs)
+    values = {**values, "last": min(last, up_to)}
+    is_arrival = selection.order is Order.ARRIVAL
+    positions: list[Any] = []
+    parts = _parts(queries, selection)
+    for part in parts:
+        rows = {"rows": limit + 1 - len(positions), "skipped": 0}
+        positions += reader.fetch(part.positions, values | rows)
+    count = min(len(positions), limit)
+    following = None
+    if len(positions) > limit:
+        date, key = positions[limit - 1]
+        following = Cursor(key, "" if is_arrival else date)
+    elif is_arrival:
+        following = Cursor(last)
+    following = _mark(reader, following, newest) if following else None
+    return Listing(count, _read_pages(reader, queries, parts[0], values, count), following)
 
 
 def last_key(reader: Reader) -> int:
@@ -107,29 +132,6 @@ def _list_all(
     pages = _read_pages(reader, queries, part, {**values, "last": last}, count)
     is_followed = selection.order is Order.ARRIVAL
     return Listing(count, pages, _mark(reader, Cursor(last), newest) if is_followed else None)
-
-
-def _list_page(
-    reader: Reader, queries: ListingQueries, values: Values, selection: Selection, limit: int
-) -> Listing:
-    ((last, *epochs),) = reader.fetch(prepare_keys(type(reader.backend)).snapshot_end, values)
-    newest = _check_cursor(selection.cursor, *epochs)
-    values = {**values, "last": last}
-    is_arrival = selection.order is Order.ARRIVAL
-    positions: list[Any] = []
-    parts = _parts(queries, selection)
-    for part in parts:
-        rows = {"rows": limit + 1 - len(positions), "skipped": 0}
-        positions += reader.fetch(part.positions, values | rows)
-    count = min(len(positions), limit)
-    following = None
-    if len(positions) > limit:
-        date, key = positions[limit - 1]
-        following = Cursor(key, "" if is_arrival else date)
-    elif is_arrival:
-        following = Cursor(last)
-    following = _mark(reader, following, newest) if following else None
-    return Listing(count, _read_pages(reader, queries, parts[0], values, count), following)
 
 
 def _check_cursor(

@@ -22,11 +22,12 @@ from support.history import make_history
 from support.processes import Process
 from support.server import Server, wait_for
 
-from bytelog.cli.tail import ReaderUpTo
 from bytelog.queries import listing
 from bytelog.queries.formats import LINES
 from bytelog.queries.selection import Selection
+from bytelog.storage.database import db
 from bytelog.storage.keyset import Order
+from bytelog.storage.reader import Reader
 
 PIPES = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
@@ -165,9 +166,9 @@ def listed(server: Server) -> list[dict[str, Any]]:
 def test_a_listing_up_to_a_key_does_not_contain_later_arrivals(app: Flask, alice: Person) -> None:
     for number in range(1, 5):
         assert alice.post({**CLICK, "id": number}).status_code == 201
-    selection = Selection(2, order=Order.NEWEST, limit=2)
+    selection = Selection(2, order=Order.NEWEST)
     with app.app_context():
-        page = listing.read(ReaderUpTo(3), selection, LINES)
+        page = listing.read_page(Reader(db.engine), selection, LINES, 2, up_to=3)
         lines = b"".join(LINES.write(page.count, page.pages)).splitlines()
     assert [json.loads(line)["id"] for line in lines] == [3, 2]
 
