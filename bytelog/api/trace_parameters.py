@@ -73,6 +73,13 @@ class TracesParameters(TracedParameters):
         MAX_NAMES_OF_TRACES,
         metadata=describe("Only traces without an event of this name; repeated, of any."),
     )
+    sequence = RepeatableField(
+        Text(),
+        MAX_FUNNEL_STEPS,
+        least=2,
+        metadata=describe("A name of events; repeated, names that follow one another directly."),
+    )
+    ending = Text(metadata=describe("Only traces whose last event has this name."))
     origin = Text(
         data_key="from",
         metadata=describe("Only traces with an event of this name that `to` should follow."),
@@ -129,9 +136,16 @@ def load_traces(query: Mapping[str, list[str]], project_id: int) -> tuple[TraceS
     """
     plain = load(traces, query)
     limit = plain.pop("limit")
-    names = plain.pop("having", ()), plain.pop("lacking", ())
-    conditions = _take_expectation(plain), _take_funnel_traces(plain)
-    return TraceSelection(_select(plain, project_id), *names, *conditions), limit
+    selection = TraceSelection(
+        having=plain.pop("having", ()),
+        lacking=plain.pop("lacking", ()),
+        sequence=plain.pop("sequence", ()),
+        ending=plain.pop("ending", None),
+        expectation=_take_expectation(plain),
+        funnel_traces=_take_funnel_traces(plain),
+        events=_select(plain, project_id),
+    )
+    return selection, limit
 
 
 def load_comparison(

@@ -90,6 +90,10 @@ def build_trace_conditions(trace: FromClause, shape: TraceShape) -> Conditions:
     """Return the conditions on a trace besides its selected event."""
     conditions = [_has_event(trace, f"having{i}") for i in range(shape.having)]
     conditions += [~_has_event(trace, f"lacking{i}") for i in range(shape.lacking)]
+    if shape.sequence:
+        conditions.append(_has_sequence(trace, shape.sequence))
+    if shape.has_ending:
+        conditions.append(_ends_with(trace, "ending"))
     if shape.state:
         conditions.append(_is_in_state(trace, shape.state))
     if shape.steps:
@@ -114,6 +118,30 @@ def next_step(previous: FromClause, name: str) -> tuple[FromClause, ColumnElemen
 def _has_event(trace: FromClause, name: str) -> ColumnElement[bool]:
     events = alias_events(f"{name}_event")
     return select(events.c.key).where(in_trace(events, trace), has_name(events, name)).exists()
+
+
+def _has_sequence(trace: FromClause, length: int) -> ColumnElement[bool]:
+    first = previous = alias_events("sequence0_event")
+    chain, conditions = [first], [in_trace(first, trace), has_name(first, "sequence0")]
+    for number in range(1, length):
+        event = alias_events(f"sequence{number}_event")
+        conditions += [event.c.key == _next_key(previous), has_name(event, f"sequence{number}")]
+        chain.append(event)
+        previous = event
+    return select(first.c.key).select_from(*chain).where(*conditions).exists()
+
+
+def _next_key(event: FromClause) -> ScalarSelect[int]:
+    following = alias_events(f"after_{event.description}")
+    keys = select(following.c.key).where(in_trace(following, event), _is_after(following, event))
+    return keys.order_by(*_position(following)).limit(1).scalar_subquery()
+
+
+def _ends_with(trace: FromClause, parameter: str) -> ColumnElement[bool]:
+    last = alias_events("last_event")
+    latest_first = [column.desc() for column in _position(last)]
+    names = select(last.c.name).where(in_trace(last, trace)).order_by(*latest_first).limit(1)
+    return names.scalar_subquery() == bindparam(parameter, type_=ColumnText)
 
 
 def _is_in_state(trace: FromClause, state: State) -> ColumnElement[bool]:

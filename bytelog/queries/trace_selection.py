@@ -64,13 +64,16 @@ class TraceShape(NamedTuple):
     is_timed: bool = False
     reached: int = 0
     is_end: bool = False
+    sequence: int = 0
+    has_ending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TraceSelection:
     """The traces that have an event that `events` selects.
 
-    A trace must have an event of each name in `having`, and none of a name in `lacking`.
+    A trace must have an event of each name in `having`, and none of a name in `lacking`; the names
+    in `sequence` must follow one another directly, and its last event must be named `ending`.
     """
 
     events: Selection
@@ -78,11 +81,18 @@ class TraceSelection:
     lacking: tuple[str, ...] = ()
     expectation: Expectation | None = None
     funnel_traces: FunnelTraces | None = None
+    sequence: tuple[str, ...] = ()
+    ending: str | None = None
 
     @property
     def shape(self) -> TraceShape:
         """Return what the SQL depends on."""
-        shape = shape_of(self.events)._replace(having=len(self.having), lacking=len(self.lacking))
+        shape = shape_of(self.events)._replace(
+            having=len(self.having),
+            lacking=len(self.lacking),
+            sequence=len(self.sequence),
+            has_ending=self.ending is not None,
+        )
         if self.expectation:
             shape = shape._replace(state=self.expectation.state)
         if (wanted := self.funnel_traces) is None:
@@ -105,8 +115,9 @@ def shape_of(events: Selection) -> TraceShape:
 
 def bind_traces(selection: TraceSelection) -> dict[str, Any]:
     """Return the values for the conditions of a selection of traces."""
-    values = bind_values(selection.events)
-    for kind, names in (("having", selection.having), ("lacking", selection.lacking)):
+    values = bind_values(selection.events) | {"ending": selection.ending}
+    for kind in ("having", "lacking", "sequence"):
+        names = getattr(selection, kind)
         values |= {f"{kind}{number}": name for number, name in enumerate(names)}
     if expected := selection.expectation:
         values |= {

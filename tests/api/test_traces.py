@@ -81,6 +81,18 @@ def test_traces_tell_which_orders_were_never_paid_paid_late_or_paid(shop: Person
     assert traces(shop, f"{expected}&state=done") == ["paid"]
 
 
+def test_traces_have_names_that_follow_one_another_directly_and_a_last_one(alice: Person) -> None:
+    noon = datetime(2021, 8, 15, 12, 0, tzinfo=UTC)
+    for trace, names in {"back": "aba", "twice": "aab", "longer": "acb"}.items():
+        for seconds, name in enumerate(names):
+            post(alice, trace, name, noon + timedelta(seconds=seconds))
+    assert sorted(traces(alice, "?sequence=a&sequence=b")) == ["back", "twice"]
+    assert traces(alice, "?sequence=a&sequence=a") == ["twice"]
+    assert traces(alice, "?sequence=a&sequence=b&sequence=a") == ["back"]
+    assert sorted(traces(alice, "?ending=b")) == ["longer", "twice"]
+    assert traces(alice, "?sequence=a&sequence=b&ending=b") == ["twice"]
+
+
 def test_a_trace_that_may_still_be_followed_in_time_is_in_no_state(alice: Person) -> None:
     now = datetime.now(UTC)
     post(alice, "waiting", "order", now - timedelta(minutes=1))

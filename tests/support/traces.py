@@ -65,8 +65,13 @@ _funnel_traces: st.SearchStrategy[list[Query]] = st.builds(
 selections: st.SearchStrategy[list[Query]] = st.builds(
     lambda window, chosen: [*window, *chosen], windows, st.lists(filters, max_size=1)
 )
+_sequences: st.SearchStrategy[list[Query]] = st.lists(_names, min_size=2, max_size=3).map(
+    lambda chosen: [[("sequence", name) for name in chosen]]
+)
+_endings: st.SearchStrategy[list[Query]] = _names.map(lambda name: [[("ending", name)]])
 trace_queries: st.SearchStrategy[list[Query]] = st.one_of(
     st.builds(lambda selection, having: selection + having, selections, _having),
+    st.builds(lambda selection, ending: selection + ending, selections, _sequences | _endings),
     _expectations,
     _funnel_traces,
     st.builds(lambda selection, funnel: selection + funnel, selections, _funnel_traces),
@@ -82,7 +87,19 @@ def group(stored: list[Model]) -> dict[str, list[Model]]:
 
 
 TRACE_PARAMETERS = {
-    *("having", "lacking", "from", "to", "within", "state", "step", "reached", "stopped")
+    *(
+        "having",
+        "lacking",
+        "sequence",
+        "ending",
+        "from",
+        "to",
+        "within",
+        "state",
+        "step",
+        "reached",
+        "stopped",
+    )
 }
 
 
@@ -127,7 +144,14 @@ def is_selected(events: list[Model], query: list[Query]) -> bool:
         if "reached" in given:
             return depth >= int(given["reached"][0])
         return depth == int(given["stopped"][0])
-    return True
+    names = [event.name for event in events]
+    if "ending" in given and given["ending"] != names[-1:]:
+        return False
+    return "sequence" not in given or has_sequence(names, given["sequence"])
+
+
+def has_sequence(names: list[str], wanted: list[str]) -> bool:
+    return any(names[i : i + len(wanted)] == wanted for i in range(len(names)))
 
 
 def state(events: list[Model], origin: str, target: str, limit: float) -> str | None:

@@ -147,6 +147,13 @@ def test_a_good_end_is_not_red_and_is_in_the_address(shop_page: Page) -> None:
     expect(page.get_by_label("payment is a good end")).to_be_checked()
 
 
+def test_a_band_leads_from_a_name_to_itself(shop_page: Page) -> None:
+    page = shop_page
+    page.get_by_role("link", name="Paths").click()
+    page.locator("path.band", has_text="visit → visit").dispatch_event("click")
+    expect(listed(page, ".behind")).to_have_text(["long"])
+
+
 def test_bands_that_go_back_are_drawn_whole(shop_page: Page) -> None:
     shop_page.get_by_role("link", name="Paths").click()
     band = shop_page.locator("path.band", has_text="order → visit")

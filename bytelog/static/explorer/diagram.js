@@ -34,8 +34,10 @@ const isBackward = ({ fromX, toX }) => toX <= fromX;
 
 const bendOf = ({ size }) => BEND + size / 2;
 
-// Returns the space that bands need left of the first column to turn around.
-const findMargin = (links) => Math.max(0, ...links.filter(isBackward).map((link) => bendOf(link) - link.toX));
+// Returns the space that bands need left of the first column to turn around. The middle of such a
+// curve is three quarters of the way to its control points.
+const findMargin = (links) =>
+  Math.max(0, ...links.filter(isBackward).map((link) => 0.75 * bendOf(link) + link.size / 2 - link.toX));
 
 // Gives each band that goes backward a lane below the nodes, as wide as the band; returns the height
 // of the drawing.

@@ -9,7 +9,7 @@ const MIN_DISTANCE = 132; // pixels between two columns: names must fit
 export function layOut({ names, transitions, traces }, width, height) {
   const nodes = new Map(names.slice(0, MAX_NODES).map((node) => [node.name, { ...node }]));
   const links = transitions
-    .filter(({ from, to, count }) => from !== to && nodes.has(from) && nodes.has(to) && count >= MIN_SHARE * traces)
+    .filter(({ from, to, count }) => nodes.has(from) && nodes.has(to) && count >= MIN_SHARE * traces)
     .map((link) => ({ ...link }));
   rank(nodes, links);
   const columns = groupByRank(nodes);

@@ -106,10 +106,9 @@ async function listTraces() {
   const { from, to, isEnd } = readFocus();
   if (!from) return;
   traceCount.textContent = "Searching…";
-  const names = [...new Set([from, ...(to ? [to] : [])])].map((name) => ["having", name]);
-  const followsDirectly = (steps) => steps.some((name, index) => name === from && steps[index + 1] === to);
-  const keep = to ? followsDirectly : isEnd ? (steps) => steps.at(-1) === from : undefined;
-  await traces.show([...view.filters, ...boundWindow(), ...names], { ...request, keep });
+  const transition = [["sequence", from], ["sequence", to]];
+  const conditions = to ? transition : [[isEnd ? "ending" : "having", from]];
+  await traces.show([...view.filters, ...boundWindow(), ...conditions], request);
 }
 
 // Tables

@@ -1,6 +1,6 @@
 // A list of traces, in which each row leads to the picture of its trace.
 
-import { fetchTraces, listEvents } from "./api.js";
+import { fetchTraces } from "./api.js";
 import { assignColors, dot } from "./colors.js";
 import { element } from "./elements.js";
 import { recover } from "./failures.js";
@@ -9,7 +9,6 @@ import { SECOND, formatDay, formatClock, formatDuration, formatNumber } from "./
 import { go, view } from "./view.js";
 
 const PAGE = 100; // traces
-const MAX_EXAMINED = 1000; // events of a trace whose names are needed
 
 let lastTrace; // gets the focus when the reader comes back
 
@@ -27,9 +26,8 @@ export class TraceList {
     this.#list = new List(box, { render: renderRow, open: openTrace, more: () => this.#load() }, prefix);
   }
 
-  // Lists the traces of a query; `keep` decides by the names of a trace whether it is listed.
-  async show(query, { signal, onFailure, keep }) {
-    this.#request = { query, signal, onFailure, keep, cursor: undefined, isLoading: false };
+  async show(query, { signal, onFailure }) {
+    this.#request = { query, signal, onFailure, cursor: undefined, isLoading: false };
     this.#list.reset([]);
     await this.#loadPage(this.#request);
     this.#returnFocus();
@@ -42,17 +40,16 @@ export class TraceList {
   }
 
   async #loadPage(request) {
-    const { query, signal, keep, cursor } = request;
+    const { query, signal, cursor } = request;
     request.isLoading = true;
     try {
-      const page = await fetchTraces([...query, ["limit", PAGE], ...(cursor ? [["cursor", cursor]] : [])], { signal });
-      const traces = keep ? await filterTraces(page.traces, keep, signal) : page.traces;
+      const { traces, cursor: next } = await fetchTraces([...query, ["limit", PAGE], ...(cursor ? [["cursor", cursor]] : [])], { signal });
       if (request !== this.#request) return;
-      request.cursor = page.cursor;
+      request.cursor = next;
       request.isLoading = false;
       assignColors([...new Set(traces.flatMap(({ names }) => names))]);
       this.#list.append(traces);
-      this.#onCount(this.#list.items.length, Boolean(page.cursor));
+      this.#onCount(this.#list.items.length, Boolean(next));
     } finally {
       request.isLoading = false;
     }
@@ -65,18 +62,6 @@ export class TraceList {
     this.#list.select(index);
     this.#box.focus();
   }
-}
-
-// The API sends the first names of a trace; the others cost a request.
-async function filterTraces(traces, keep, signal) {
-  const isKept = await Promise.all(
-    traces.map(async ({ trace_id: id, count, names }) => {
-      if (count <= names.length) return keep(names);
-      const { events } = await listEvents(`/trace/${encodeURIComponent(id)}`, [["limit", MAX_EXAMINED]], { signal });
-      return keep(events.map(({ name }) => name));
-    }),
-  );
-  return traces.filter((_, index) => isKept[index]);
 }
 
 function openTrace({ trace_id: trace }) {
