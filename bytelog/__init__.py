@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
-from . import config as settings
 from . import direct
 from .api import (
     admission,
@@ -28,6 +27,7 @@ from .cli import commands
 from .clients import downloads
 from .direct import Bytelog
 from .migrations import upgrade
+from .settings import loading, sources
 from .storage import database, writer
 from .storage.backend import StorageError
 from .web import docs, explorer
@@ -61,11 +61,11 @@ def create_app(
     for 401. Raises SetupError.
     """
     config = config or {}
-    folder = settings.data_folder(config, instance_path)
+    folder = sources.data_folder(config, instance_path)
     app = Flask(__name__, instance_path=str(folder), static_folder=None)
     app.extensions["bytelog"] = app
     # Each subsystem reads the settings; the first four build on one another.
-    settings.init_app(app, config)
+    loading.init_app(app, config)
     database.init_app(app)
     upgrade.init_app(app)
     writer.init_app(app)
@@ -101,7 +101,9 @@ def init_app(
     Settings of bytelog in the host's `app.config` apply too, but `config` takes precedence; the
     other arguments are those of `create_app`. Raises SetupError.
     """
-    host_settings = {name: value for name, value in app.config.items() if name in settings.SETTINGS}
+    host_settings = {
+        name: value for name, value in app.config.items() if name.startswith(sources.PREFIX)
+    }
     service = create_app({**host_settings, **(config or {})}, instance_path, authenticate)
     direct.init_app(app, service)
     return service

@@ -2,60 +2,70 @@
 
 from __future__ import annotations
 
-import os
-import re
-import stat
-from collections.abc import Mapping
-from pathlib import Path
-from types import ModuleType
-from typing import Any
-
-from flask import Flask
-
 SETTINGS: dict[str, str] = {
     "BYTELOG_API_KEY": "a key of the project `default` with both scopes, in any format",
     "BYTELOG_BATCH_BYTES": "maximum size of a batch in bytes, decompressed; 16777216 by default",
     "BYTELOG_BATCH_EVENTS": "maximum number of events in a batch; 10000 by default",
-    "BYTELOG_CHECKPOINTS": "`off` if Litestream checkpoints SQLite's write-ahead log; by default"
-    " bytelog does",
+    "BYTELOG_CHECKPOINTS": "`off` if Litestream checkpoints SQLite's write-ahead log; `on` by"
+    " default, and bytelog does",
     "BYTELOG_CORS_ORIGINS": "origins whose pages may call the API, such as `https://shop.example`,"
     " separated by commas; `*` for all, none by default",
     "BYTELOG_DATA": "data folder; `instance/` in the current directory by default",
     "BYTELOG_DATABASE_URL": "SQLAlchemy URL of a SQLite or PostgreSQL database; `bytelog.db` in the"
     " data folder by default",
-    "BYTELOG_EXPLORER": "`false` disables the explorer, the page at `/`",
+    "BYTELOG_EXPLORER": "`false` disables the explorer, the page at `/`; `true` by default",
+    "BYTELOG_HOST": "address on which `bytelog serve` listens; 127.0.0.1 by default",
     "BYTELOG_KEEP_DAYS": "days to keep events, by their date; forever by default",
     "BYTELOG_METRICS_KEY": "bearer token with which Prometheus reads `/metrics`; the endpoint is"
     " disabled by default",
+    "BYTELOG_PORT": "port on which `bytelog serve` listens, 0 for any free port; 8000 by default",
     "BYTELOG_RATE_LIMIT": "maximum request rate of each key, such as `100 per minute`, or several"
     " rates, such as `100 per minute; 5 per second`; no limit by default",
     "BYTELOG_READ_DATABASE_URL": "URL of a PostgreSQL replica to read events from;"
     " `BYTELOG_DATABASE_URL` by default",
     "BYTELOG_READ_SECONDS": "seconds that a search for events may take before 503; 30 by default",
+    "BYTELOG_THREADS": "maximum number of long listings that `bytelog serve` sends at the same"
+    " time; 8 by default",
     "BYTELOG_URL": "URL of the service, such as `https://log.example/bytelog`, for the samples in"
     " `/docs`; that of the request by default",
 }
 """The settings and their meanings. `config.py` in the data folder cannot set BYTELOG_DATA."""
 
+SECRETS = (
+    "BYTELOG_API_KEY",
+    "BYTELOG_DATABASE_URL",
+    "BYTELOG_METRICS_KEY",
+    "BYTELOG_READ_DATABASE_URL",
+)
+"""The settings that contain keys or passwords. NAME_FILE names a file with the value of each."""
+
+CLIENT_VARIABLES = ("BYTELOG_RETRIES", "BYTELOG_TIMEOUT")
+"""Environment variables of the clients that are no settings of the service."""
+
+READER_THREADS = 8
+"""Maximum number of long listings sent at the same time; others get 503 with `Retry-After`."""
+
 NUMBERS: dict[str, int | None] = {
     "BYTELOG_BATCH_BYTES": 16 * 1024 * 1024,
     "BYTELOG_BATCH_EVENTS": 10_000,
     "BYTELOG_KEEP_DAYS": None,
+    "BYTELOG_PORT": 8000,
     "BYTELOG_READ_SECONDS": 30,
+    "BYTELOG_THREADS": READER_THREADS,
 }
 """The settings that are whole numbers, and their defaults."""
 
 MAX_NUMBER = 2**31 - 1
 """The largest number of a setting: what counts bytes and events need not be larger."""
 
-_SECRETS = ("BYTELOG_API_KEY", "BYTELOG_METRICS_KEY")
+RANGES = {"BYTELOG_PORT": (0, 65535), "BYTELOG_THREADS": (1, 1000)}
+"""The range of each number that is not from 1 to MAX_NUMBER."""
 
-_WHITE_SPACE = " \t\r\n"
+SWITCHES = {"BYTELOG_CHECKPOINTS": True, "BYTELOG_EXPLORER": True}
+"""The settings that are true or false, and their defaults."""
 
-_NOT_IN_HEADERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5
-
-# Nothing that has a meaning in a shell or in a string of a program: samples contain the URL.
-_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*/?")
+DEFAULTS = {**NUMBERS, **SWITCHES, "BYTELOG_HOST": "127.0.0.1"}
+"""The defaults of all settings that have one."""
 
 MAX_BODY_BYTES = 1024 * 1024
 """Maximum size of an event's request body: an event is a fact with its details, not a file."""
@@ -120,9 +130,6 @@ MAX_GROUP_CHARACTERS = 4 * 1024 * 1024
 NAMES_SAMPLE = 10_000
 """Newest events whose members a list of names has: the shape of `data` changes over the years."""
 
-READER_THREADS = 8
-"""Maximum number of long listings sent at the same time; others get 503 with `Retry-After`."""
-
 IDEMPOTENCY_HOURS = 24
 """How long an Idempotency-Key is stored: no client retries for longer than a day."""
 
@@ -147,100 +154,3 @@ MAX_REPORTED_ERRORS = 100
 
 class SetupError(Exception):
     """bytelog cannot start with these settings; the message says why and what to do."""
-
-
-def data_folder(config: Mapping[str, Any], instance_path: str | os.PathLike[str] | None) -> Path:
-    """Return the real path of the data folder: the argument, the setting, or `./instance/`."""
-    setting = config.get("BYTELOG_DATA") or os.environ.get("BYTELOG_DATA")
-    folder = instance_path or _trim(setting)
-    # Without links: one that later points elsewhere must not move half of what is in use.
-    return Path(os.path.realpath(folder or "instance"))
-
-
-def init_app(app: Flask, config: Mapping[str, Any]) -> None:
-    """Load `config.py` in the data folder, then the environment, then `config`; later ones win.
-
-    Raises SetupError for a value that cannot be meant.
-    """
-    app.config.from_mapping(dict.fromkeys(SETTINGS))
-    _load_file(app, Path(app.instance_path) / "config.py")
-    app.config.from_mapping({name: os.environ[name] for name in SETTINGS if os.environ.get(name)})
-    app.config.from_mapping(config)
-    for name in _SECRETS:
-        _check_secret(name, app.config[name])
-    for name in SETTINGS:
-        app.config[name] = _trim(app.config[name])
-    for name, default in NUMBERS.items():
-        value = app.config[name]
-        app.config[name] = default if value is None else _parse_positive(name, value)
-    for name in SETTINGS.keys() - NUMBERS.keys():
-        if not isinstance(app.config[name], str | os.PathLike | None):
-            raise SetupError(f"{name} must be text; put it in quotes.")
-    if app.config["BYTELOG_CHECKPOINTS"] not in (None, "off"):
-        raise SetupError("BYTELOG_CHECKPOINTS must be `off` or unset.")
-    if app.config["BYTELOG_EXPLORER"] not in (None, "false"):
-        raise SetupError("BYTELOG_EXPLORER must be `false` or unset.")
-    if not _URL.fullmatch(url := app.config["BYTELOG_URL"] or "http://x"):
-        raise SetupError(f"BYTELOG_URL must be a URL like https://log.example, not {url!r}.")
-    app.config["MAX_CONTENT_LENGTH"] = app.config["BYTELOG_BATCH_BYTES"]
-
-
-def _trim(value: Any) -> Any:
-    """Return a text without white space around it, as files with secrets have; None if empty."""
-    return (value.strip(_WHITE_SPACE) or None) if isinstance(value, str) else value
-
-
-def _check_secret(name: str, value: Any) -> None:
-    # A key that no header can contain would make a server that rejects everybody.
-    if not isinstance(value, str):
-        return
-    text = value.strip(_WHITE_SPACE)
-    if value and not text:
-        raise SetupError(f"{name} is only white space. Set a key, or unset {name}.")
-    if _NOT_IN_HEADERS.search(text):
-        raise SetupError(
-            f"{name} contains a line end or another control character, which no HTTP header can "
-            "contain. Use a key of one line."
-        )
-
-
-def _parse_positive(name: str, value: Any) -> int:
-    text = str(value)
-    is_short = text.isdecimal() and len(text) <= len(str(MAX_NUMBER))
-    if not is_short or not 1 <= int(text) <= MAX_NUMBER:
-        raise SetupError(
-            f"{name} must be a whole number from 1 to {MAX_NUMBER}, not {text[:40]!r}."
-        )
-    return int(text)
-
-
-def _check_owner(path: Path, status: os.stat_result) -> None:
-    if status.st_uid not in (0, os.geteuid()):
-        raise SetupError(
-            f"{path} belongs to another user (uid {status.st_uid}), and bytelog does not run the "
-            "code of others. Run bytelog as that user, or change the owner of the file."
-        )
-    if status.st_mode & stat.S_IWOTH:
-        raise SetupError(
-            f"every user may write {path}, and bytelog does not run the code of others. Change its "
-            "permissions with chmod o-w."
-        )
-
-
-def _load_file(app: Flask, path: Path) -> None:
-    """Run the file, unless another user could have written it: commands may start in any folder."""
-    try:
-        with path.open("rb") as file:
-            _check_owner(path, os.fstat(file.fileno()))
-            module = ModuleType("config")
-            module.__file__ = str(path)
-            exec(compile(file.read(), path, "exec"), module.__dict__)  # noqa: S102
-        app.config.from_object(module)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return
-    except SetupError:
-        raise
-    except Exception as error:
-        raise SetupError(
-            f"the settings in {path} cannot be read: {error}. Fix the file."
-        ) from error

@@ -16,9 +16,11 @@ from flask.cli import ScriptInfo
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from .. import config, timestamps
+from .. import timestamps
 from ..config import MAX_TEXT_LENGTH, SetupError
 from ..migrations.upgrade import revision_of
+from ..settings.loading import load
+from ..settings.sources import data_folder, list_sources
 from ..storage.backend import StorageError
 from ..storage.database import backend_of, connect
 from ..storage.sqlite_connection import is_in_memory
@@ -142,10 +144,9 @@ def with_existing_database(command: Callable[Concatenate[Flask, P], R]) -> Calla
 def _find_missing_database() -> str:
     """Return the location of the database that the settings name, "" if it exists."""
     try:
-        folder = config.data_folder({}, None)
-        settings = Flask(__name__, instance_path=str(folder))
-        config.init_app(settings, {})
-        url = settings.config["BYTELOG_DATABASE_URL"] or "sqlite:///bytelog.db"
+        folder = data_folder({}, None)
+        settings = load(list_sources(folder, {}))
+        url = settings["BYTELOG_DATABASE_URL"].value or "sqlite:///bytelog.db"
         parsed = make_url(url)
         if parsed.get_backend_name() != "sqlite":
             return _find_missing_schema(url)

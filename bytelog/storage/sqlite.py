@@ -101,7 +101,7 @@ class SQLite(Backend):
         """Configure each connection when it is opened."""
         # Before a connection is opened, too: SQLite would create a file that is missing.
         event.listen(self.engine, "do_connect", lambda *_: self._check_use())
-        configure_connections(self.engine, checkpoints=settings.get("BYTELOG_CHECKPOINTS") != "off")
+        configure_connections(self.engine, checkpoints=settings.get("BYTELOG_CHECKPOINTS", True))
         event.listen(self.engine, "checkout", lambda *_: self._check_use())
 
     def location(self) -> str:

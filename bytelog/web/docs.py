@@ -81,6 +81,7 @@ def _build_context(app: Flask) -> dict[str, Any]:
         "languages": LANGUAGES,
         "limits": config,
         "settings": config.SETTINGS,
+        "secrets": config.SECRETS,
         "sources": SOURCES,
         "commands": list(_iterate_commands(COMMANDS, "bytelog")),
         "operations": _index_operations(api),

@@ -19,8 +19,8 @@ blueprint = Blueprint("explorer", __name__)
 
 
 def init_app(app: Flask) -> None:
-    """Add the page to the application, unless BYTELOG_EXPLORER is `false`."""
-    if app.config["BYTELOG_EXPLORER"] != "false":
+    """Add the page to the application, unless BYTELOG_EXPLORER is off."""
+    if app.config["BYTELOG_EXPLORER"]:
         app.register_blueprint(blueprint)
 
 

@@ -173,6 +173,22 @@ def test_listening_on_all_addresses_includes_ipv4(serve: Callable[..., Server]) 
     assert server.request("/healthz").status == 200
 
 
+def test_settings_are_the_defaults_of_the_options(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"BYTELOG_HOST": "127.0.0.2", "BYTELOG_PORT": "1", "BYTELOG_THREADS": "3"}
+    server = serve(**settings)
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    assert host == "127.0.0.2"
+    assert port != "1"
+    monkeypatch.setenv("BYTELOG_PORT", port)
+    monkeypatch.setenv("BYTELOG_HOST", host)
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    with Process(["serve"], os.environ, server.folder, **pipes) as process:
+        _, errors = process.communicate(timeout=20)
+    assert f"cannot listen on {host}, port {port}".encode() in errors
+
+
 def test_a_port_in_use_prints_one_sentence(server: Server) -> None:
     port = server.url.rpartition(":")[2]
     assert f"port {port}: Address already in use" in refused(server.folder, "--port", port)

@@ -18,6 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # above its own.
 LAYERS = [
     {"config", "timestamps"},
+    {"settings"},
     {"storage"},
     {"migrations", "queries", "auth"},
     {"events"},

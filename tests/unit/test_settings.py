@@ -9,7 +9,9 @@ from support.commands import Bytelog
 from support.disk import as_root
 
 from bytelog import create_app
-from bytelog.config import NUMBERS, SetupError
+from bytelog.config import NUMBERS, SECRETS, SWITCHES, SetupError
+from bytelog.settings.loading import load
+from bytelog.settings.sources import Source, list_sources
 from bytelog.storage import database as db
 
 
@@ -115,11 +117,95 @@ def test_a_key_that_no_header_can_contain_is_refused(tmp_path: Path, name: str, 
         create_app({name: value}, tmp_path)
 
 
-@pytest.mark.parametrize("value", [0, "0", -1, True, 1.5, "many", "1" * 5000, 2**31, float("inf")])
+@pytest.mark.parametrize("value", [-1, True, 1.5, "many", "1" * 5000, 2**31, float("inf")])
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_outside_its_range_is_refused(tmp_path: Path, name: str, value: object) -> None:
     with pytest.raises(SetupError, match=f"{name} must be a whole number"):
         create_app({name: value}, tmp_path)
+
+
+@pytest.mark.parametrize("value", [0, "0"])
+@pytest.mark.parametrize("name", NUMBERS.keys() - {"BYTELOG_PORT"})
+def test_only_the_port_may_be_zero(tmp_path: Path, name: str, value: object) -> None:
+    assert create_app({"BYTELOG_PORT": value}, tmp_path).config["BYTELOG_PORT"] == 0
+    with pytest.raises(SetupError, match=f"{name} must be a whole number from 1"):
+        create_app({name: value}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "is_on"),
+    [
+        ((True, 1, "true", "True", "ON", "yes", " 1\n"), True),
+        ((False, 0, "false", "False", "OFF", "no", "0"), False),
+    ],
+)
+@pytest.mark.parametrize("name", SWITCHES)
+def test_a_switch_takes_booleans_and_text(
+    tmp_path: Path, name: str, values: tuple[object, ...], is_on: bool
+) -> None:
+    for value in values:
+        assert load([Source("test", {name: value})])[name].value is is_on
+    for value in ("maybe", 2, [], b"off"):
+        with pytest.raises(SetupError, match=f"{name} must be true or false, not"):
+            create_app({name: value}, tmp_path)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_can_be_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    file, value = tmp_path / "secret", f"sqlite:///{tmp_path / 'other.db'}"
+    file.write_text(f"{value}\n")
+    monkeypatch.setenv(f"{name}_FILE", str(file))
+    (tmp_path / "config.py").write_text(f"{name} = 'from config.py'")
+    setting = load(list_sources(tmp_path, {}))[name]
+    assert setting == (value, f"file {file}")
+    assert load(list_sources(tmp_path, {name: "mine"}))[name].value == "mine"
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SetupError, match=f"{name} and {name}_FILE are both set"):
+        create_app(instance_path=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file"), (b" \n", "is empty"), (b"\xff", "not UTF-8")],
+)
+def test_a_file_without_a_secret_is_refused(
+    tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SetupError, match=f"BYTELOG_API_KEY_FILE names {file}, which.*{reason}"):
+        create_app({"BYTELOG_API_KEY_FILE": str(file)}, tmp_path / "data")
+
+
+def test_an_unknown_name_is_reported_once_with_the_nearest_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("BYTELOG_KEEPDAYS", "90")
+    (tmp_path / "config.py").write_text("BYTELOG_EXPLORE = False\nBYTELOG_DATA = '/data'")
+    app = create_app({"BYTELOG_XYZZY": 1, "TESTING": True}, tmp_path)
+    assert caplog.messages == [
+        f"BYTELOG_EXPLORE ({tmp_path}/config.py) is not a setting of bytelog and has no effect. "
+        "Did you mean BYTELOG_EXPLORER?",
+        "BYTELOG_KEEPDAYS (environment) is not a setting of bytelog and has no effect. "
+        "Did you mean BYTELOG_KEEP_DAYS?",
+        "BYTELOG_XYZZY (create_app) is not a setting of bytelog and has no effect. "
+        "`bytelog config` lists all settings.",
+        f"BYTELOG_DATA in {tmp_path}/config.py has no effect. Set it in the environment.",
+    ]
+    assert app.config["BYTELOG_EXPLORER"] is True
+
+
+def test_variables_of_the_clients_and_of_kubernetes_are_not_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("RETRIES", "TIMEOUT", "SERVICE_HOST", "SERVICE_PORT", "PORT_8000_TCP_ADDR"):
+        monkeypatch.setenv(f"BYTELOG_{name}", "3")
+    monkeypatch.setenv("BYTELOG_PORT", "tcp://10.0.0.1:8000")
+    assert create_app(instance_path=tmp_path).config["BYTELOG_PORT"] == 8000
+    assert caplog.messages == []
 
 
 def test_a_config_file_that_another_user_can_write_is_not_run(tmp_path: Path) -> None:
