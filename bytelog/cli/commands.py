@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from flask import Flask
 
-from .database import back_up, check, prune, stats
+from .config import show_config
+from .database import back_up, check, prune
 from .demo import demo
 from .events import export_events, import_events
 from .keys import keys_group
 from .migrate import migrate
 from .query import query
 from .serve import serve
+from .stats import stats
 from .tail import tail
 
 COMMANDS = (
     serve,
     keys_group,
+    show_config,
     query,
     tail,
     export_events,

@@ -1,15 +1,14 @@
-"""`bytelog backup`, `bytelog check`, `bytelog prune` and `bytelog stats`."""
+"""`bytelog backup`, `bytelog check` and `bytelog prune`."""
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
-import sys
-from collections import Counter
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 from flask import Flask
@@ -20,18 +19,22 @@ from ..maintenance import backup, inspection, retention, snapshots
 from ..maintenance.inspection import Findings
 from ..storage.backend import FileSpace, StorageBusy, StorageError
 from ..storage.database import backend_of, db
-from . import chart
-from .options import Date, advance, interrupted_by_signals, progress, with_service
+from .options import (
+    Date,
+    advance,
+    interrupted_by_signals,
+    json_option,
+    progress,
+    with_existing_database,
+)
 
 NICENESS = 10
 """How much lower the priority of a command that only reads is than the server's."""
 
-_COLUMNS = 120  # of output that does not go to a terminal
-
 
 @click.command("backup")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@with_service
+@with_existing_database
 def back_up(_: Flask, file: Path) -> None:
     """Copy the database to FILE while it is in use.
 
@@ -45,35 +48,34 @@ def back_up(_: Flask, file: Path) -> None:
             bar.update(copied - bar.pos)
 
         events = backup.write(file, report)
-    click.echo(f"Wrote {file}: {events} events, {_megabytes(file.stat().st_size)}, checked.")
+    click.echo(f"Wrote {file}: {events} events, {format_megabytes(file.stat().st_size)}, checked.")
 
 
 @click.command()
 @click.argument(
     "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-def check(file: Path | None) -> None:
-    """Look for damage in the database, or in FILE, and count its events by project and day.
+@json_option
+def check(file: Path | None, as_json: bool) -> None:
+    """Look for damage in the database, or in FILE, and count events.
 
-    Nothing is changed, and the schema of an older FILE is not upgraded.
+    They are counted by project and day. Nothing is changed, and the schema of an older FILE is not
+    upgraded.
     """
     os.nice(NICENESS)
     if file:
         name, findings = str(file), _look_into(file, snapshots.open_file(file))
     else:
         name, findings = _look_into_own()
-    click.echo(f"Database: {name}\nSchema: {findings.revision}")
+    if as_json:
+        click.echo(json.dumps(_describe_findings(name, findings)))
+    else:
+        _show_findings(name, findings)
     if findings.damage:
         raise click.ClickException(
             f"{name} is damaged: {findings.damage}\n"
             f"Restore a backup, or save what can be read with `sqlite3 {name} .recover`."
         )
-    row = "{:<20}  {:<10}  {:>12}".format
-    if findings.damage is not None:
-        click.echo("No damage was found.")
-    click.echo(f"\n{row('PROJECT', 'DAY', 'EVENTS')}")
-    for day in findings.days:
-        click.echo(row(day.project, day.day, day.events))
 
 
 @click.command()
@@ -85,13 +87,13 @@ def check(file: Path | None) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Only report the number of events.")
 @click.option("--yes", is_flag=True, help="Delete even more than half of a project's events.")
-@with_service
+@with_existing_database
 def prune(
     _: Flask, before: datetime | None, keep_days: int | None, dry_run: bool, yes: bool
 ) -> None:
-    """Delete old events of all projects, by date, while the database is in use.
+    """Delete old events of all projects, by date.
 
-    The space that they took is returned to the disk.
+    The database may be in use meanwhile. The space of the events is returned to the disk.
     """
     if (before is None) == (keep_days is None):
         raise click.UsageError("Give either --before or --keep-days.")
@@ -113,43 +115,43 @@ def prune(
     size = space.size()
     _delete(moment, events)
     _shrink(space)
-    click.echo(f"File size: {_megabytes(size)} before, {_megabytes(space.size())} now.")
+    click.echo(f"File size: {format_megabytes(size)} before, {format_megabytes(space.size())} now.")
 
 
-@click.command()
-@with_service
-def stats(_: Flask) -> None:
-    """Show the number of events by project, name and day, and the size on disk."""
-    os.nice(NICENESS)
-    with snapshots.open_service() as connection:
-        days = list(inspection.count_by_day(connection))
-        projects = _names_by_day(connection, days)
-        sizes = _sizes(connection)
-    click.echo(f"Database: {_own_name()}\n{sizes}")
-    click.echo(f"Events: {sum(day.events for day in days):,}")
-    on_terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if on_terminal else _COLUMNS
-    for project, names in projects.items():
-        click.echo(f"\nProject {project}\n")
-        for line in chart.draw_lines(names, width, "▇" if on_terminal else "#"):
-            click.echo(line)
+def describe_day(day: inspection.Day) -> dict[str, Any]:
+    """Return the number of events of a day, for JSON."""
+    return {"project": day.project, "day": day.day, "events": day.events}
 
 
-@with_service
+def _describe_findings(name: str, findings: Findings) -> dict[str, Any]:
+    return {
+        "database": name,
+        "schema": findings.revision,
+        "damage": findings.damage or None,
+        "days": [describe_day(day) for day in findings.days],
+    }
+
+
+def _show_findings(name: str, findings: Findings) -> None:
+    click.echo(f"Database: {name}\nSchema: {findings.schema}")
+    if findings.damage:
+        return
+    row = "{:<20}  {:<10}  {:>12}".format
+    if findings.damage is not None:
+        click.echo("No damage was found.")
+    click.echo(f"\n{row('PROJECT', 'DAY', 'EVENTS')}")
+    for day in findings.days:
+        click.echo(row(day.project, day.day, day.events))
+
+
+@with_existing_database
 def _look_into_own(_: Flask) -> tuple[str, Findings]:
-    return _own_name(), _look_into(_own_name(), snapshots.open_service())
+    return own_name(), _look_into(own_name(), snapshots.open_service())
 
 
-def _own_name() -> str:
+def own_name() -> str:
+    """Return the location of the service's database."""
     return backend_of(db.engine).location()
-
-
-def _sizes(connection: Connection) -> str:
-    sizes = backend_of(db.engine).sizes(connection)
-    total = f"Size: {_megabytes(sizes.total)}"
-    if sizes.free is None or sizes.log is None:
-        return total
-    return f"{total}, of which {_megabytes(sizes.free)} are free\nLog: {_megabytes(sizes.log)}"
 
 
 def _look_into(file: Path | str, snapshot: AbstractContextManager[Connection]) -> Findings:
@@ -187,18 +189,6 @@ def _shrink(space: FileSpace) -> None:
         )
 
 
-def _names_by_day(
-    connection: Connection, days: list[inspection.Day]
-) -> dict[str, dict[str, Counter[str]]]:
-    projects: dict[str, dict[str, Counter[str]]] = {}
-    with progress(sum(day.events for day in days), "Counting") as bar:
-        for day in days:
-            projects.setdefault(day.project, {})[day.day] = inspection.count_by_name(
-                connection, day
-            )
-            bar.update(day.events)
-    return projects
-
-
-def _megabytes(size: int) -> str:
+def format_megabytes(size: int) -> str:
+    """Return a number of bytes as text."""
     return f"{size / 1e6:,.1f} MB"

@@ -15,7 +15,10 @@ from .options import with_service
 @click.command()
 @with_service
 def demo(_: Flask) -> None:
-    """Fill an empty database with a day of a small shop's events, and create a key to read them."""
+    """Fill an empty database with a day of a small shop's events.
+
+    A key to read them is created and printed.
+    """
     if not store.is_empty():
         raise click.ClickException(
             "the database has events. Use an empty data folder: BYTELOG_DATA=demo bytelog demo"

@@ -32,6 +32,7 @@ from .options import (
     progress,
     project_option,
     resumable,
+    with_existing_database,
     with_service,
 )
 
@@ -83,7 +84,7 @@ def check_time_zone(
     help="Format to write.",
 )
 @click.option("--bom", "has_mark", is_flag=True, help="Start CSV with a byte order mark for Excel.")
-@with_service
+@with_existing_database
 def export_events(
     _: Flask,
     /,
@@ -154,11 +155,11 @@ def import_events(
     time_zone: ZoneInfo | None,
     set_aside: Path | None,
 ) -> None:
-    """Store the events in FILE: JSON lines, or CSV as `bytelog export` writes it.
+    """Store the events in FILE: JSON Lines, or CSV.
 
-    Without FILE, or with `-`, they come from standard input. After an interruption the same command
-    continues where it stopped. If FILE has grown, it imports the new events. FILE may be compressed
-    with gzip.
+    CSV is read as `bytelog export` writes it. Without FILE, or with `-`, they come from standard
+    input. After an interruption the same command continues where it stopped. If FILE has grown, it
+    imports the new events. FILE may be compressed with gzip.
     """
     if time_zone and source != "mixpanel":
         raise click.UsageError("--time-zone is only for --from mixpanel: other dates name theirs.")

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from typing import Any
 
 import click
 from flask import Flask
+from sqlalchemy import Row
 
 from .. import timestamps
 from ..auth import keys
-from .options import Date, check_name, project_option, with_service
+from .options import (
+    Date,
+    check_name,
+    json_option,
+    project_option,
+    with_existing_database,
+    with_service,
+)
 
 
 @click.group("keys")
@@ -38,9 +48,13 @@ def create(
 
 
 @keys_group.command("list")
-@with_service
-def list_keys(_: Flask) -> None:
+@json_option
+@with_existing_database
+def list_keys(_: Flask, as_json: bool) -> None:
     """List every key. Secrets are never shown."""
+    if as_json:
+        click.echo(json.dumps({"keys": [_describe(key) for key in keys.list_all()]}))
+        return
     row = "{:>4}  {:<20}  {:<20}  {:<10}  {:<24}  {}".format
     click.echo(row("ID", "NAME", "PROJECT", "SCOPES", "CREATED", "STATE"))
     for key in keys.list_all():
@@ -52,7 +66,7 @@ def list_keys(_: Flask) -> None:
 
 @keys_group.command()
 @click.argument("name_or_id")
-@with_service
+@with_existing_database
 def revoke(_: Flask, name_or_id: str) -> None:
     """Revoke a key. Running servers reject it within a second."""
     try:
@@ -60,3 +74,15 @@ def revoke(_: Flask, name_or_id: str) -> None:
     except keys.UnknownKey as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Revoked {name}.")
+
+
+def _describe(key: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "project": key.project,
+        "scopes": key.scopes.split(),
+        "created": timestamps.format_utc(key.created),
+        "expires": key.expires and timestamps.format_utc(key.expires),
+        "revoked": key.revoked and timestamps.format_utc(key.revoked),
+    }

@@ -8,7 +8,7 @@ from flask import Flask
 from ..maintenance.to_postgresql import Migration
 from ..storage.backend import StorageError
 from ..storage.database import backend_of, connect, db
-from .options import advance, resumable, with_service
+from .options import advance, resumable, with_existing_database
 
 
 @click.command()
@@ -18,11 +18,12 @@ from .options import advance, resumable, with_service
     required=True,
     help="Target database: postgresql+psycopg://user:password@host/name",
 )
-@with_service
+@with_existing_database
 def migrate(_: Flask, url: str) -> None:
-    """Copy everything to a PostgreSQL database and verify the copy, while the service runs.
+    """Copy everything to a PostgreSQL database and verify the copy.
 
-    The same command continues after an interruption, and copies what has been recorded since.
+    The service may run meanwhile. The same command continues after an interruption, and copies
+    what has been recorded since.
     """
     if backend_of(db.engine).is_server:
         raise click.ClickException("the service uses PostgreSQL already.")

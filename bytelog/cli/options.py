@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
@@ -18,6 +19,7 @@ from sqlalchemy.exc import ArgumentError
 
 from .. import timestamps
 from ..config import MAX_TEXT_LENGTH, SetupError
+from ..maintenance.snapshots import open_file
 from ..migrations.upgrade import revision_of
 from ..settings.loading import load
 from ..settings.sources import data_folder, list_sources
@@ -61,6 +63,11 @@ def project_option(text: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
     return click.option(
         "--project", default="default", show_default=True, callback=check_name, help=text
     )
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON object instead of text."
+)
 
 
 def progress(length: int, label: str) -> AbstractContextManager[ProgressBar[int]]:
@@ -151,9 +158,16 @@ def _find_missing_database() -> str:
         if parsed.get_backend_name() != "sqlite":
             return _find_missing_schema(url)
         file = folder / str(parsed.database)
-        return "" if file.exists() or is_in_memory(parsed) else str(file)
+        return "" if is_in_memory(parsed) or _has_schema(file) else str(file)
     except (ArgumentError, SetupError, StorageError, ValueError):  # `with_service` explains it.
         return ""
+
+
+def _has_schema(file: Path) -> bool:
+    if not file.exists():
+        return False
+    with open_file(file) as connection:
+        return revision_of(connection) is not None
 
 
 def _find_missing_schema(url: str) -> str:

@@ -42,11 +42,11 @@ TABLE_EVENTS = 1000
 @format_option
 @with_existing_database
 def query(_: Flask, parameters: Mapping[str, list[str]], project: str, format_name: str) -> None:
-    """Show the events that match, with the parameters of `GET /api/v1/events`.
+    """Show the events that match the parameters of a listing.
 
-    For example: `bytelog query name=click 'data.amount[gt]=100' order=newest limit=20`. The shell
-    needs quotes around brackets. Without `limit`, a table shows the first 1000 events, and the
-    other formats all.
+    The parameters are those of `GET /api/v1/events`. For example: `bytelog query name=click
+    'data.amount[gt]=100' order=newest limit=20`. The shell needs quotes around brackets. Without
+    `limit`, a table shows the first 1000 events, and the other formats all.
     """
     os.nice(NICENESS)
     with explain_lost_cursor():

@@ -54,10 +54,11 @@ class TailParameters(TracedParameters):
 @project_option("Project to read.")
 @format_option
 def tail(parameters: Mapping[str, list[str]], project: str, format_name: str) -> None:
-    """Show the last events that match, and then each event that arrives, until Ctrl-C.
+    """Show the last events that match, then each that arrives.
 
-    Takes the parameters of `GET /api/v1/events`, except `order`, `cursor` and `wait`. Shows the 10
-    latest events by date first; `limit=N` changes the number, which may be 0.
+    Ctrl-C ends the command. It takes the parameters of `GET /api/v1/events`, except `order`,
+    `cursor` and `wait`. It shows the 10 latest events by date first; `limit=N` changes the number,
+    which may be 0.
     """
     try:
         _tail(parameters, project, format_name)

@@ -113,7 +113,7 @@ def _pace_copy(file: int, report: Report) -> Callable[[int, int, int], None]:
 
 def _read_content(connection: Connection) -> _Content:
     events = connection.execute(select(func.count()).select_from(Event)).scalar_one()
-    return _Content(inspection.describe_revision(connection), events)
+    return _Content(inspection.read_revision(connection), events)
 
 
 def _verify(copy: Path, expected: _Content) -> None:

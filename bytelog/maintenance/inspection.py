@@ -39,11 +39,20 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The result of a check: the schema, the damage, and the days if there is no damage."""
+    """The result of a check: the schema, the damage, and the days if there is no damage.
+
+    `damage` is "" if there is none, and None if only the database server can tell.
+    """
 
     revision: str
     damage: str | None
     days: list[Day]
+
+    @property
+    def schema(self) -> str:
+        """Return the revision and how it compares to this version's."""
+        relation = "that of" if self.revision == HEAD else "older than"
+        return f"{self.revision}, {relation} this version"
 
 
 class NotBytelogDatabase(StorageError):
@@ -52,16 +61,13 @@ class NotBytelogDatabase(StorageError):
 
 def inspect(connection: Connection) -> Findings:
     """Check a database; raises NotBytelogDatabase and StorageError."""
-    revision = describe_revision(connection)
+    revision = read_revision(connection)
     damage = backend_of(connection.engine).find_damage(connection)
     return Findings(revision, damage, [] if damage else list(count_by_day(connection)))
 
 
-def describe_revision(connection: Connection) -> str:
-    """Return a database's revision and how it compares to this version's.
-
-    Raises NotBytelogDatabase.
-    """
+def read_revision(connection: Connection) -> str:
+    """Return a database's revision; raises NotBytelogDatabase."""
     revision = revision_of(connection)
     if revision is None:
         raise NotBytelogDatabase("it is a database of another program")
@@ -69,7 +75,7 @@ def describe_revision(connection: Connection) -> str:
         raise NotBytelogDatabase(
             f"it was written by a newer bytelog: its schema is {revision}, this version's is {HEAD}"
         )
-    return f"{revision}, {'that of' if revision == HEAD else 'older than'} this version"
+    return revision
 
 
 def count_by_day(connection: Connection) -> Iterator[Day]:

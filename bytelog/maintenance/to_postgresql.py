@@ -176,7 +176,7 @@ class Migration:
         with self._backend.errors(), self._target.connect() as connection:
             if revision_of(connection) is None:
                 return False
-            inspection.describe_revision(connection)  # A newer version's is refused.
+            inspection.read_revision(connection)  # A newer version's is refused.
         return self._has_table("event")
 
     def _has_table(self, name: str) -> bool:

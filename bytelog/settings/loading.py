@@ -34,15 +34,19 @@ def init_app(app: Flask, config: Mapping[str, Any]) -> None:
     sources = list_sources(Path(app.instance_path), config)
     for source in sources:
         app.config.from_mapping(source.values)
-    app.config.from_mapping({name: setting.value for name, setting in load(sources).items()})
+    settings = app.extensions["bytelog.settings"] = load(sources)
+    app.config.from_mapping({name: setting.value for name, setting in settings.items()})
     app.config["MAX_CONTENT_LENGTH"] = app.config["BYTELOG_BATCH_BYTES"]
-    for warning in _list_warnings(sources):
+    for warning in list_warnings(sources):
         log.warning(warning)
 
 
 def load(sources: Sequence[Source]) -> dict[str, Setting]:
     """Return every setting; raises SetupError for a value that cannot be meant."""
-    return {name: _load_one(name, sources) for name in SETTINGS}
+    others = sources[1:]  # The file is in the data folder, so it cannot say where that is.
+    return {
+        name: _load_one(name, others if name == "BYTELOG_DATA" else sources) for name in SETTINGS
+    }
 
 
 def _load_one(name: str, sources: Sequence[Source]) -> Setting:
@@ -54,7 +58,8 @@ def _load_one(name: str, sources: Sequence[Source]) -> Setting:
     return default if origin is None or value is None else Setting(value, origin.name)
 
 
-def _list_warnings(sources: Sequence[Source]) -> Iterator[str]:
+def list_warnings(sources: Sequence[Source]) -> Iterator[str]:
+    """Yield a sentence for each name that looks like a setting but has no effect."""
     homes = {name: source.name for source in sources for name in source.values}
     for name, home in homes.items():
         if name.startswith(PREFIX) and name not in _KNOWN:

@@ -56,6 +56,7 @@ from .postgresql_connection import (
 )
 from .sql import Joined, TextOfEvent
 from .types import UTF8
+from .urls import hide_secrets
 
 if TYPE_CHECKING:
     import psycopg
@@ -114,10 +115,8 @@ class PostgreSQL(Backend):
         event.listen(self.engine, "checkout", lambda *_: check_process(self.engine))
 
     def location(self) -> str:
-        """Return the URL without its passwords, which libpq also takes as parameters."""
-        url = self.engine.url
-        secrets = [name for name in url.query if "pass" in name or "secret" in name]
-        return url.difference_update_query(secrets).render_as_string()
+        """Return the URL without its passwords."""
+        return hide_secrets(self.engine.url)
 
     def file(self) -> Path:
         """Raise StorageError: the database is on its server."""

@@ -15,6 +15,8 @@ from support.history import day, make_history
 from support.load import posting
 from support.server import Server, wait_for
 
+from bytelog.migrations.upgrade import HEAD
+
 DAYS = 3
 
 
@@ -62,6 +64,13 @@ def test_the_events_are_counted_by_project_and_day(bytelog: Bytelog) -> None:
     ]
 
 
+def test_json_has_the_schema_and_the_counts(bytelog: Bytelog) -> None:
+    content = json.loads(bytelog.run("check", "--json"))
+    assert [*content] == ["database", "schema", "damage", "days"]
+    assert (content["schema"], content["damage"]) == (HEAD, None)
+    assert content["days"][-1] == {"project": "shop", "day": day(0), "events": 1000}
+
+
 def test_a_backup_has_the_same_counts(bytelog: Bytelog, file: Path) -> None:
     assert counts(bytelog.run("check", file)) == counts(bytelog.run("check"))
 
@@ -107,7 +116,8 @@ def test_a_damaged_page_is_reported(bytelog: Bytelog, file: Path, position: floa
     with file.open("r+b") as content:
         content.seek(int(position * file.stat().st_size) // 4096 * 4096)
         content.write(b"\xff" * 4096)
-    refused = bytelog.refuse("check", file)
+    output, refused = bytelog.finish("check", file, "--json", status=1)
+    assert json.loads(output)["damage"] in refused
     assert f"{file} is damaged: " in refused
     assert "Restore a backup" in refused
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -58,6 +59,20 @@ def test_list_shows_scopes_and_state_but_not_the_key(run: Callable[..., str]) ->
     assert key not in listing
 
 
+def test_json_has_each_key_without_its_secret(run: Callable[..., str]) -> None:
+    run("create", "alice", "--project", "shop", "--scope", "read", "--expires", "2999-12-31")
+    (key,) = json.loads(run("list", "--json"))["keys"]
+    assert key.pop("created").endswith("Z")
+    assert key == {
+        "id": 1,
+        "name": "alice",
+        "project": "shop",
+        "scopes": ["read"],
+        "expires": "2999-12-31T00:00:00.000Z",
+        "revoked": None,
+    }
+
+
 def test_revoke_takes_a_name_or_an_id(run: Callable[..., str]) -> None:
     run("create", "alice")
     run("create", "bob")
@@ -86,7 +101,7 @@ def test_an_unprintable_name_is_rejected(run: Callable[..., str], name: str) -> 
 
 
 def test_a_locked_database_is_one_sentence(run: Callable[..., str], tmp_path: Path) -> None:
-    run("list")
+    run("create", "alice")
     other = sqlite3.connect(tmp_path / "data" / "bytelog.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     assert run("create", "alice", status=1) == (

@@ -300,4 +300,5 @@ def test_no_password_is_shown(bytelog: Bytelog, url: str, parameters: str) -> No
 
 @pytest.mark.parametrize("wrong", ["nonsense", "sqlite:////tmp/x.db"])
 def test_a_url_of_another_database_is_rejected(bytelog: Bytelog, wrong: str) -> None:
+    bytelog.run("keys", "create", "alice")
     assert "--to" in bytelog.refuse("migrate", "--to", wrong)

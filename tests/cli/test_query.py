@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.cluster import Cluster
 from flask import Flask
 from support.api import CLICK, Person
 from support.commands import Bytelog, interrupt
@@ -111,29 +110,6 @@ def test_a_cursor_of_a_lost_event_is_explained(bytelog: Bytelog, alice: Person) 
     cursor = re.sub("-[a-z]{8}>.*", "-aaaaaaaa", link.partition("cursor=")[2])
     errors = bytelog.refuse("query", f"cursor={cursor}", "--project", "shop")
     assert "lost when a backup was restored. Start again without the cursor." in errors
-
-
-@pytest.mark.parametrize("setting", ["BYTELOG_DATA", "BYTELOG_DATABASE_URL"])
-def test_a_missing_database_is_reported_and_not_created(tmp_path: Path, setting: str) -> None:
-    bytelog, file = Bytelog(tmp_path / "data"), tmp_path / "data" / "bytelog.db"
-    if setting == "BYTELOG_DATABASE_URL":
-        file = tmp_path / "other.db"
-        bytelog.environment[setting] = f"sqlite:///{file}"
-    assert f"there is no database at {file}." in bytelog.refuse("query")
-    assert [*tmp_path.iterdir()] == []
-
-
-@pytest.mark.postgresql
-def test_no_tables_are_created_in_an_empty_postgresql_database(
-    shared_cluster: Cluster, tmp_path: Path
-) -> None:
-    shared_cluster.sql("CREATE DATABASE without_tables")
-    bytelog = Bytelog(tmp_path)
-    bytelog.environment["BYTELOG_DATABASE_URL"] = shared_cluster.url("without_tables")
-    for _ in range(2):
-        errors = bytelog.refuse("query")
-        assert "there is no database at" in errors
-        assert "without_tables" in errors
 
 
 def test_ctrl_c_ends_a_command_that_waits(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -53,6 +54,18 @@ def test_events_are_counted_by_name_and_day(bytelog: Bytelog) -> None:
     bar = "#" * 60
     assert days == [[day(number), "1,000", "500", "250", "250", bar] for number in range(DAYS)]
     assert total == ["all", "3,000", "1,500", "750", "750"]
+
+
+def test_json_has_the_days_and_the_sizes(bytelog: Bytelog) -> None:
+    content = json.loads(bytelog.run("stats", "--json"))
+    size = (bytelog.folder / "bytelog.db").stat().st_size
+    assert content["database"] == str(bytelog.folder / "bytelog.db")
+    assert (content["bytes"], content["free_bytes"], content["events"]) == (size, 0, 3000)
+    names = {"click": 500, "paypal_payment": 250, "sign_up": 250}
+    assert content["days"] == [
+        {"project": "default", "day": day(number), "events": 1000, "names": names}
+        for number in range(DAYS)
+    ]
 
 
 def test_the_size_is_reported(bytelog: Bytelog) -> None:

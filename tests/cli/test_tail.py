@@ -229,8 +229,3 @@ def test_a_parameter_that_contradicts_following_is_refused(tmp_path: Path, param
     make_history(tmp_path / "data", 1)
     errors = Bytelog(tmp_path / "data").refuse("tail", parameter, status=2)
     assert re.search(rf"Error: {parameter.partition('=')[0]}: Unknown field\.\n", errors)
-
-
-def test_a_missing_database_is_reported_and_not_created(tmp_path: Path) -> None:
-    assert "there is no database at" in Bytelog(tmp_path / "data").refuse("tail")
-    assert [*tmp_path.iterdir()] == []
