@@ -1,13 +1,14 @@
 """Error responses: one format, created in one place.
 
 `{"error": "<short text>"}`, or for a client that prefers `application/problem+json` the same
-with the members of RFC 9457 and `errors`, which names each bad field.
+with the members of RFC 9457 and `errors`, which names each bad field. A header has the reason too.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from http import HTTPStatus
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -30,10 +31,20 @@ from ..config import MAX_REPORTED_ERRORS, RETRY_AFTER_SECONDS
 from ..queries.selection import CursorGone
 from ..storage.backend import ReadInterrupted, StorageBusy, StorageError, StorageFull
 from ..storage.idempotency import IdempotencyKeyReused, RequestInProgress
+from . import rejections
 from .idempotency import InvalidHeader
 from .parameters import InvalidParameters
 
 PROBLEM = "application/problem+json"
+
+DETAIL = "Bytelog-Detail"
+"""The header with the reason of an error, for clients that get only the short text."""
+
+MAX_DETAIL_LENGTH = 1000
+"""Maximum length of that header: proxies limit the headers of a response to a few kilobytes."""
+
+# All that is printable, except `%`, which begins what is encoded.
+_PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 
 class InsufficientStorage(HTTPException):
@@ -45,6 +56,7 @@ class InsufficientStorage(HTTPException):
 
 def init_app(app: Flask) -> None:
     """Send every error of the application in the API's format."""
+    rejections.init_app(app)
     app.register_error_handler(HTTPException, error_response)
     app.register_error_handler(ValidationError, _handle_invalid)
     app.register_error_handler(StorageError, _handle_storage_error)
@@ -59,11 +71,31 @@ def error_response(error: HTTPException, problems: list[dict[str, str]] | None =
     response = Response(status=error.code, headers=error.get_headers(request.environ))
     content: dict[str, Any] = {"error": "validation error" if problems else error.name.lower()}
     response.mimetype = "application/json"
+    if detail := _encode_detail(_explain(error, problems or [])):
+        response.headers[DETAIL] = detail
+    if error.code == HTTPStatus.BAD_REQUEST:
+        rejections.note(detail)
     if _prefers_problem(request.accept_mimetypes):
         response.mimetype = PROBLEM
         content = _build_problem(error) | content | ({"errors": problems} if problems else {})
     response.set_data(json.dumps(content))
     return response
+
+
+def _explain(error: HTTPException, problems: list[dict[str, str]]) -> str:
+    """Return each problem after the place where it is, or without problems the detail."""
+    return "; ".join(": ".join(problem.values()) for problem in problems) or error.description or ""
+
+
+def _encode_detail(text: str) -> str:
+    """Return the beginning of a text, percent-encoded in UTF-8 where it is not printable ASCII."""
+    encoded, length = [], 0
+    for character in text[:MAX_DETAIL_LENGTH]:
+        encoded.append(quote(character, safe=_PLAIN, errors="replace"))
+        length += len(encoded[-1])
+        if length > MAX_DETAIL_LENGTH:
+            return "".join(encoded[:-1])
+    return "".join(encoded)
 
 
 def _build_problem(error: HTTPException) -> dict[str, Any]:

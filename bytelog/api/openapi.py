@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 
 from ..config import MAX_BODY_BYTES
 from . import operations, response_schemas
-from .errors import PROBLEM
+from .errors import DETAIL, MAX_DETAIL_LENGTH, PROBLEM
 from .operation_parts import JSON, name_response
 
 if TYPE_CHECKING:
@@ -61,6 +61,12 @@ _RETRY_AFTER = {
         "description": "The seconds to wait before trying again.",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
+    }
+}
+_DETAIL_HEADER = {
+    DETAIL: {
+        "description": "What is wrong, in printable ASCII; everything else is percent-encoded.",
+        "schema": {"type": "string", "maxLength": MAX_DETAIL_LENGTH},
     }
 }
 _HEADERS = {401: _CHALLENGE, 403: _CHALLENGE, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
@@ -127,7 +133,7 @@ def _describe_error(status: int) -> dict[str, Any]:
     problem = {"type": "about:blank", "title": title, "status": status, "detail": _ERRORS[status]}
     return {
         "description": _ERRORS[status],
-        "headers": _HEADERS.get(status, {}),
+        "headers": _DETAIL_HEADER | _HEADERS.get(status, {}),
         "content": {
             JSON: {"schema": response_schemas.ErrorSchema, "example": short},
             PROBLEM: {"schema": response_schemas.ProblemSchema, "example": problem | short},

@@ -45,7 +45,7 @@ def init_app(app: Flask) -> None:
             app,
             origins=origins,
             methods=["GET", "POST"],
-            expose_headers=["Allow", "Link", "Retry-After", "WWW-Authenticate"],
+            expose_headers=["Allow", "Bytelog-Detail", "Link", "Retry-After", "WWW-Authenticate"],
             max_age=PREFLIGHT_SECONDS,
         )
 

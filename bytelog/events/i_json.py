@@ -193,7 +193,7 @@ def _parse_integer(digits: str) -> int:
 def _parse_float(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise InvalidJSON(f"{digits[:40]} overflows a double")
+        raise InvalidJSON("a number overflows a double")
     return number
 
 

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import logging
+from urllib.parse import unquote
+
 import pytest
 from flask import Flask
 from support.api import CLICK, EVENTS, Person
 from support.server import Server
 
-from bytelog.api.errors import PROBLEM
+from bytelog.api.errors import DETAIL, PROBLEM
 from bytelog.api.parameters import InvalidParameters, listing, load_selection
+from bytelog.api.rejections import LINES_PER_MINUTE
 from bytelog.events import store
 from bytelog.storage.backend import StorageBusy, StorageError, StorageFull
 
@@ -42,6 +46,55 @@ def test_problem_details_name_each_bad_field(alice: Person) -> None:
     assert (problem["status"], problem["title"]) == (400, "Bad Request")
     assert problem["error"] == "validation error"
     assert {error["pointer"] for error in problem["errors"]} == {"#/name", "#/date", "#/extra"}
+
+
+@pytest.mark.before_database
+def test_a_header_explains_a_400_whose_body_stays_the_same(alice: Person) -> None:
+    response = alice.post({**CLICK, "id": "1", "größe\r\n%": 1})
+    assert response.data == b'{"error": "validation error"}'
+    detail = response.headers["Bytelog-Detail"]
+    assert detail.isascii()
+    assert detail.isprintable()
+    assert sorted(unquote(detail).split("; ")) == [
+        "#/gr%C3%B6%C3%9Fe%0D%0A%25: Unknown field.",
+        "#/id: Must be a 64-bit integer.",
+    ]
+    invalid = alice.get("?start=%0D%0ASet-Cookie:x")
+    assert invalid.headers["Bytelog-Detail"].startswith("start: Must be a date: ")
+    assert "Set-Cookie" not in str(invalid.headers)
+
+
+@pytest.mark.before_database
+def test_a_long_reason_ends_after_a_whole_character(alice: Person) -> None:
+    detail = alice.get("?" + "&".join(f"{'🎉' * 100}{n}=1" for n in range(9))).headers[DETAIL]
+    assert 990 < len(detail) <= 1000
+    assert "\ufffd" not in unquote(detail)
+
+
+@pytest.mark.before_database
+def test_every_error_has_its_reason_in_a_header(app: Flask, alice: Person) -> None:
+    assert "Authorization" in app.test_client().get(EVENTS).headers[DETAIL]
+    assert app.test_client().get("/nothing").headers[DETAIL]
+    headers = alice.headers
+    wrong_type = alice.client.post(EVENTS, data=b"x", content_type="text/css", headers=headers)
+    assert (wrong_type.status_code, bool(wrong_type.headers[DETAIL])) == (415, True)
+
+
+@pytest.mark.before_database
+def test_the_log_has_one_line_per_400_of_a_key_and_is_bounded(
+    app: Flask, alice: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "bytelog")
+    for number in range(LINES_PER_MINUTE + 20):
+        app.test_client().post(EVENTS, data="{}")
+        alice.post({**CLICK, "id": f"secret {number}"})
+    lines = [line for line in caplog.messages if "400" in line]
+    assert lines[0] == ("400 for POST /api/v1/events with key 1: #/id: Must be a 64-bit integer.")
+    # A minute may end meanwhile.
+    assert LINES_PER_MINUTE < len(lines) <= LINES_PER_MINUTE + 20
+    assert "more requests got 400" in caplog.text
+    assert "byl_" not in caplog.text
+    assert "secret" not in caplog.text
 
 
 @pytest.mark.before_database

@@ -1,0 +1,62 @@
+"""The log of requests that are invalid: one line for each, and few lines in a minute."""
+
+from __future__ import annotations
+
+import logging
+import time
+from threading import Lock
+from typing import cast
+
+from flask import Flask, current_app, request
+
+from ..auth.bearer import GRANT
+from ..auth.keys import Grant
+
+LINES_PER_MINUTE = 60
+"""Lines in the log for each minute: a program that repeats a mistake must not fill the disk."""
+
+log = logging.getLogger("bytelog")
+
+
+class Allowance:
+    """The lines that may still be written in the current minute."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._minute = 0
+        self._lines = 0
+
+    def take(self) -> int:
+        """Return the number of the line in its minute, from 1 on."""
+        with self._lock:
+            minute = int(time.monotonic() // 60)
+            if minute != self._minute:
+                self._minute, self._lines = minute, 0
+            self._lines += 1
+            return self._lines
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its allowance of lines."""
+    app.extensions["bytelog.rejections"] = Allowance()
+
+
+def note(detail: str) -> None:
+    """Log why the request is invalid, if it has a valid key; `detail` is printable ASCII."""
+    grant, _ = request.environ.get(GRANT, (None, 0.0))
+    if grant is None:  # A stranger must not write to the log.
+        return
+    number = cast("Allowance", current_app.extensions["bytelog.rejections"]).take()
+    if number <= LINES_PER_MINUTE:
+        # The pattern of the path: the path itself may contain a trace id.
+        path = request.url_rule.rule if request.url_rule else "?"
+        log.info("400 for %s %s with %s: %s", request.method, path, _name(grant), detail)
+    elif number == LINES_PER_MINUTE + 1:
+        log.info("more requests got 400; the log has no more of them in this minute")
+
+
+def _name(grant: Grant) -> str:
+    """Return what tells an operator who sent the request, without asking the database."""
+    if isinstance(grant.holder, tuple):
+        return f"user {grant.holder[1]!a}"
+    return f"key {grant.holder}" if grant.holder else "BYTELOG_API_KEY"
