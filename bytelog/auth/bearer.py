@@ -6,8 +6,10 @@ An application that embeds bytelog may decide on access itself, with the hook `a
 from __future__ import annotations
 
 import hmac
+import logging
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial, wraps
 from http import HTTPStatus
@@ -17,6 +19,8 @@ from flask import Flask, current_app, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+from ..storage.backend import StorageError
+from ..storage.database import backend_of, db
 from ..storage.models import DEFAULT_PROJECT_ID
 from . import keys, projects, rate_limit
 from .keys import Grant
@@ -35,6 +39,7 @@ until when it is trusted."""
 GRANT_SECONDS = 0.25
 """How long that access is trusted, in addition to KEY_CACHE_SECONDS."""
 
+log = logging.getLogger("bytelog")
 
 P = ParamSpec("P")
 View = Callable[Concatenate[int, P], Response]
@@ -111,6 +116,7 @@ def init_app(app: Flask, authenticate: Authenticate | None) -> None:
         partial(_grant_from_hook, authenticate) if authenticate else _grant_from_key
     )
     app.extensions["bytelog.keys"] = KeyCache()
+    app.extensions["bytelog.may_lack_keys"] = not (authenticate or app.config["BYTELOG_API_KEY"])
 
 
 def requires(scope: str) -> Callable[[View[P]], Callable[P, Response]]:
@@ -161,8 +167,27 @@ def authorize(scope: str, *, may_wait: bool = True) -> Grant:
 def _find_grant(may_wait: bool) -> Grant:
     grant = current_app.extensions["bytelog.grant"](read_token(), may_wait)
     if grant is None:
+        if may_wait:
+            _warn_without_keys()
         raise _create_unauthorized()
     return cast("Grant", grant)
+
+
+def _warn_without_keys() -> None:
+    """Log once that no key exists, when the first request is refused for that.
+
+    At the start, an application that only records within its own process would be warned too.
+    """
+    if not current_app.extensions["bytelog.may_lack_keys"]:
+        return
+    with suppress(StorageError):
+        if not keys.list_all():
+            log.warning(
+                "every request gets 401, because there is no API key in %s. Create one with "
+                "`bytelog keys create NAME`, or set BYTELOG_API_KEY.",
+                backend_of(db.engine).location(),
+            )
+        current_app.extensions["bytelog.may_lack_keys"] = False
 
 
 def _create_unauthorized() -> Denied:

@@ -72,6 +72,7 @@ class Server:
         slots_of(app).set_limit(threads)
         listening = _listen(host, port)
         self.url = _format_url(host, listening.getsockname()[1])
+        self._pages_url = app.config["BYTELOG_URL"] or self.url + prefix
         with app.app_context():
             leaders = SERVER_LEADERS if backend_of(db.engine).is_server else 1
         threads = slots_of(app).capacity + SHORT_REQUEST_THREADS
@@ -84,7 +85,7 @@ class Server:
         """Serve until SIGTERM or Ctrl-C, then finish the requests in progress."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle_signal)
-        _print_greeting(self._app, self.url)
+        _print_greeting(self._app, self.url, self._pages_url.rstrip("/"))
         # Startup objects live as long as the process; a full garbage collection need not scan them.
         gc.freeze()
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -196,8 +197,11 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _print_greeting(app: Flask, url: str) -> None:
+def _print_greeting(app: Flask, url: str, pages_url: str) -> None:
     click.echo(f"bytelog listens on {url}\nDatabase: {backend_of(db.engine).location()}")
+    if app.config["BYTELOG_EXPLORER"]:
+        click.echo(f"Explorer: {pages_url}/")
+    click.echo(f"Documentation: {pages_url}/docs")
     if app.config["BYTELOG_API_KEY"] or keys.list_all():
         return
     key = keys.create("first", "default")

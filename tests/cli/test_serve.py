@@ -55,6 +55,19 @@ def test_the_first_start_prints_a_key_once_and_working_curl_commands(
     )
 
 
+def test_every_start_names_the_pages(serve: Callable[..., Server]) -> None:
+    server = serve("--prefix", "/log", BYTELOG_API_KEY=Server.key)
+    greeting = server.log.read_text()
+    assert f"Explorer: {server.url}/log/\nDocumentation: {server.url}/log/docs\n" in greeting
+    for path in ("/log/", "/log/docs"):
+        assert server.request(path).status == 200
+    server.stop()
+    server.environment |= {"BYTELOG_URL": "https://log.example/", "BYTELOG_EXPLORER": "off"}
+    server.start()
+    assert "Documentation: https://log.example/docs\n" in server.log.read_text()
+    assert "Explorer" not in server.log.read_text()
+
+
 def test_no_key_is_created_when_the_environment_has_one(server: Server) -> None:
     assert "API key" not in server.log.read_text()
     assert server.request(EVENTS, BODY).status == 201

@@ -139,3 +139,26 @@ def test_flask_run_serves_the_same_application(tmp_path: Path, server: Server) -
             assert server.request(f"{EVENTS}/trace/a%2Fb").body.startswith(b'{"count":1,')
         finally:
             process.terminate()
+
+
+def test_a_service_without_keys_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = create_app(instance_path=tmp_path)
+    assert caplog.messages == []
+    for _ in range(2):
+        assert host.test_client().get(EVENTS).status_code == 401
+    assert caplog.messages == [
+        f"every request gets 401, because there is no API key in {tmp_path / 'bytelog.db'}. "
+        "Create one with `bytelog keys create NAME`, or set BYTELOG_API_KEY."
+    ]
+
+
+def test_a_service_with_a_key_or_its_own_authentication_does_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keyed = create_app({"BYTELOG_API_KEY": "k"}, tmp_path)
+    own = create_app(instance_path=tmp_path / "own", authenticate=lambda *_: None)
+    for host in (keyed, own):
+        assert host.test_client().get(EVENTS).status_code == 401
+    assert caplog.messages == []
