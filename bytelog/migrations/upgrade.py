@@ -37,8 +37,9 @@ def upgrade(engine: Engine) -> None:
         if not is_current:
             _take_steps(engine)
     except DBAPIError as error:
+        reason = " ".join(str(error.orig).split()).rstrip("?")  # libpq's has several lines.
         raise UnusableDatabase(
-            f"the database {backend_of(engine).location()} cannot be used: {error.orig}. "
+            f"the database {backend_of(engine).location()} cannot be used: {reason}. "
             f"{backend_of(engine).remedy(error.orig or error)}"
         ) from error
     finally:

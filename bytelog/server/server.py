@@ -191,9 +191,11 @@ def _listen(host: str, port: int) -> socket.socket:
         is_dual = host == "::" and socket.has_dualstack_ipv6()
         return socket.create_server((host, port), family=family, dualstack_ipv6=is_dual)
     except OSError as error:
-        reason = error.strerror or str(error)
+        # Python repeats the address after the reason.
+        reason = (error.strerror or str(error)).partition(" (while")[0]
         raise OSError(
-            f"cannot listen on {host}, port {port}: {reason}. Choose another --host or --port."
+            f"cannot listen on {host}, port {port}: {reason}. Choose another --host or --port, "
+            "or BYTELOG_HOST or BYTELOG_PORT."
         ) from error
 
 

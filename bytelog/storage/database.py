@@ -100,7 +100,10 @@ def _replica(app: Flask, primary: URL) -> dict[str | None, dict[str, Any]]:
     if url is None:
         return {}
     if not (_backend_class(primary).is_server and _backend_class(url).is_server):
-        raise UnusableDatabase("BYTELOG_READ_DATABASE_URL is for replicas of PostgreSQL only.")
+        raise UnusableDatabase(
+            "BYTELOG_READ_DATABASE_URL is for replicas of PostgreSQL only. Unset it, or set "
+            "BYTELOG_DATABASE_URL to the URL of the primary."
+        )
     return {_REPLICA: {"url": url, **_engine_options(url)}}
 
 
@@ -110,15 +113,16 @@ def _read_setting(app: Flask, setting: str) -> URL | None:
 
 
 def _parse_url(text: str, setting: str) -> URL:
+    examples = ", or ".join(_backend_class(URL.create(name)).url_example for name in BACKENDS)
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:
         # The error may contain a part of the password.
         raise UnusableDatabase(
-            f"{setting} is not a URL. Encode special characters of its password, such as %40 for @."
+            f"{setting} is not a URL; write {examples}. Encode special characters of a password, "
+            "such as %40 for @."
         ) from error
     is_known = url.get_backend_name() in BACKENDS and url.drivername in _backend_class(url).drivers
     if not is_known or "uri" in url.query:
-        examples = (_backend_class(URL.create(name)).url_example for name in BACKENDS)
-        raise UnusableDatabase(f"{setting} names {url.drivername}; write {', or '.join(examples)}.")
+        raise UnusableDatabase(f"{setting} names {url.drivername}; write {examples}.")
     return url

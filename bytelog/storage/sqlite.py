@@ -86,8 +86,9 @@ class SQLite(Backend):
             _create_file(file)
         except OSError as error:
             raise UnusableDatabase(
-                f"the database {error.filename} cannot be written: {error.strerror}. Give its "
-                "folder to the user that runs bytelog, or choose another with BYTELOG_DATA."
+                f"the database {error.filename} cannot be written: {error.strerror}. Create its "
+                "folder for the user that runs bytelog, or choose another with BYTELOG_DATA or "
+                "BYTELOG_DATABASE_URL."
             ) from error
         return url.set(database=str(file))
 
