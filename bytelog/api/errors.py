@@ -84,7 +84,7 @@ def error_response(error: HTTPException, problems: list[dict[str, str]] | None =
 
 def _explain(error: HTTPException, problems: list[dict[str, str]]) -> str:
     """Return each problem after the place where it is, or without problems the detail."""
-    return "; ".join(": ".join(problem.values()) for problem in problems) or error.description or ""
+    return " ".join(": ".join(problem.values()) for problem in problems) or error.description or ""
 
 
 def _encode_detail(text: str) -> str:

@@ -55,10 +55,9 @@ def test_a_header_explains_a_400_whose_body_stays_the_same(alice: Person) -> Non
     detail = response.headers["Bytelog-Detail"]
     assert detail.isascii()
     assert detail.isprintable()
-    assert sorted(unquote(detail).split("; ")) == [
-        "#/gr%C3%B6%C3%9Fe%0D%0A%25: Unknown field.",
-        "#/id: Must be a 64-bit integer.",
-    ]
+    assert unquote(detail) == (
+        "#/id: Must be a 64-bit integer. #/gr%C3%B6%C3%9Fe%0D%0A%25: Unknown field."
+    )
     invalid = alice.get("?start=%0D%0ASet-Cookie:x")
     assert invalid.headers["Bytelog-Detail"].startswith("start: Must be a date: ")
     assert "Set-Cookie" not in str(invalid.headers)

@@ -175,7 +175,7 @@ def test_processes_that_start_at_once_create_one_schema(
     shared_cluster.sql("CREATE DATABASE fresh")
     monkeypatch.setenv("BYTELOG_DATABASE_URL", shared_cluster.url("fresh"))
     pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
-    started = [Bytelog(tmp_path).start("check", **pipes) for _ in range(4)]
+    started = [Bytelog(tmp_path).start("keys", "create", "alice", **pipes) for _ in range(4)]
     for process in started:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
