@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -55,7 +56,15 @@ def _add_security_headers(response: Response) -> Response:
         return response  # an empty body has nothing to run, show or cache
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    if response.status_code == HTTPStatus.PERMANENT_REDIRECT:
+        _remove_host(response)
     return response
+
+
+def _remove_host(response: Response) -> None:
+    """Redirect to a path: bytelog does not know the scheme that the client of a proxy uses."""
+    target = urlsplit(response.location or "")
+    response.location = target._replace(scheme="", netloc="").geturl()
 
 
 def _parse_origins(text: str) -> list[str | re.Pattern[str]]:

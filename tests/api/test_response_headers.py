@@ -8,6 +8,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from support.api import CLICK, EVENTS, Person
 from support.server import Server
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import Client
 
 from bytelog import create_app
 from bytelog.api.response_headers import SECURITY_HEADERS
@@ -40,6 +42,13 @@ def test_responses_of_the_http_server_itself_have_the_security_headers(server: S
     assert response.startswith("HTTP/1.1 400")
     for name, value in SECURITY_HEADERS.items():
         assert f"{name}: {value}\r\n" in response
+
+
+def test_a_redirect_names_no_scheme_and_no_host(app: Flask) -> None:
+    client = Client(DispatcherMiddleware(app, {"/bytelog": app}))
+    response = client.get("/bytelog?name=click")
+    assert response.status_code == 308
+    assert response.headers["Location"] == "/bytelog/?name=click"
 
 
 def test_no_other_origin_is_allowed_unless_it_is_set(alice: Person) -> None:

@@ -300,7 +300,7 @@ def test_no_event_is_lost_or_duplicated_when_servers_behind_nginx_are_killed(
     servers = [serve(BYTELOG_API_KEY=Server.key) for _ in range(2)]
     folder = tmp_path / "nginx"
     folder.mkdir()
-    proxy = Proxy("nginx", folder, servers[0], "", servers[1])
+    proxy = Proxy("nginx", folder, servers[0].url, "", servers[1].url)
     unsure: list[int] = []
     writers = [
         threading.Thread(target=send_all, args=(proxy, range(start, start + 150), unsure))
@@ -315,8 +315,7 @@ def test_no_event_is_lost_or_duplicated_when_servers_behind_nginx_are_killed(
         server.start()
     for thread in writers:
         thread.join()
-    proxy.process.terminate()
-    proxy.process.wait(20)
+    proxy.stop()
     events = json.loads(servers[0].request(EVENTS).body)["events"]
     assert sorted(item["id"] for item in events) == list(range(600))
 

@@ -14,13 +14,13 @@ from support.programs import find, require
 from support.server import Server, wait_for
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-
+HOST = "events.example"
 
 NGINX = """
 daemon off;
 user root;
 pid nginx.pid;
-error_log error.log;
+error_log error.log info;
 events {}
 http {
   access_log access.log;
@@ -34,19 +34,28 @@ http {
 """
 
 
+CADDY = """
+{{
+	admin off
+	local_certs
+	skip_install_trust
+	default_bind 127.0.0.1
+	http_port {http}
+	https_port {https}
+}}
+"""
+
+
 class Proxy:
-    """A real nginx or Caddy with the shipped configuration, except for ports and names."""
+    """A real nginx or Caddy with the shipped configuration, except for ports and certificates."""
 
     def __init__(
-        self, name: str, folder: Path, server: Server, prefix: str = "", *others: Server
+        self, name: str, folder: Path, url: str, prefix: str = "", *other_urls: str
     ) -> None:
         require(name, "openssl")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = int(free.getsockname()[1])
+        self.http_port, self.port = _find_free_ports()
         self.name, self.prefix = name, prefix
-        servers = [
-            upstream_server.url.removeprefix("http://") for upstream_server in (server, *others)
-        ]
+        servers = [address.removeprefix("http://") for address in (url, *other_urls)]
         upstream = ";\n    server ".join(servers)
         command = (
             self._nginx(folder, upstream) if name == "nginx" else self._caddy(folder, upstream)
@@ -56,43 +65,60 @@ class Proxy:
                 command, cwd=folder, stdout=log, stderr=log, env={"HOME": str(folder)}
             )
         wait_for(lambda: self.get("/healthz")[0] == 200)
+        wait_for(lambda: self.redirect("GET", "/")[0] == 308)
 
     def _nginx(self, folder: Path, upstream: str) -> list[str]:
         site = (DEPLOY / "nginx.conf").read_text().replace("127.0.0.1:8000", upstream)
-        site = site.replace("listen 443", f"listen 127.0.0.1:{self.port}")
-        site = site.replace("/etc/letsencrypt/live/events.example", str(folder))
+        for port, free_port in (("80", self.http_port), ("443", self.port)):
+            site = site.replace(f"listen {port}", f"listen 127.0.0.1:{free_port}")
+            site = site.replace(f"listen [::]:{port}", f"listen [::1]:{free_port}")
+        site = site.replace(f"/etc/letsencrypt/live/{HOST}", str(folder))
         site = site.replace("location / {", f"location {self.prefix}/ {{")
         (folder / "site").write_text(site)
         (folder / "nginx.conf").write_text(NGINX)
-        names = ["-keyout", "privkey.pem", "-out", "fullchain.pem"]
-        generate = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x"]
-        subprocess.run([*generate, *names], cwd=folder, check=True, capture_output=True)
+        names = ["-keyout", "privkey.pem", "-out", "fullchain.pem", "-subj", f"/CN={HOST}"]
+        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        generate = ["openssl", "req", "-x509", *curve, "-nodes", *names]
+        subprocess.run(generate, cwd=folder, check=True, capture_output=True)
         return [str(find("nginx")), "-p", f"{folder}/", "-e", "error.log", "-c", "nginx.conf"]
 
     def _caddy(self, folder: Path, upstream: str) -> list[str]:
         site = (DEPLOY / "Caddyfile").read_text().replace("127.0.0.1:8000", upstream)
-        site = site.replace("events.example {", f"http://127.0.0.1:{self.port} {{")
-        site = site.replace("handle /* {", f"handle {self.prefix}/* {{")
-        (folder / "Caddyfile").write_text("{\n\tadmin off\n}\n" + site)
+        if self.prefix:
+            site = site.replace("path /*", f"path {self.prefix} {self.prefix}/*")
+        ports = CADDY.format(http=self.http_port, https=self.port)
+        (folder / "Caddyfile").write_text(ports + site)
         return [str(find("caddy")), "run", "--config", "Caddyfile"]
 
     def open(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Response:
-        address = ("127.0.0.1", self.port)
-        if self.name == "nginx":
-            context = ssl._create_unverified_context()  # noqa: SLF001
-            peer: http.client.HTTPConnection = http.client.HTTPSConnection(
-                *address, timeout=60, context=context
-            )
-        else:
-            peer = http.client.HTTPConnection(*address, timeout=60)
+        peer = http.client.HTTPSConnection(HOST)
+        plain = socket.create_connection(("127.0.0.1", self.port), 60)
+        context = ssl._create_unverified_context()  # noqa: SLF001
+        peer.sock = context.wrap_socket(plain, server_hostname=HOST)
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {"Authorization": f"Bearer {Server.key}", "Content-Type": "application/json"}
         sent["Connection"] = "close"
-        peer.connect()
         # A response can arrive before all of the body was sent.
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, ssl.SSLEOFError):
             peer.request(method, self.prefix + path, body, sent | headers)
         return peer.getresponse()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+    def redirect(self, method: str, path: str) -> tuple[int, str]:
+        """Return status and `Location` of the response to a request without TLS."""
+        peer = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=20)
+        peer.request(method, path, headers={"Host": HOST, "Connection": "close"})
+        response = peer.getresponse()
+        return response.status, str(response.headers["Location"])
+
+    def curl(self, path: str, address: str, *options: str) -> str:
+        """Return what curl prints for a request to an IP address."""
+        resolve = f"{HOST}:{self.port}:{address}"
+        command = ["curl", "-fsSk", "--max-time", "20", "--resolve", resolve, *options]
+        return subprocess.check_output([*command, f"https://{HOST}:{self.port}{path}"], text=True)
 
     def get(self, path: str, **headers: str) -> tuple[int, Response, bytes]:
         response = self.open("GET", path, None, **headers)
@@ -104,3 +130,9 @@ class Proxy:
 
 
 Response = http.client.HTTPResponse
+
+
+def _find_free_ports() -> tuple[int, int]:
+    address = ("127.0.0.1", 0)
+    with socket.create_server(address) as one, socket.create_server(address) as other:
+        return one.getsockname()[1], other.getsockname()[1]

@@ -5,19 +5,22 @@ import http.client
 import json
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import pytest
 from support.api import CLICK, EVENTS
 from support.history import make_history
-from support.reverse_proxy import Proxy
+from support.programs import require
+from support.reverse_proxy import DEPLOY, HOST, Proxy
 from support.server import Server
 
-from bytelog.config import MAX_WAIT_SECONDS, NUMBERS
+from bytelog.config import KEEP_ALIVE_SECONDS, MAX_WAIT_SECONDS, NUMBERS
 
 pytestmark = pytest.mark.slow
 
@@ -32,23 +35,34 @@ def start(
 ) -> Iterator[Callable[..., tuple[Server, Proxy]]]:
     proxies: list[Proxy] = []
 
-    def begin(prefix: str = "", days: int = 0) -> tuple[Server, Proxy]:
+    def begin(prefix: str = "", days: int = 0, **environment: str) -> tuple[Server, Proxy]:
         arguments = ("--prefix", prefix) if prefix else ()
-        server = serve(*arguments, BYTELOG_API_KEY=Server.key)
+        server = serve(*arguments, BYTELOG_API_KEY=Server.key, **environment)
         if days:
             make_history(server.folder / "data", days)
         folder = tmp_path / "proxy"
         folder.mkdir()
-        proxies.append(Proxy(request.param, folder, server, prefix))
+        proxies.append(Proxy(request.param, folder, server.url, prefix))
         return server, proxies[-1]
 
     yield begin
     for proxy in proxies:
-        proxy.process.send_signal(signal.SIGTERM)
-        proxy.process.wait(20)
+        proxy.stop()
 
 
 Start = Callable[..., tuple[Server, Proxy]]
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Sends the headers of a request back."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(bytes(self.headers))
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
 
 
 @pytest.mark.parametrize("prefix", ["", "/bytelog"])
@@ -140,3 +154,66 @@ def test_the_largest_batch_passes_and_a_larger_one_is_rejected_by_bytelog(
     assert proxy.post(batch)[0] == 201
     status, _, body = proxy.post(batch.ljust(most + 1))
     assert (status, json.loads(body)) == (413, {"error": "request entity too large"})
+
+
+def test_a_request_without_tls_is_redirected_with_its_method_and_path(start: Start) -> None:
+    _, proxy = start()
+    for method, path in (("GET", "/docs"), ("POST", f"{EVENTS}?tz=Europe/Berlin")):
+        status, location = proxy.redirect(method, path)
+        assert status == 308
+        assert re.sub(r":\d+", "", location) == f"https://{HOST}{path}"
+
+
+def test_the_explorer_opens_under_its_prefix_with_and_without_the_slash(start: Start) -> None:
+    _, proxy = start("/bytelog")
+    assert b"<title>" in proxy.get("/")[2]
+    status, response, _ = proxy.get("")
+    assert status in (301, 308)
+    scheme, host, path, *_ = urlsplit(response.headers["Location"])
+    assert (scheme, host.partition(":")[0]) in (("", ""), ("https", HOST))
+    assert path == "/bytelog/"
+
+
+def test_http_2_and_ipv6_work(start: Start) -> None:
+    require("curl")
+    _, proxy = start()
+    version = ("--http2", "--write-out", "%{http_version}")
+    assert proxy.curl("/healthz", "127.0.0.1", *version) == '{"status": "ok"}2'
+    assert f"{HOST}:{proxy.port}" in proxy.curl("/docs", "127.0.0.1")
+    # Without an address, as shipped, Caddy listens on all.
+    if proxy.name == "nginx" and socket.has_dualstack_ipv6():
+        assert proxy.curl("/healthz", "[::1]", *version) == '{"status": "ok"}2'
+
+
+@pytest.mark.parametrize("start", ["nginx"], indirect=True)
+def test_nginx_collects_a_body_and_passes_a_listing_on_without_buffering_it(start: Start) -> None:
+    server, proxy = start(days=DAYS)
+    assert proxy.post(json.dumps([{**CLICK, "data": {"text": "x" * 50_000}}]).encode())[0] == 201
+    with proxy.open("GET", EVENTS) as response:
+        assert response.read(1000).startswith(b'{"count":')
+        time.sleep(2)  # nginx would go on reading from bytelog
+        response.read()
+    log = (server.folder.parent / "proxy" / "error.log").read_text()
+    assert "a client request body is buffered to a temporary file" in log
+    assert "an upstream response is buffered to a temporary file" not in log
+
+
+@pytest.mark.parametrize("name", ["nginx", "caddy"])
+def test_a_client_cannot_send_the_header_of_a_sign_on_proxy(name: str, tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as echo:
+        threading.Thread(target=echo.serve_forever).start()
+        proxy = Proxy(name, tmp_path, f"http://127.0.0.1:{echo.server_port}")
+        received = proxy.get("/", Remote_User="root", X_Other="kept")[2].lower()
+        proxy.stop()
+        echo.shutdown()
+    assert b"x-other: kept" in received
+    assert b"host: events.example" in received
+    assert b"root" not in received
+
+
+def test_the_proxies_wait_longer_than_bytelog_and_close_idle_connections_before_it() -> None:
+    nginx, caddy = ((DEPLOY / name).read_text() for name in ("nginx.conf", "Caddyfile"))
+    (read_timeout,) = re.findall(r"proxy_read_timeout (\d+)s;", nginx)
+    assert int(read_timeout) > MAX_WAIT_SECONDS + (NUMBERS["BYTELOG_READ_SECONDS"] or 0)
+    (keepalive,) = re.findall(r"keepalive (\d+)s\n", caddy)
+    assert int(keepalive) < KEEP_ALIVE_SECONDS
