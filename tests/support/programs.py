@@ -16,6 +16,7 @@ PACKAGES = {
     "chromium": "chromium",
     "curl": "curl",
     "gcc": "gcc libc6-dev",
+    "git": "git",
     "initdb": "postgresql",
     "libpython": "libpython3-dev",
     "nginx": "nginx-light",
