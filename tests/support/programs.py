@@ -22,6 +22,8 @@ PACKAGES = {
     "nginx": "nginx-light",
     "node": "nodejs",
     "openssl": "openssl",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
     "ruby": "ruby",
     "strace": "strace",
     "strip": "binutils",
