@@ -19,7 +19,7 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.get("/healthz")
-def healthz() -> Response:
+def check_health() -> Response:
     """Return 200 if events can be read and stored; a StorageError becomes 503."""
     try:
         store.ping()

@@ -24,19 +24,23 @@ PATH_PATTERN = f"^data{_PATH}$"
 """The pattern of a member's path."""
 
 _ANY_TEXT = {"type": "string"}
-SCHEMAS = {
-    rf"^data{_PATH}(\[(not|prefix)\])?$": {
-        "oneOf": [
-            _ANY_TEXT,
-            {"type": "array", "items": _ANY_TEXT, "minItems": 1, "maxItems": MAX_FILTER_VALUES},
-        ]
+_TEXTS = {"type": "array", "items": _ANY_TEXT, "minItems": 1, "maxItems": MAX_FILTER_VALUES}
+_SUFFIX = rf"(?:\[({'|'.join(_OPERATORS)})\])?"
+SCHEMA = {
+    "type": "object",
+    "propertyNames": {"pattern": f"^data{_PATH}{_SUFFIX}$"},
+    "patternProperties": {
+        rf"^data{_PATH}(\[(not|prefix)\])?$": {"anyOf": [_ANY_TEXT, _TEXTS]},
+        rf"^data{_PATH}\[({'|'.join(_ORDER)})\]$": {"type": "number"},
+        rf"^data{_PATH}\[exists\]$": {"type": "string", "enum": ["true", "false"]},
     },
-    rf"^data{_PATH}\[({'|'.join(_ORDER)})\]$": {"type": "number"},
-    rf"^data{_PATH}\[exists\]$": {"type": "string", "enum": ["true", "false"]},
+    # Generators know no patterns of names, and derive the type of the values from this.
+    "additionalProperties": {"anyOf": [_ANY_TEXT, _TEXTS, {"type": "number"}]},
+    "maxProperties": MAX_MEMBERS,
 }
-"""The values of the parameters, by the pattern of their names."""
+"""The parameters that filter by members of `data`, as one object."""
 
-_PARAMETER = re.compile(rf"data({_PATH})(?:\[({'|'.join(_OPERATORS)})\])?")
+_PARAMETER = re.compile(rf"data({_PATH}){_SUFFIX}")
 
 _RULE = (
     "Must name a member of `data`, and perhaps an operator: `data.plan`, `data.plan[not]`. Join "

@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response
 from ..config import MAX_BODY_BYTES
 from . import operations, response_schemas
 from .errors import DETAIL, MAX_DETAIL_LENGTH, PROBLEM
-from .operation_parts import JSON, name_response
+from .operation_parts import JSON, TAGS, name_response
 
 if TYPE_CHECKING:
     from apispec import APISpec
@@ -32,6 +32,11 @@ Every error is `{"error": "<short text>"}`, or, for a client that sends
 `Accept: application/problem+json`, a problem of RFC 9457. The response to a method that a path does
 not support is 405 with `Allow`.
 """
+_INFO = {
+    "description": _DESCRIPTION,
+    "contact": {"name": "The bytelog developers"},
+    "license": {"name": "MIT", "identifier": "MIT"},
+}
 
 _ERRORS = {
     400: "A field, a parameter or a header is missing, unknown or invalid.",
@@ -49,6 +54,11 @@ _ERRORS = {
     507: "The server's disk is full; nothing was stored.",
 }
 
+_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key of a project. Its scopes say what it may do.",
+}
 _CHALLENGE = {
     "WWW-Authenticate": {
         "description": "The key that is required, and what is wrong with the one sent (RFC 6750).",
@@ -103,9 +113,16 @@ def _build_document(app: Flask) -> dict[str, Any]:
             # Flask adds these two to every path with GET.
             methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
             path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
-            operation = name | operations_by_view[rule.endpoint]
+            operation = name | _mention_scope(operations_by_view[rule.endpoint])
             spec.path(path, operations=dict.fromkeys(map(str.lower, methods), operation))
     return spec.to_dict()
+
+
+def _mention_scope(operation: dict[str, Any]) -> dict[str, Any]:
+    if "x-scope" not in operation:
+        return operation
+    scope = f"Requires a key with the scope `{operation['x-scope']}`."
+    return operation | {"description": f"{operation['description']} {scope}"}
 
 
 def _create_specification() -> APISpec:
@@ -114,9 +131,9 @@ def _create_specification() -> APISpec:
     from apispec.ext.marshmallow import MarshmallowPlugin
 
     plugin: Any = MarshmallowPlugin()
-    spec = APISpec("bytelog", "1", "3.1.0", [plugin], info={"description": _DESCRIPTION})
+    spec = APISpec("bytelog", "1", "3.1.0", [plugin], info=_INFO, tags=TAGS)
     plugin.converter.add_attribute_function(_get_json_schema)
-    spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
+    spec.components.security_scheme("key", _KEY)
     for status in _ERRORS:
         spec.components.response(name_response(status), _describe_error(status))
     return spec

@@ -10,14 +10,17 @@ from ..events import schemas
 from . import idempotency, parameters, question_operations, response_schemas
 from .operation_parts import (
     CSV,
+    EVENTS,
     JSON,
     LINES,
     NEXT,
+    SERVICE,
     TEXT,
     describe_query,
     describe_read,
     describe_response,
     name_errors,
+    require_scope,
 )
 
 _EVENT = {
@@ -40,17 +43,18 @@ def operations_by_view() -> dict[str, dict[str, Any]]:
         "events.list_events": _describe_list_events(),
         "events.follow_trace": _describe_follow_trace(),
         "key.describe_key": _describe_key(),
-        "health.healthz": _describe_healthz(),
+        "health.check_health": _describe_check_health(),
         "openapi.describe_api": _describe_openapi(),
     }
 
 
 def _describe_register_events() -> dict[str, Any]:
     return {
+        "tags": [EVENTS],
         "summary": "Register an event, or a batch of events",
         "description": "The response comes once the events are on the disk. A batch is stored as a "
         "whole or not at all.",
-        "security": [{"key": ["write"]}],
+        **require_scope("write"),
         "parameters": [_describe_idempotency_key()],
         "requestBody": {
             "description": "I-JSON (RFC 7493), which may be compressed with gzip. A body of the "
@@ -68,6 +72,7 @@ def _describe_register_events() -> dict[str, Any]:
 def _describe_list_events() -> dict[str, Any]:
     links = _build_links("$response.body#/events/0") | _COPY
     return {
+        "tags": [EVENTS],
         "summary": "Get all events",
         "description": "Returns all events, or those that match the parameters.",
         **describe_read(parameters.ListingParameters, _describe_listing() | {"links": links}, 410),
@@ -76,8 +81,10 @@ def _describe_list_events() -> dict[str, Any]:
 
 def _describe_follow_trace() -> dict[str, Any]:
     return {
+        "tags": [EVENTS],
         "summary": "Follow a trace id",
-        "security": [{"key": ["read"]}],
+        "description": "Returns the events of a trace, or those that match the parameters.",
+        **require_scope("read"),
         "parameters": [_describe_trace_id(), *describe_query(parameters.TraceParameters)],
         "responses": {200: _describe_listing(), **name_errors(400, 401, 403, 404, 410, 429, 503)},
     }
@@ -86,8 +93,10 @@ def _describe_follow_trace() -> dict[str, Any]:
 def _describe_key() -> dict[str, Any]:
     example = {"project": "default", "key": "shop", "scopes": ["read", "write"]}
     return {
+        "tags": [SERVICE],
         "summary": "Describe the key of the request",
-        "security": [{"key": ["read"]}],
+        "description": "Returns the names of the key and of its project, and what the key may do.",
+        **require_scope("read"),
         "responses": {
             200: describe_response("The key.", response_schemas.KeySchema, example),
             **name_errors(401, 403, 429, 503),
@@ -95,24 +104,34 @@ def _describe_key() -> dict[str, Any]:
     }
 
 
-def _describe_healthz() -> dict[str, Any]:
+def _describe_check_health() -> dict[str, Any]:
     works = describe_response("It works.", response_schemas.HealthSchema, {"status": "ok"})
     return {
+        "tags": [SERVICE],
         "summary": "Check whether the service works",
+        "description": "For load balancers and container platforms: 200 if events can be read and "
+        "recorded, 503 otherwise.",
+        "security": [],
         "responses": {200: works, **name_errors(503)},
     }
 
 
 def _describe_openapi() -> dict[str, Any]:
     document = describe_response("This document.", {"type": "object"}, {"openapi": "3.1.0"})
-    return {"summary": "Describe the API", "responses": {200: document}}
+    return {
+        "tags": [SERVICE],
+        "summary": "Describe the API",
+        "description": "Returns this document, for generated clients and API explorers.",
+        "security": [],
+        "responses": {200: document},
+    }
 
 
 def _describe_bodies() -> dict[str, Any]:
-    batch = {"type": "array", "items": schemas.EventSchema, "minItems": 1}
+    batch = {"type": "array", "items": schemas.NewEventSchema, "minItems": 1}
     lines = batch | {"description": "One event per line."}
     return {
-        JSON: {"schema": {"oneOf": [schemas.EventSchema, batch]}, "example": _EVENT},
+        JSON: {"schema": {"oneOf": [schemas.NewEventSchema, batch]}, "example": _EVENT},
         LINES: {"schema": lines, "example": [_EVENT]},
     }
 
@@ -140,13 +159,12 @@ def _describe_trace_id() -> dict[str, Any]:
 
 
 def _describe_idempotency_key() -> dict[str, Any]:
-    quoted = {"pattern": r'^"([ !#-\[\]-~]|\\["\\])+"$', "maxLength": MAX_TEXT_LENGTH + 2}
-    bare = {"pattern": "^[!#-~]+$", "maxLength": MAX_TEXT_LENGTH}
     return {
         "in": "header",
         "name": idempotency.HEADER,
         "description": "A unique value, such as a UUID, makes it safe to send this request again: "
-        f"the events are stored once. The project remembers the key for {IDEMPOTENCY_HOURS} hours.",
-        "schema": {"type": "string", "anyOf": [quoted, bare]},
-        "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
+        f"the events are stored once. At most {MAX_TEXT_LENGTH} ASCII characters, perhaps in "
+        f"quotes. The project remembers the key for {IDEMPOTENCY_HOURS} hours.",
+        # No example: explorers would send it with every event, and only the first would be stored.
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_LENGTH + 2},
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..config import NAMES_SAMPLE
 from . import parameters, question_schemas, trace_parameters
-from .operation_parts import CSV, NEXT, TEXT, describe_read, describe_response
+from .operation_parts import CSV, NEXT, QUESTIONS, TEXT, describe_read, describe_response
 from .summary_parameters import NamesParameters, SummaryParameters
 
 _SUMMARY = {
@@ -101,6 +101,7 @@ def _describe_summarize() -> dict[str, Any]:
     response = describe_response("The counts.", either, _SUMMARY)
     response["content"] |= {CSV: {"schema": TEXT}}
     return {
+        "tags": [QUESTIONS],
         "summary": "Count events",
         "description": "Counts events by name, and by buckets of time; or in groups, by name and "
         "by members of `data`, whose numbers it adds up.",
@@ -110,6 +111,7 @@ def _describe_summarize() -> dict[str, Any]:
 
 def _describe_list_names() -> dict[str, Any]:
     return {
+        "tags": [QUESTIONS],
         "summary": "List the names of events",
         "description": "Counts the events of each name, and lists the members of `data` of the "
         f"newest {NAMES_SAMPLE:,} events.",
@@ -122,6 +124,7 @@ def _describe_list_names() -> dict[str, Any]:
 
 def _describe_count_paths() -> dict[str, Any]:
     return {
+        "tags": [QUESTIONS],
         "summary": "Count which events follow which",
         "description": "Orders the events of each trace that has a matching event by date, and "
         "counts which name follows which, with which names traces start, and with which they end.",
@@ -135,6 +138,7 @@ def _describe_count_paths() -> dict[str, Any]:
 def _describe_list_traces() -> dict[str, Any]:
     response = describe_response("The traces.", question_schemas.TracesSchema, _TRACES)
     return {
+        "tags": [QUESTIONS],
         "summary": "List traces",
         "description": "Returns the traces that have an event that matches the filters, in the "
         "window, ordered by the date of their first event.",
@@ -146,6 +150,7 @@ def _describe_list_traces() -> dict[str, Any]:
 
 def _describe_count_funnel() -> dict[str, Any]:
     return {
+        "tags": [QUESTIONS],
         "summary": "Count how many traces reach each step",
         "description": "Follows traces through steps in their order, with or without other events "
         "between them.",
@@ -158,6 +163,7 @@ def _describe_count_funnel() -> dict[str, Any]:
 
 def _describe_compare_paths() -> dict[str, Any]:
     return {
+        "tags": [QUESTIONS],
         "summary": "Compare which events follow which in two windows",
         "description": "Tells which transitions are new, gone, slower, faster, rarer or more "
         "frequent than in another window, such as before a deployment.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 
 from ..auth.keys import SCOPES
-from ..events.schemas import StoredEventSchema
+from ..events.schemas import EventSchema
 
 
 class ListingSchema(Schema):
@@ -19,7 +19,7 @@ class ListingSchema(Schema):
         },
     )
     events = fields.List(
-        fields.Nested(StoredEventSchema),
+        fields.Nested(EventSchema),
         required=True,
         metadata={"description": "In the requested order: by date, unless `order` is set."},
     )
@@ -40,7 +40,9 @@ class KeySchema(Schema):
 class HealthSchema(Schema):
     """The response of a service that works."""
 
-    status = fields.String(required=True, metadata={"enum": ["ok"]})
+    status = fields.String(
+        required=True, metadata={"enum": ["ok"], "description": "Always `ok`."}
+    )
 
 
 class ErrorSchema(Schema):
@@ -52,7 +54,7 @@ class ErrorSchema(Schema):
 class BadFieldSchema(Schema):
     """What is wrong with one field, parameter or header, which is named by one of three members."""
 
-    detail = fields.String(required=True)
+    detail = fields.String(required=True, metadata={"description": "What it must be."})
     pointer = fields.String(metadata={"description": "A JSON Pointer (RFC 6901) into the body."})
     parameter = fields.String(metadata={"description": "The name of a parameter."})
     header = fields.String(metadata={"description": "The name of a header."})
@@ -61,8 +63,18 @@ class BadFieldSchema(Schema):
 class ProblemSchema(ErrorSchema):
     """The same for a client that prefers problem details (RFC 9457)."""
 
-    type = fields.String(required=True, metadata={"format": "uri-reference"})
-    title = fields.String(required=True)
-    status = fields.Integer(required=True, metadata={"minimum": 400, "maximum": 599})
-    detail = fields.String(required=True)
-    errors = fields.List(fields.Nested(BadFieldSchema))
+    type = fields.String(
+        required=True,
+        metadata={"format": "uri-reference", "description": "Always `about:blank`."},
+    )
+    title = fields.String(required=True, metadata={"description": "The meaning of the status."})
+    status = fields.Integer(
+        required=True,
+        metadata={"minimum": 400, "maximum": 599, "description": "The status of the response."},
+    )
+    detail = fields.String(
+        required=True, metadata={"description": "What is wrong, and what to do."}
+    )
+    errors = fields.List(
+        fields.Nested(BadFieldSchema), metadata={"description": "What is wrong with each field."}
+    )

@@ -32,9 +32,8 @@ class SummaryParameters(TracedParameters):
     bucket = EnumField(
         Bucket,
         metadata=describe(
-            "The length of the buckets of time; with `by` or `sum`, there are none if it is "
-            "absent.",
-            default="day",
+            "The length of the buckets of time. If it is absent: `day`, or no buckets with `by` or "
+            "`sum`."
         ),
     )
     by = RepeatableField(

@@ -27,7 +27,9 @@ class ComparisonParameters(PathsParameters):
     against_start = Timestamp(
         metadata=describe("The start of the window to compare with, like `start`.")
     )
-    against_end = Timestamp(metadata=describe("The end of that window. One of both is required."))
+    against_end = Timestamp(
+        metadata=describe("The end of that window. One of both is required.", example="2021-08-15")
+    )
 
     @validates_schema(skip_on_field_errors=True)
     def check_window(self, plain: Mapping[str, Any], **_: Any) -> None:
@@ -44,7 +46,10 @@ class FunnelParameters(TracedParameters):
         MAX_FUNNEL_STEPS,
         least=2,
         required=True,
-        metadata=describe("A name of events; repeated, the steps in their order."),
+        metadata=describe(
+            "A name of events; repeated, the steps in their order.",
+            example=["click", "paypal_payment"],
+        ),
     )
     within = IntegerField(
         1, MAX_WITHIN_SECONDS, metadata=describe("The seconds within which all steps follow.")
@@ -93,8 +98,8 @@ class TracesParameters(TracedParameters):
     state = EnumField(
         State,
         metadata=describe(
-            "Whether `to` is `overdue`, came `late`, or came in time (`done`) after each `from`.",
-            default="overdue",
+            "Whether `to` is `overdue`, came `late`, or came in time (`done`) after each `from`. "
+            "`overdue` if absent."
         ),
     )
     step = RepeatableField(

@@ -87,7 +87,7 @@ class Timestamp(fields.Field[datetime]):
 class JSONObject(fields.Field[str]):
     """A JSON object, loaded as its text."""
 
-    json_schema: ClassVar = {"type": "object"}
+    json_schema: ClassVar = {"type": "object", "additionalProperties": True}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if type(value) is not ObjectText:
@@ -95,7 +95,7 @@ class JSONObject(fields.Field[str]):
         return value.text
 
 
-class EventSchema(Schema):
+class NewEventSchema(Schema):
     """The body of a new event."""
 
     class Meta:
@@ -116,12 +116,16 @@ class EventSchema(Schema):
         },
     )
     data = JSONObject(
-        load_default="{}",
-        metadata={"default": {}, "description": "Any JSON object. It is stored as it was written."},
+        # A function, which is no `default` in the description: generators require a field with one.
+        load_default=lambda: "{}",
+        metadata={
+            "description": "Any JSON object. It is stored as it was written. An empty one by "
+            "default.",
+        },
     )
 
 
-class StoredEventSchema(EventSchema):
+class EventSchema(NewEventSchema):
     """An event in a response."""
 
     date = Timestamp(
@@ -176,7 +180,7 @@ class EventLoader:
         return EventFields(**{**event, "date": timestamps.format_utc(event["date"])})
 
 
-_loader = EventLoader(EventSchema())
+_loader = EventLoader(NewEventSchema())
 
 load_event = _loader.load
 """Return the event with these members; raises ValidationError naming each bad field."""

@@ -125,4 +125,4 @@ ROW_COLUMNS = COLUMNS[1:]
 """The columns that an INSERT sets: the project and the fields."""
 
 FIELDS = ROW_COLUMNS[1:]
-"""The fields of an event, in the order of the API. `EventSchema` has the same fields."""
+"""The fields of an event, in the order of the API. `NewEventSchema` has the same fields."""

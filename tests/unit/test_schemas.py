@@ -6,26 +6,26 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError, fields, validates_schema
 
-from bytelog.events.schemas import EventFields, EventLoader, EventSchema
+from bytelog.events.schemas import EventFields, EventLoader, NewEventSchema
 from bytelog.storage.models import COLUMNS, FIELDS, Event
 
 MEMBERS: dict[str, Any] = {"id": 1, "name": "click", "trace_id": "a"}
 
 
-class SchemaWithHook(EventSchema):
+class SchemaWithHook(NewEventSchema):
     @validates_schema
     def refuse_clicks(self, data: dict[str, Any], **_: Any) -> None:
         if data["name"] == "click":
             raise ValidationError("No clicks.", "name")
 
 
-class SchemaWithField(EventSchema):
+class SchemaWithField(NewEventSchema):
     source = fields.String(load_default="")
 
 
 def test_a_hook_of_the_schema_is_called() -> None:
     text = json.dumps({**MEMBERS, "date": "2021-08-15T23:41:41.507Z"}).encode()
-    assert EventLoader(EventSchema()).load_text(text).name == "click"
+    assert EventLoader(NewEventSchema()).load_text(text).name == "click"
     with pytest.raises(ValidationError, match="No clicks"):
         EventLoader(SchemaWithHook()).load(MEMBERS)
     with pytest.raises(ValidationError, match="No clicks"):
@@ -33,7 +33,7 @@ def test_a_hook_of_the_schema_is_called() -> None:
 
 
 def test_the_schema_and_the_table_have_the_same_fields_in_the_same_order() -> None:
-    assert tuple(EventSchema().fields) == FIELDS
+    assert tuple(NewEventSchema().fields) == FIELDS
     assert EventFields._fields == FIELDS
     assert ("key", "project_id", *FIELDS) == COLUMNS
     assert tuple(Event.__table__.columns.keys()) == COLUMNS
