@@ -20,7 +20,7 @@ DOCS = ROOT / "docs"
 ADDRESS = "http://127.0.0.1:8000"
 
 PART = re.compile(r"<!-- from /docs: ([\w -]+?)(, all languages)? -->\n.*?<!-- end -->", re.DOTALL)
-FILE_LANGUAGES = {".py": "python", ".yml": "yaml"}
+FILE_LANGUAGES = {".mts": "typescript", ".py": "python", ".yml": "yaml"}
 
 
 class Block(NamedTuple):

@@ -40,9 +40,7 @@ class KeySchema(Schema):
 class HealthSchema(Schema):
     """The response of a service that works."""
 
-    status = fields.String(
-        required=True, metadata={"enum": ["ok"], "description": "Always `ok`."}
-    )
+    status = fields.String(required=True, metadata={"enum": ["ok"], "description": "Always `ok`."})
 
 
 class ErrorSchema(Schema):

@@ -21,6 +21,7 @@ PACKAGES = {
     "libpython": "libpython3-dev",
     "nginx": "nginx-light",
     "node": "nodejs",
+    "npm": "npm",
     "openssl": "openssl",
     "prometheus": "prometheus",
     "promtool": "prometheus",
