@@ -91,4 +91,7 @@ export class Client {
    * remain queued.
    */
   flush(): Promise<void>;
+
+  /** Send all queued events and drop those that fail. */
+  close(): Promise<void>;
 }

@@ -122,6 +122,10 @@ export class Client {
     await this.#queue?.flush();
   }
 
+  async close() {
+    await this.#queue?.close();
+  }
+
   async #post({ lines, key }, keepalive = false) {
     await this.#send(this.#url, {
       method: "POST",
@@ -222,6 +226,15 @@ class Queue {
     return this.#sending;
   }
 
+  async close() {
+    try {
+      await this.flush();
+    } catch (error) {
+      let batch;
+      while ((batch = this.#takeBatch())) this.#drop(batch.lines, error);
+    }
+  }
+
   async #flush() {
     let batch;
     while ((batch = this.#takeBatch())) await this.#deliver(batch);
@@ -296,13 +309,17 @@ class Queue {
   // One invalid event fails its whole batch: halve the batch until that event is alone.
   #splitOrDrop(lines, error) {
     if (lines.length === 1) {
-      this.dropped++;
-      console.warn(`bytelog: an event was dropped: ${error.message}`);
-      this.#release(lines);
+      this.#drop(lines, error);
       return;
     }
     const middle = lines.length >> 1;
     this.#batches.unshift(createBatch(lines.slice(0, middle)), createBatch(lines.slice(middle)));
+  }
+
+  #drop(lines, error) {
+    this.dropped += lines.length;
+    console.warn(`bytelog: ${lines.length} events dropped: ${error.message}`);
+    this.#release(lines);
   }
 
   // Nothing can be sent after process.exit() or an uncaught exception: say what is lost.

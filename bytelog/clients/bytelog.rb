@@ -19,6 +19,9 @@ module Bytelog
   BATCH_EVENTS = 1000
   BATCH_BYTES = 1024 * 1024
   PAGE_EVENTS = 1000
+  MAX_QUEUE_BYTES = 16 * 1024 * 1024 # events beyond this are dropped
+  BATCH_DELAY_SECONDS = 0.5 # how long the background waits for more events of a batch
+  RETRY_SECONDS = 10 # how long the background waits after it failed to send
   IS_STRICT = Net::HTTP.method_defined?(:ignore_eof=) # Ruby 3.1 accepts a body that breaks off
   # Busy, or a proxy that cannot reach the server; 520 to 524 are Cloudflare's.
   TEMPORARY_STATUSES = [409, 429, 502, 503, 504, 520, 521, 522, 523, 524].freeze
@@ -45,8 +48,11 @@ module Bytelog
   class Client
     # +url+ and +key+ default to the environment variables BYTELOG_URL and BYTELOG_API_KEY. If the
     # server is unavailable, busy, or silent for +timeout+ seconds, a request is retried up to
-    # +retries+ times; an event is stored only once.
-    def initialize(url: ENV.fetch("BYTELOG_URL"), key: ENV.fetch("BYTELOG_API_KEY"), timeout: 10, retries: 5)
+    # +retries+ times; an event is stored only once. With +background+, recording only queues events:
+    # a thread sends them in batches, the last ones when the program exits, also by SIGTERM;
+    # #dropped counts those that were not stored. <tt>exit!</tt> loses what is queued.
+    def initialize(url: ENV.fetch("BYTELOG_URL"), key: ENV.fetch("BYTELOG_API_KEY"), timeout: 10, retries: 5,
+                   background: false)
       key = key.strip
       raise ArgumentError, "The API key contains a line end or another control character." if key.match?(/[[:cntrl:]]/)
 
@@ -56,10 +62,11 @@ module Bytelog
       @headers["Accept-Encoding"] = "identity" unless IS_STRICT
       @timeout = timeout
       @retries = retries
+      @queue = EventQueue.new { |batch| post(batch) } if background
     end
 
-    # Records an event; it is stored when this returns. +date+, a Time or a String, defaults to the
-    # current time; a String without a time zone is UTC.
+    # Records an event; unless queued, it is stored when this returns. +date+, a Time or a String,
+    # defaults to the current time; a String without a time zone is UTC.
     def record(id:, name:, trace_id:, data: {}, date: nil)
       record_many([{ id:, name:, trace_id:, data:, date: }.compact])
     end
@@ -67,7 +74,11 @@ module Bytelog
     # Records events, hashes with the arguments of #record, in batches of up to 1000; each batch is
     # stored as a whole or not at all.
     def record_many(events)
-      split_into_batches(events.lazy.map { |event| encode(event) }).each { |lines| post(lines) }
+      if @queue
+        events.each { |event| @queue.put(encode({ date: Time.now, **event.transform_keys(&:to_sym) })) }
+      else
+        Batch.split(events.lazy.map { |event| encode(event) }).each { |batch| post(batch) }
+      end
     end
 
     # Yields the events from +start:+ up to but not including +end:+; without a block, returns an
@@ -106,22 +117,26 @@ module Bytelog
       answer
     end
 
+    # The number of events that the background failed to store.
+    def dropped
+      @queue ? @queue.dropped : 0
+    end
+
+    # Sends all queued events. Raises Error if the server cannot accept them now; they remain queued.
+    def flush
+      @queue&.flush
+    end
+
+    # Sends all queued events and drops those that fail; also done when the program exits.
+    def close
+      @queue&.close
+    end
+
     private
 
     def build_uri(address, **parameters)
       query = parameters.compact.transform_values { |value| format_date(value) }
       URI("#{address}?#{URI.encode_www_form(query)}")
-    end
-
-    def split_into_batches(lines)
-      count = size = 0
-      lines.slice_before do |line|
-        count += 1
-        size += line.bytesize
-        is_full = count > BATCH_EVENTS || size > BATCH_BYTES
-        count, size = 1, line.bytesize if is_full
-        is_full
-      end
     end
 
     def encode(event)
@@ -132,10 +147,10 @@ module Bytelog
       value.is_a?(Time) ? value.iso8601(3) : value
     end
 
-    def post(lines)
-      headers = { "Content-Type" => "application/json", "Idempotency-Key" => SecureRandom.uuid }
+    def post(batch)
+      headers = { "Content-Type" => "application/json", "Idempotency-Key" => batch.key }
       post = Net::HTTP::Post.new(@uri, @headers.merge(headers))
-      post.body = lines.one? ? lines.first : "[#{lines.join(",")}]"
+      post.body = batch.body
       request(post)
     end
 
@@ -209,4 +224,153 @@ module Bytelog
       {}
     end
   end
+
+  # Events as JSON, and the key by which the server recognizes a repeated request.
+  class Batch
+    attr_reader :lines, :key
+
+    def self.split(lines)
+      count = size = 0
+      batches = lines.slice_before do |line|
+        count += 1
+        size += line.bytesize
+        is_full = count > BATCH_EVENTS || size > BATCH_BYTES
+        count, size = 1, line.bytesize if is_full
+        is_full
+      end
+      batches.map { |batch| new(batch) }
+    end
+
+    def initialize(lines)
+      @lines = lines
+      @key = SecureRandom.uuid
+    end
+
+    def body
+      lines.one? ? lines.first : "[#{lines.join(",")}]"
+    end
+
+    def halves
+      lines.each_slice((lines.size + 1) / 2).map { |half| Batch.new(half) }
+    end
+  end
+  private_constant :Batch
+
+  # A bounded queue of events, and the thread that sends them.
+  class EventQueue
+    def initialize(&send)
+      @send = send
+      reset
+      at_exit { finish }
+    end
+
+    def dropped
+      reset_after_fork
+      @dropped
+    end
+
+    def put(line)
+      reset_after_fork
+      @mutex.synchronize { enqueue(line) }
+      # A hook that runs after the one of this queue: nothing else would send the event.
+      close if @has_ended
+    end
+
+    def flush
+      reset_after_fork
+      @sending.synchronize do
+        deliver(@batches.first) while @batches.any? || form_batches
+      end
+    end
+
+    def close
+      flush
+    rescue Exception => error
+      @sending.synchronize do
+        form_batches
+        drop(@batches.first, error) while @batches.any?
+      end
+      raise unless error.is_a?(StandardError)
+    end
+
+    private
+
+    def reset
+      @pid = Process.pid
+      @dropped = @size = 0
+      @lines = []
+      @batches = []
+      @has_ended = false
+      @mutex = Mutex.new
+      @arrived = ConditionVariable.new
+      @sending = Mutex.new
+      @thread = nil
+    end
+
+    # The queued events stay with the parent process, which has the thread.
+    def reset_after_fork
+      reset if @pid != Process.pid
+    end
+
+    def finish
+      reset_after_fork
+      @has_ended = true
+      close
+    end
+
+    def enqueue(line)
+      return @dropped += 1 if @size + line.bytesize > MAX_QUEUE_BYTES
+
+      @size += line.bytesize
+      @lines << line
+      @thread = Thread.new { run } unless @thread&.alive?
+      @arrived.signal
+    end
+
+    def run
+      loop do
+        @mutex.synchronize { @arrived.wait(@mutex) while @size.zero? }
+        sleep(BATCH_DELAY_SECONDS)
+        flush
+      rescue StandardError => error
+        # Whatever went wrong, without this thread nothing would be sent any more.
+        warn "bytelog: events remain queued: #{error.message}"
+        sleep(RETRY_SECONDS)
+      end
+    end
+
+    def form_batches
+      lines = @mutex.synchronize { @lines.tap { @lines = [] } }
+      @batches.concat(Batch.split(lines).to_a)
+      lines.any?
+    end
+
+    def deliver(batch)
+      @send.call(batch)
+      remove(batch)
+    rescue Error => error
+      raise unless [400, 413].include?(error.status)
+
+      split_or_drop(batch, error)
+    end
+
+    # One invalid event fails its whole batch: halve the batch until that event is alone.
+    def split_or_drop(batch, error)
+      return drop(batch, error) if batch.lines.one?
+
+      @batches[0, 1] = batch.halves
+    end
+
+    def drop(batch, error)
+      @dropped += batch.lines.size
+      remove(batch)
+      warn "bytelog: #{batch.lines.size} events dropped: #{error.message}"
+    end
+
+    def remove(batch)
+      @batches.shift
+      @mutex.synchronize { @size -= batch.lines.sum(&:bytesize) }
+    end
+  end
+  private_constant :EventQueue
 end

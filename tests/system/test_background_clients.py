@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import signal
 import subprocess
 import sys
 import tracemalloc
@@ -16,10 +16,10 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from support.api import EVENTS
+from support.client_programs import FOLDER, NODE, RUBY, end, run
 from support.docs_page import plain
 from support.faulty_proxy import proxy
 from support.history import make_history
-from support.programs import require
 from support.server import Server, wait_for
 
 from bytelog import BytelogError, BytelogHandler, Client
@@ -28,8 +28,6 @@ from bytelog.clients.downloads import FILES, MEDIA_TYPES
 
 pytestmark = pytest.mark.slow
 
-FOLDER = Path(bytelog_client.__file__).parent
-NODE = ["node", "--input-type=module", "-e"]
 PYTHON_SIGTERM = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))"
 NODE_SIGTERM = 'process.once("SIGTERM", () => client.flush().finally(() => process.exit(143)));'
 
@@ -42,25 +40,6 @@ def client(server: Server) -> Iterator[Client]:
 
 def events(server: Server) -> list[dict[str, Any]]:
     return list(json.loads(server.request(EVENTS).body)["events"])
-
-
-def run(server: Server, command: list[str], script: str) -> str:
-    done = end(server, command, script)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def end(server: Server, command: list[str], script: str) -> subprocess.CompletedProcess[str]:
-    """Run a program until it exits, with any status."""
-    require(command[0])
-    environment = os.environ | {
-        "BYTELOG_URL": server.url,
-        "BYTELOG_API_KEY": server.key,
-        "PYTHONPATH": str(FOLDER),
-    }
-    return subprocess.run(
-        [*command, script], env=environment, cwd=FOLDER, capture_output=True, text=True, timeout=60
-    )
 
 
 def test_python_sends_queued_events_in_order(server: Server, client: Client) -> None:
@@ -339,6 +318,85 @@ console.log(error.name, error.status, client.dropped);
 """
     output = run(server, NODE, script)
     assert output == "BytelogError undefined 5\n"
+
+
+def test_javascript_drops_what_cannot_be_sent_when_it_is_closed(server: Server) -> None:
+    script = """
+import { Client } from "./bytelog.mjs";
+
+const client = new Client({ url: "http://127.0.0.1:9", retries: 0, background: true });
+for (let id = 0; id < 3; id++) client.record({ id, name: "click", trace_id: "1" });
+await client.close();
+console.log(client.dropped);
+"""
+    assert run(server, NODE, script) == "3\n"
+
+
+def test_ruby_sends_the_last_events_when_a_program_ends_or_forks(server: Server) -> None:
+    script = """
+at_exit { $client.record(id: 2, name: "click", trace_id: "1") }
+$client = Bytelog::Client.new(background: true)
+$client.record_many((0...1500).map { |id| { "id" => id, name: "click", trace_id: "many" } })
+$client.record(id: 1, name: "click", trace_id: "1")
+Process.wait(fork { $client.record(id: 0, name: "click", trace_id: "1") })
+exit!(1) unless $client.dropped.zero?
+"""
+    run(server, RUBY, script)
+    ids: dict[str, list[int]] = {"1": [], "many": []}
+    for event in events(server):
+        ids[event["trace_id"]].append(event["id"])
+    assert ids["many"] == list(range(1500))
+    # The child runs the exit hook, too.
+    assert sorted(ids["1"]) == [0, 1, 2, 2]
+
+
+def test_ruby_sends_queued_events_at_sigterm(server: Server) -> None:
+    script = """
+client = Bytelog::Client.new(background: true)
+client.record(id: 1, name: "click", trace_id: "1")
+Process.kill(:TERM, Process.pid)
+sleep
+"""
+    assert end(server, RUBY, script).returncode == -signal.SIGTERM
+    assert [event["id"] for event in events(server)] == [1]
+
+
+def test_ruby_sends_in_the_background_while_the_program_runs(server: Server) -> None:
+    script = """
+client = Bytelog::Client.new(background: true)
+client.record(id: 1, name: "click", trace_id: "1")
+sleep 0.01 until client.trace("1").any?
+$stdout.write client.trace("1").count
+$stdout.flush
+exit!(true)
+"""
+    assert run(server, RUBY, script) == "1"
+
+
+def test_ruby_drops_only_the_invalid_event(server: Server) -> None:
+    script = """
+client = Bytelog::Client.new(background: true)
+9.times { |id| client.record(id:, name: id == 3 ? "" : "x", trace_id: "1") }
+client.flush
+puts client.dropped
+"""
+    assert run(server, RUBY, script) == "1\n"
+    assert sorted(event["id"] for event in events(server)) == [0, 1, 2, 4, 5, 6, 7, 8]
+
+
+def test_ruby_keeps_a_bounded_queue_until_it_is_closed(server: Server) -> None:
+    script = """
+client = Bytelog::Client.new(url: "http://127.0.0.1:9", retries: 0, background: true)
+20.times { |id| client.record(id:, name: "click", trace_id: "1", data: { text: "x" * 2**20 }) }
+begin
+  client.flush
+rescue Bytelog::Error => error
+  puts [error.status.inspect, client.dropped].join(" ")
+end
+client.close
+puts client.dropped
+"""
+    assert run(server, RUBY, script) == "nil 5\n20\n"
 
 
 @pytest.fixture
