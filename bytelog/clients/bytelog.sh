@@ -24,19 +24,11 @@ bytelog_record() (
 
 # bytelog_record_many
 #   Records the events on standard input, one JSON object per line, in batches of up to 1000; each
-#   batch is stored as a whole or not at all.
+#   batch is stored as a whole or not at all. After a second without a line, and at the latest after
+#   5 seconds, it sends a smaller batch, so standard input may be the output of `tail -f`. At the end
+#   of standard input, and at SIGTERM or Ctrl-C, it sends the rest.
 bytelog_record_many() (
-  _bytelog_start
-  batch='' count=0
-  while IFS= read -r line || [ -n "$line" ]; do
-    if [ "$count" -eq 1000 ] || [ $((${#batch} + ${#line})) -gt 1048576 ]; then
-      _bytelog_post application/x-ndjson "$batch" || exit
-      batch='' count=0
-    fi
-    batch=$batch$line$_bytelog_newline
-    count=$((count + 1))
-  done
-  [ -z "$batch" ] || _bytelog_post application/x-ndjson "$batch"
+  _bytelog_record_input
 )
 
 # bytelog_events [START [END]] [PARAMETER=VALUE]...
@@ -79,6 +71,7 @@ bytelog_query() (
 _bytelog_newline='
 '
 _bytelog_return=$(printf '\r')
+_bytelog_mark=$(printf '\036') # a control character, which no JSON contains
 _bytelog_foreign='is not a response of bytelog; check the URL, and proxies and login pages before it'
 
 _bytelog_start() {
@@ -98,6 +91,83 @@ usage: bytelog.sh record ID NAME TRACE_ID [DATA] [DATE]
 Set BYTELOG_URL to the server and BYTELOG_API_KEY to the key.
 USAGE
   exit 2
+}
+
+# Runs two processes: one that reads lines and sends batches, and one that copies standard input to
+# it through a pipe. Signals come to this process, which ends the input; ticks in the pipe are the
+# timer of the first, because not every shell can wait for a line for a limited time.
+_bytelog_record_input() {
+  _bytelog_start
+  folder=$(mktemp -d) && mkfifo "$folder/lines" || return
+  trap : INT TERM
+  exec 3<&0
+  _bytelog_record_lines <"$folder/lines" 3<&- &
+  recorder=$!
+  exec 4>"$folder/lines"
+  rm -r "$folder"
+  (trap '' INT TERM && exec cat <&3 >&4 3<&- 4>&-) &
+  source=$!
+  _bytelog_tick "$source" </dev/null >&4 2>/dev/null 3<&- 4>&- &
+  ticker=$!
+  # The last line may lack its end.
+  wait "$source" 2>/dev/null && end='\n' || _bytelog_end_input
+  trap '' PIPE
+  # Without messages of the shell about processes that were killed.
+  {
+    printf "$end"'\036\036\n' >&4
+    exec 4>&-
+    kill -KILL "$source" "$ticker"
+    wait "$recorder"
+  } 2>/dev/null
+}
+
+# Copies for another second what has been written; a line that is incomplete then is left out.
+_bytelog_end_input() {
+  trap - INT TERM
+  (sleep 1 && kill -KILL "$source") </dev/null >/dev/null 2>&1 3<&- 4>&- &
+  killer=$! end=''
+  wait "$source" 2>/dev/null
+  kill "$killer" 2>/dev/null
+}
+
+# Writes a tick each second while the process runs whose output it interrupts; ends that process if
+# nobody reads the ticks any more.
+_bytelog_tick() { # PROCESS
+  trap '' PIPE
+  while sleep 1 && kill -0 "$1"; do
+    printf '\036\n' || kill -KILL "$1"
+  done
+}
+
+_bytelog_record_lines() {
+  trap '' INT TERM
+  batch='' count=0 count_before=0 age=0 begun=''
+  while IFS= read -r line || [ -n "$line" ]; do
+    case $line in
+      *"$_bytelog_mark$_bytelog_mark") break ;;
+      *"$_bytelog_mark")
+        # A tick may interrupt a line.
+        begun=$begun${line%"$_bytelog_mark"}
+        age=$((age + 1))
+        [ "$count" -ne "$count_before" ] && [ $age -lt 5 ] || _bytelog_record_batch
+        count_before=$count
+        continue
+        ;;
+    esac
+    line=$begun$line begun=''
+    [ -n "$line" ] || continue
+    if [ "$count" -eq 1000 ] || [ $((${#batch} + ${#line})) -gt 1048576 ]; then
+      _bytelog_record_batch
+    fi
+    batch=$batch$line$_bytelog_newline
+    count=$((count + 1))
+  done
+  _bytelog_record_batch
+}
+
+_bytelog_record_batch() {
+  [ -z "$batch" ] || _bytelog_post application/x-ndjson "$batch" || exit
+  batch='' count=0 age=0
 }
 
 _bytelog_get() { # ENDPOINT [START [END]] [PARAMETER=VALUE]...
@@ -157,7 +227,7 @@ _bytelog_send() { # PATH CONFIG BODY
     fi
     # The random part spreads the retries of many clients.
     random=$(od -An -N2 -tu2 /dev/urandom)
-    sleep $((seconds + random % ((1 << attempt) + 1)))
+    sleep $((seconds + random % ((1 << (attempt < 5 ? attempt : 5)) + 1)))
     attempt=$((attempt + 1))
   done
 }
@@ -255,11 +325,12 @@ case ${ZSH_EVAL_CONTEXT:-}:${0##*/} in
   *:file:*) ;;
   *:bytelog.sh | *:bytelog)
     case ${1:-} in
-      record | events | trace | query) command=$1 ;;
-      record-many) command=record_many ;;
+      record | events | trace | query) command=bytelog_$1 ;;
+      # In this process, which gets the signals.
+      record-many) command=_bytelog_record_input ;;
       *) _bytelog_usage ;;
     esac
     shift
-    "bytelog_$command" "$@"
+    "$command" "$@"
     ;;
 esac

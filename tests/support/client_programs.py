@@ -15,10 +15,10 @@ NODE = ["node", "--input-type=module", "-e"]
 RUBY = ["ruby", "-r", "./bytelog", "-e"]
 
 
-def environment(server: Server) -> dict[str, str]:
+def environment(url: str) -> dict[str, str]:
     return os.environ | {
-        "BYTELOG_URL": server.url,
-        "BYTELOG_API_KEY": server.key,
+        "BYTELOG_URL": url,
+        "BYTELOG_API_KEY": Server.key,
         "PYTHONPATH": str(FOLDER),
     }
 
@@ -34,7 +34,7 @@ def end(server: Server, command: list[str], script: str) -> subprocess.Completed
     require(command[0])
     return subprocess.run(
         [*command, script],
-        env=environment(server),
+        env=environment(server.url),
         cwd=FOLDER,
         capture_output=True,
         text=True,

@@ -102,8 +102,8 @@ def test_every_language_has_the_same_samples(page: str) -> None:
         for kind in LANGUAGES
     }
     assert sections["python"] == sections["javascript"]
-    assert sections["ruby"] == [sample for sample in sections["python"] if sample != "background"]
-    assert sections["shell"] == sections["ruby"]
+    assert sections["ruby"] == sections["python"]
+    assert sections["shell"] == [sample for sample in sections["python"] if sample != "background"]
 
 
 def commands(page: str, section: str) -> str:
