@@ -33,10 +33,11 @@ from .storage.backend import StorageError
 from .web import docs, explorer
 
 if TYPE_CHECKING:
-    from .clients.bytelog_client import BytelogError, BytelogHandler, Client, Event
+    from .clients.bytelog_client import AsyncClient, BytelogError, BytelogHandler, Client, Event
 
 __all__ = [
     "Access",
+    "AsyncClient",
     "Bytelog",
     "BytelogError",
     "BytelogHandler",
@@ -111,7 +112,7 @@ def init_app(
 
 def __getattr__(name: str) -> Any:
     """Return a name of the Python client, which a server does not load."""
-    if name in ("BytelogError", "BytelogHandler", "Client", "Event"):
+    if name in ("AsyncClient", "BytelogError", "BytelogHandler", "Client", "Event"):
         from .clients import bytelog_client
 
         return getattr(bytelog_client, name)

@@ -14,6 +14,7 @@ import atexit
 import contextlib
 import datetime as dt
 import email.utils
+import functools
 import http.client
 import json
 import logging
@@ -28,11 +29,12 @@ import traceback
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Callable, NamedTuple, TypedDict
+from typing import Any, Callable, NamedTuple, TypedDict, TypeVar
 
-__all__ = ["BytelogError", "BytelogHandler", "Client", "Event"]
+__all__ = ["AsyncClient", "BytelogError", "BytelogHandler", "Client", "Event"]
 
 BATCH_EVENTS = 1000
 BATCH_BYTES = 1024 * 1024
@@ -42,10 +44,13 @@ BATCH_DELAY_SECONDS = 0.5  # how long the background waits for more events of a 
 RETRY_SECONDS = 10.0  # how long the background waits after it failed to send
 MAX_TEXT_CHARACTERS = 255  # of a name and a trace id
 MAX_LOG_DEPTH = 32  # deeper values in the data of a log message become text
+MAX_ASYNC_THREADS = 8  # of an AsyncClient; each sends one request at a time
 MAX_RETRY_AFTER_SECONDS = 60.0  # for a longer Retry-After, raise the error instead of waiting
 
 # Busy, or a proxy that cannot reach the server; 520 to 524 are Cloudflare's.
 TEMPORARY_STATUSES = {409, 429, 502, 503, 504, 520, 521, 522, 523, 524}
+
+_Result = TypeVar("_Result")
 
 _log = logging.getLogger("bytelog")
 _RECORD_ATTRIBUTES = {*vars(logging.makeLogRecord({})), "asctime", "message", "taskName"}
@@ -145,17 +150,8 @@ class Client:
         `filters` are the other parameters of the API: `name="click"`, `order="newest"`,
         `**{"data.client_id": "17039485"}`. A list gives a parameter several times.
         """
-        parameters = {"limit": PAGE_EVENTS, "start": start, "end": end, **filters}
-        address: str | None = self._url + _format_query(parameters)
-        while address:
-            answer, link = self._read(address)
-            page = answer.get("events")
-            if not isinstance(page, list):
-                raise BytelogError(f"200 without events {_FOREIGN}", 200)
+        for page in self._pages(start, end, **filters):
             yield from page
-            # In order of arrival every page has a next one; an empty page is the last.
-            next_page = re.search('<([^>]*)>; rel="next"', link) if page else None
-            address = next_page and urllib.parse.urljoin(address, next_page[1])
 
     def trace(self, trace_id: str) -> Iterator[Event]:
         """Yield the events of a trace; raises BytelogError."""
@@ -203,6 +199,21 @@ class Client:
     ) -> None:
         self.close()
 
+    def _pages(
+        self, start: dt.date | str | None, end: dt.date | str | None, **filters: Any
+    ) -> Iterator[list[Event]]:
+        parameters = {"limit": PAGE_EVENTS, "start": start, "end": end, **filters}
+        address: str | None = self._url + _format_query(parameters)
+        while address:
+            answer, link = self._read(address)
+            page = answer.get("events")
+            if not isinstance(page, list):
+                raise BytelogError(f"200 without events {_FOREIGN}", 200)
+            yield page
+            # In order of arrival every page has a next one; an empty page is the last.
+            next_page = re.search('<([^>]*)>; rel="next"', link) if page else None
+            address = next_page and urllib.parse.urljoin(address, next_page[1])
+
     def _read(self, address: str) -> tuple[dict[str, Any], str]:
         content, link = self._send(urllib.request.Request(address, headers=self._headers))
         return _parse_object(content), link
@@ -234,6 +245,99 @@ class Client:
             return content, response.headers.get("Link", "")
         retry_after = _parse_retry_after(response.headers.get("Retry-After", ""))
         raise BytelogError(_format_error(response, content), response.status, retry_after)
+
+
+class AsyncClient:
+    """The client for asyncio: a `Client` whose methods are awaited.
+
+    The arguments are those of `Client`. Requests are sent by threads of this client, so that a
+    slow server delays no other task. A task that is canceled waits no longer, but what it records
+    may still be stored. With `background`, the events of all tasks share batches.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        timeout: float = 10,
+        retries: int = 5,
+        background: bool = False,
+    ) -> None:
+        self._client = Client(url, key, timeout=timeout, retries=retries, background=background)
+        self._background = background
+        # Not asyncio's own threads: these sleep between retries, and others need those.
+        self._threads = ThreadPoolExecutor(MAX_ASYNC_THREADS, "bytelog")
+
+    async def record(
+        self,
+        id: int,
+        name: str,
+        trace_id: str,
+        data: Mapping[str, Any] | None = None,
+        date: dt.datetime | str | None = None,
+    ) -> None:
+        """Record an event, like `Client.record`."""
+        if self._background:
+            self._client.record(id, name, trace_id, data, date)
+        else:
+            await self._run(self._client.record, id, name, trace_id, data, date)
+
+    async def record_many(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Record events, like `Client.record_many`."""
+        await self._run(self._client.record_many, list(events))
+
+    async def events(
+        self,
+        start: dt.date | str | None = None,
+        end: dt.date | str | None = None,
+        **filters: str | int | Sequence[str | int],
+    ) -> AsyncIterator[Event]:
+        """Yield events, like `Client.events`."""
+        pages = self._client._pages(start, end, **filters)  # noqa: SLF001
+        while page := await self._run(next, pages, None):
+            for event in page:
+                yield event
+
+    def trace(self, trace_id: str) -> AsyncIterator[Event]:
+        """Yield the events of a trace; raises BytelogError."""
+        return self.events(trace_id=trace_id)
+
+    async def query(
+        self, endpoint: str, /, **parameters: dt.date | str | float | Sequence[str | float] | None
+    ) -> dict[str, Any]:
+        """Return the answer of an endpoint, like `Client.query`."""
+        return await self._run(functools.partial(self._client.query, endpoint, **parameters))
+
+    @property
+    def dropped(self) -> int:
+        """The number of events that the background failed to store."""
+        return self._client.dropped
+
+    async def flush(self) -> None:
+        """Send all queued events, like `Client.flush`."""
+        await self._run(self._client.flush)
+
+    async def close(self) -> None:
+        """Send all queued events and drop those that fail; also done at program exit."""
+        await self._run(self._client.close)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _run(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        import asyncio  # which programs without tasks need not load
+
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, function, *arguments)
 
 
 class BytelogHandler(logging.Handler):
