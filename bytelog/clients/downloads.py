@@ -1,4 +1,4 @@
-"""`/clients/`: downloads of the clients, one file per language; they need no key."""
+"""`/clients/`: downloads of the clients, as files and as packages; they need no key."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 
 from flask import Blueprint, Flask, abort, request
 from werkzeug.wrappers import Response
+
+from . import packages
 
 MEDIA_TYPES = {
     "bytelog_client.py": "text/x-python",
@@ -30,11 +32,17 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/clients/<name>", endpoint="client")
 def send_client(name: str) -> Response:
-    """Send a client; 304 if the caller has it already, 404 for an unknown name."""
-    if name not in MEDIA_TYPES:
+    """Send a client or a package; 304 if the caller has it already, 404 for an unknown name."""
+    if name in MEDIA_TYPES:
+        content = Path(__file__).with_name(FILES.get(name, name)).read_bytes()
+        media_type = MEDIA_TYPES[name]
+    elif name == packages.wheel_name():
+        content, media_type = packages.build_wheel(), "application/zip"
+    elif name == packages.tarball_name():
+        content, media_type = packages.build_tarball(), "application/gzip"
+    else:
         abort(404)
-    content = Path(__file__).with_name(FILES.get(name, name)).read_bytes()
-    response = Response(content, mimetype=MEDIA_TYPES[name])
+    response = Response(content, mimetype=media_type)
     response.cache_control.no_cache = True
     response.add_etag()
     return response.make_conditional(request)
