@@ -14,7 +14,7 @@ import json
 import tarfile
 import zipfile
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 NAME = "bytelog-client"
@@ -24,18 +24,18 @@ FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that zip can express
 
 def wheel_name() -> str:
     """Return the file name of the package for pip."""
-    return f"bytelog_client-{version('bytelog')}-py3-none-any.whl"
+    return f"bytelog_client-{_version()}-py3-none-any.whl"
 
 
 def tarball_name() -> str:
     """Return the file name of the package for npm."""
-    return f"bytelog-client-{version('bytelog')}.tgz"
+    return f"bytelog-client-{_version()}.tgz"
 
 
 @cache
 def build_wheel() -> bytes:
     """Return a wheel of the client for Python (binary distribution format, PyPA)."""
-    information = f"bytelog_client-{version('bytelog')}.dist-info"
+    information = f"bytelog_client-{_version()}.dist-info"
     files = {
         # A package and not a module: PEP 561 has a marker of types for packages alone.
         "bytelog_client/__init__.py": _read("bytelog_client.py"),
@@ -76,6 +76,13 @@ def build_tarball() -> bytes:
     return output.getvalue()
 
 
+def _version() -> str:
+    try:
+        return version("bytelog")
+    except PackageNotFoundError:  # bytelog runs from a folder with its sources
+        return "0"
+
+
 def _read(name: str) -> bytes:
     return Path(__file__).with_name(name).read_bytes()
 
@@ -83,7 +90,7 @@ def _read(name: str) -> bytes:
 def _describe_wheel() -> str:
     return (
         "Metadata-Version: 2.1\n"
-        f"Name: {NAME}\nVersion: {version('bytelog')}\nSummary: {SUMMARY}\n"
+        f"Name: {NAME}\nVersion: {_version()}\nSummary: {SUMMARY}\n"
         "License: MIT\nRequires-Python: >=3.9\nClassifier: Typing :: Typed\n"
     )
 
@@ -96,7 +103,7 @@ def _format_record(path: str, content: bytes) -> str:
 def _describe_tarball() -> dict[str, object]:
     return {
         "name": NAME,
-        "version": version("bytelog"),
+        "version": _version(),
         "description": SUMMARY,
         "license": "MIT",
         "type": "module",

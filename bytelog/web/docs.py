@@ -18,6 +18,7 @@ from .. import config, timestamps
 from ..api.openapi import document
 from ..api.response_headers import PAGE_POLICY
 from ..cli.commands import COMMANDS
+from ..clients import packages
 from ..maintenance.import_sources import SOURCES
 
 LANGUAGES = {"shell": "Shell", "ruby": "Ruby", "python": "Python", "javascript": "JavaScript"}
@@ -79,6 +80,8 @@ def _build_context(app: Flask) -> dict[str, Any]:
     return {
         "url": URL_MARK,
         "languages": LANGUAGES,
+        "wheel": packages.wheel_name(),
+        "tarball": packages.tarball_name(),
         "limits": config,
         "settings": config.SETTINGS,
         "secrets": config.SECRETS,

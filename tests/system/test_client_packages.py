@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from support.client_programs import environment
+from support.docs_page import samples
 from support.programs import require
 from support.server import Server
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("packages")
-    with Server(folder, BYTELOG_API_KEY=Server.key) as server:
+    with Server(folder, "--prefix", "/bytelog", BYTELOG_API_KEY=Server.key) as server:
         yield server
 
 
@@ -39,6 +40,20 @@ def run(*command: str | Path, folder: Path, server: Server) -> str:
     return done.stdout
 
 
+def documented_command(server: Server, program: str, prefix: str) -> list[str]:
+    """Return the command of the page `/docs` that installs a package."""
+    page = server.request(f"{prefix}/docs").body.decode()
+    (text,) = [
+        sample.text
+        for sample in samples(page)
+        if (sample.section, sample.kind) == ("clients", "commands")
+    ]
+    (command,) = [line.split() for line in text.splitlines() if line.startswith(program)]
+    # The page also uses the prefix for a request without it.
+    assert command[2].startswith(f"{server.url}/bytelog/clients/")
+    return [*command[:2], command[2].replace("/bytelog/clients", f"{prefix}/clients")]
+
+
 def trace_ids(server: Server) -> list[str]:
     return [event["trace_id"] for event in Client(server.url, server.key).events()]
 
@@ -48,10 +63,10 @@ def test_pip_installs_the_wheel_of_a_server_and_asks_no_index(
 ) -> None:
     server, python = shared_server, tmp_path / "venv" / "bin" / "python"
     run(sys.executable, "-m", "venv", "venv", folder=tmp_path, server=server)
-    address = f"{server.url}/clients/{packages.wheel_name()}"
-    (tmp_path / "requirements.txt").write_text(f"bytelog-client @ {address}\n")
     pip = (python, "-m", "pip", "--isolated")
-    run(*pip, "install", "--no-index", "-r", "requirements.txt", folder=tmp_path, server=server)
+    _, install, address = documented_command(server, "pip", "/bytelog")
+    (tmp_path / "requirements.txt").write_text(f"bytelog-client @ {address}\n")
+    run(*pip, install, "--no-index", "-r", "requirements.txt", folder=tmp_path, server=server)
     run(*pip, "check", folder=tmp_path, server=server)
     script = "from bytelog_client import Client; Client().record(1, 'click', 'pip')"
     run(python, "-c", script, folder=tmp_path, server=server)
@@ -59,15 +74,16 @@ def test_pip_installs_the_wheel_of_a_server_and_asks_no_index(
     assert "py.typed" in run(*pip, "show", "-f", "bytelog-client", folder=tmp_path, server=server)
 
 
+@pytest.mark.parametrize("prefix", ["", "/bytelog"])
 def test_npm_installs_the_tarball_of_a_server_and_asks_no_registry(
-    shared_server: Server, tmp_path: Path
+    shared_server: Server, tmp_path: Path, prefix: str
 ) -> None:
     require("npm", "node")
     server = shared_server
     (tmp_path / "package.json").write_text('{"type": "module"}')
     no_registry = ("--registry=http://127.0.0.1:9", "--cache=cache", "--no-audit", "--no-fund")
-    address = f"{server.url}/clients/{packages.tarball_name()}"
-    run("npm", "install", *no_registry, address, folder=tmp_path, server=server)
+    npm, install, address = documented_command(server, "npm", prefix)
+    run(npm, install, *no_registry, address, folder=tmp_path, server=server)
     script = """
 import { Client } from "bytelog-client";
 await new Client().record({ id: 1, name: "click", trace_id: "npm" });

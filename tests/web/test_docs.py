@@ -42,7 +42,7 @@ class Reader:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.page = server.request("/docs").body.decode()
-        names = set(re.findall(r"/clients/([\w.]+)", self.page))
+        names = set(re.findall(r"/clients/([\w.-]+)", self.page))
         self._clients = {name: server.request(f"/clients/{name}").body for name in names}
         self._service = create_app({}, server.folder / "data")
 
