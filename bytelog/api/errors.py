@@ -7,11 +7,12 @@ with the members of RFC 9457 and `errors`, which names each bad field. A header 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from flask import Flask, Response, current_app, request
 from marshmallow import ValidationError
@@ -89,13 +90,12 @@ def _explain(error: HTTPException, problems: list[dict[str, str]]) -> str:
 
 def _encode_detail(text: str) -> str:
     """Return the beginning of a text, percent-encoded in UTF-8 where it is not printable ASCII."""
-    encoded, length = [], 0
-    for character in text[:MAX_DETAIL_LENGTH]:
-        encoded.append(quote(character, safe=_PLAIN, errors="replace"))
-        length += len(encoded[-1])
-        if length > MAX_DETAIL_LENGTH:
-            return "".join(encoded[:-1])
-    return "".join(encoded)
+    encoded = quote(text[:MAX_DETAIL_LENGTH], safe=_PLAIN, errors="replace")
+    if len(encoded) <= MAX_DETAIL_LENGTH:
+        return encoded
+    # The cut may go through a character, which has several bytes, or through a byte.
+    whole = unquote(re.sub("%.?$", "", encoded[:MAX_DETAIL_LENGTH]), errors="ignore")
+    return quote(whole, safe=_PLAIN)
 
 
 def _build_problem(error: HTTPException) -> dict[str, Any]:

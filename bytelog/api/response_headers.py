@@ -11,6 +11,7 @@ from flask import Flask
 from werkzeug.wrappers import Response
 
 from ..config import SetupError
+from .errors import DETAIL
 
 PREFLIGHT_SECONDS = 600
 """How long a browser caches a preflight response; Chromium allows at most 7,200."""
@@ -46,7 +47,7 @@ def init_app(app: Flask) -> None:
             app,
             origins=origins,
             methods=["GET", "POST"],
-            expose_headers=["Allow", "Bytelog-Detail", "Link", "Retry-After", "WWW-Authenticate"],
+            expose_headers=["Allow", DETAIL, "Link", "Retry-After", "WWW-Authenticate"],
             max_age=PREFLIGHT_SECONDS,
         )
 
