@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
-from threading import Lock
 from typing import cast
 
 from flask import Flask, current_app, request
 
 from ..auth.bearer import GRANT
 from ..auth.keys import Grant
+from ..auth.rate_limit import WindowCounts
 
 LINES_PER_MINUTE = 60
 """Lines in the log for each minute: a program that repeats a mistake must not fill the disk."""
@@ -18,27 +17,9 @@ LINES_PER_MINUTE = 60
 log = logging.getLogger("bytelog")
 
 
-class Allowance:
-    """The lines that may still be written in the current minute."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._minute = 0
-        self._lines = 0
-
-    def take(self) -> int:
-        """Return the number of the line in its minute, from 1 on."""
-        with self._lock:
-            minute = int(time.monotonic() // 60)
-            if minute != self._minute:
-                self._minute, self._lines = minute, 0
-            self._lines += 1
-            return self._lines
-
-
 def init_app(app: Flask) -> None:
-    """Give the application its allowance of lines."""
-    app.extensions["bytelog.rejections"] = Allowance()
+    """Give the application its count of lines."""
+    app.extensions["bytelog.rejections"] = WindowCounts(60)
 
 
 def note(detail: str) -> None:
@@ -46,7 +27,7 @@ def note(detail: str) -> None:
     grant, _ = request.environ.get(GRANT, (None, 0.0))
     if grant is None:  # A stranger must not write to the log.
         return
-    number = cast("Allowance", current_app.extensions["bytelog.rejections"]).take()
+    number = cast("WindowCounts", current_app.extensions["bytelog.rejections"]).add("400")
     if number <= LINES_PER_MINUTE:
         # The pattern of the path: the path itself may contain a trace id.
         path = request.url_rule.rule if request.url_rule else "?"

@@ -56,37 +56,32 @@ class RateLimit:
         )
 
 
-class WrongKeys:
-    """The wrong keys of the current second, by address; raises TooManyRequests above the limit.
+class WindowCounts:
+    """Numbers in the current window of some seconds, by name.
 
-    Counts are kept for one second, so that memory stays small whatever strangers send.
+    Counts are kept for one window, so that memory stays small whatever strangers send.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
         self._lock = threading.Lock()
-        self._second = 0
+        self._window = 0
         self._counts: Counter[str] = Counter()
 
-    def count(self, address: str) -> None:
-        """Count a wrong key; raises TooManyRequests above the limit."""
-        second = int(time.monotonic())
+    def add(self, name: str) -> int:
+        """Count one more of a name; returns its number in the window, from 1 on."""
+        window = int(time.monotonic() // self._seconds)
         with self._lock:
-            if second != self._second:
-                self._second = second
+            if window != self._window:
+                self._window = window
                 self._counts.clear()
-            self._counts[address] += 1
-            is_over = self._counts[address] > WRONG_KEYS_PER_SECOND
-        if is_over:
-            raise TooManyRequests(
-                f"More than {WRONG_KEYS_PER_SECOND} requests in a second came from this address "
-                "with a wrong API key; check the key.",
-                retry_after=1,
-            )
+            self._counts[name] += 1
+            return self._counts[name]
 
 
 def init_app(app: Flask) -> None:
     """Give the application its rate limits; raises SetupError if the setting is not a rate."""
-    app.extensions["bytelog.wrong_keys"] = WrongKeys()
+    app.extensions["bytelog.wrong_keys"] = WindowCounts(1)
     text = app.config["BYTELOG_RATE_LIMIT"]
     app.extensions["bytelog.rate_limit"] = RateLimit(text) if text else None
 
@@ -100,7 +95,13 @@ def count(holder: object) -> None:
 
 def count_wrong_key(address: str) -> None:
     """Count a wrong key from an address; raises TooManyRequests above the limit."""
-    cast("WrongKeys", current_app.extensions["bytelog.wrong_keys"]).count(address)
+    counts = cast("WindowCounts", current_app.extensions["bytelog.wrong_keys"])
+    if counts.add(address) > WRONG_KEYS_PER_SECOND:
+        raise TooManyRequests(
+            f"More than {WRONG_KEYS_PER_SECOND} requests in a second came from this address "
+            "with a wrong API key; check the key.",
+            retry_after=1,
+        )
 
 
 def _parse_rate(text: str) -> RateLimitItem:
