@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -109,10 +109,16 @@ def next_step(previous: FromClause, name: str) -> tuple[FromClause, ColumnElemen
     `name` is that of the parameter, which also names the table.
     """
     step, candidate = alias_events(f"{name}_event"), alias_events(f"{name}_candidate")
-    is_after = in_trace(candidate, previous), _is_after(candidate, previous)
-    keys = select(candidate.c.key).where(*is_after, has_name(candidate, name))
-    key = keys.order_by(*_position(candidate)).limit(1).scalar_subquery()
+    key = _next_key(previous, candidate, has_name(candidate, name))
     return step, in_trace(step, previous) & (step.c.key == key)
+
+
+def _next_key(
+    previous: FromClause, candidate: FromClause, *conditions: ColumnElement[bool]
+) -> ScalarSelect[int]:
+    is_after = in_trace(candidate, previous), _is_after(candidate, previous)
+    keys = select(candidate.c.key).where(*is_after, *conditions)
+    return keys.order_by(*_position(candidate)).limit(1).scalar_subquery()
 
 
 def _has_event(trace: FromClause, name: str) -> ColumnElement[bool]:
@@ -121,20 +127,35 @@ def _has_event(trace: FromClause, name: str) -> ColumnElement[bool]:
 
 
 def _has_sequence(trace: FromClause, length: int) -> ColumnElement[bool]:
-    first = previous = alias_events("sequence0_event")
-    chain, conditions = [first], [in_trace(first, trace), has_name(first, "sequence0")]
+    chain, conditions = _follow(trace, "sequence", length, _next_event)
+    return select(chain[0].c.key).select_from(*chain).where(*conditions).exists()
+
+
+def _next_event(previous: FromClause, name: str) -> tuple[FromClause, ColumnElement[bool]]:
+    """Return the event directly after another, and the condition that it is, and has the name."""
+    event, candidate = alias_events(f"{name}_event"), alias_events(f"{name}_candidate")
+    is_next = event.c.key == _next_key(previous, candidate)
+    return event, in_trace(event, previous) & is_next & has_name(event, name)
+
+
+def _follow(
+    trace: FromClause,
+    prefix: str,
+    length: int,
+    follow: Callable[[FromClause, str], tuple[FromClause, ColumnElement[bool]]],
+) -> tuple[list[FromClause], Conditions]:
+    """Return events of a trace, each of which follows the one before, and their conditions.
+
+    The names of the parameters with the names of the events are a prefix and a number.
+    """
+    first = alias_events(f"{prefix}0_event")
+    chain: list[FromClause] = [first]
+    conditions = [in_trace(first, trace), has_name(first, f"{prefix}0")]
     for number in range(1, length):
-        event = alias_events(f"sequence{number}_event")
-        conditions += [event.c.key == _next_key(previous), has_name(event, f"sequence{number}")]
+        event, is_next = follow(chain[-1], f"{prefix}{number}")
         chain.append(event)
-        previous = event
-    return select(first.c.key).select_from(*chain).where(*conditions).exists()
-
-
-def _next_key(event: FromClause) -> ScalarSelect[int]:
-    following = alias_events(f"after_{event.description}")
-    keys = select(following.c.key).where(in_trace(following, event), _is_after(following, event))
-    return keys.order_by(*_position(following)).limit(1).scalar_subquery()
+        conditions.append(is_next)
+    return chain, conditions
 
 
 def _ends_with(trace: FromClause, parameter: str) -> ColumnElement[bool]:
@@ -170,16 +191,10 @@ def _next_target_date(origin: FromClause) -> ColumnElement[Any]:
 
 
 def _reaches(trace: FromClause, step: int, is_timed: bool) -> ColumnElement[bool]:
-    first = alias_events("step0_event")
-    conditions = [in_trace(first, trace), has_name(first, "step0")]
-    chain: list[FromClause] = [first]
-    for number in range(1, step):
-        following, is_next = next_step(chain[-1], f"step{number}")
-        chain.append(following)
-        conditions.append(is_next)
+    chain, conditions = _follow(trace, "step", step, next_step)
     if is_timed:
-        conditions.append(is_in_time(first, chain[-1]))
-    return select(first.c.key).select_from(*chain).where(*conditions).exists()
+        conditions.append(is_in_time(chain[0], chain[-1]))
+    return select(chain[0].c.key).select_from(*chain).where(*conditions).exists()
 
 
 def _is_after(event: FromClause, other: FromClause) -> ColumnElement[bool]:
