@@ -36,9 +36,9 @@ def send_client(name: str) -> Response:
     if name in MEDIA_TYPES:
         content = Path(__file__).with_name(FILES.get(name, name)).read_bytes()
         media_type = MEDIA_TYPES[name]
-    elif name == packages.wheel_name():
+    elif name == packages.name_wheel():
         content, media_type = packages.build_wheel(), "application/zip"
-    elif name == packages.tarball_name():
+    elif name == packages.name_tarball():
         content, media_type = packages.build_tarball(), "application/gzip"
     else:
         abort(404)

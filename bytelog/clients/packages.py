@@ -22,12 +22,12 @@ SUMMARY = "The client of bytelog, a service that records business events."
 FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that zip can express
 
 
-def wheel_name() -> str:
+def name_wheel() -> str:
     """Return the file name of the package for pip."""
     return f"bytelog_client-{_version()}-py3-none-any.whl"
 
 
-def tarball_name() -> str:
+def name_tarball() -> str:
     """Return the file name of the package for npm."""
     return f"bytelog-client-{_version()}.tgz"
 
@@ -76,6 +76,7 @@ def build_tarball() -> bytes:
     return output.getvalue()
 
 
+@cache
 def _version() -> str:
     try:
         return version("bytelog")

@@ -80,8 +80,8 @@ def _build_context(app: Flask) -> dict[str, Any]:
     return {
         "url": URL_MARK,
         "languages": LANGUAGES,
-        "wheel": packages.wheel_name(),
-        "tarball": packages.tarball_name(),
+        "wheel": packages.name_wheel(),
+        "tarball": packages.name_tarball(),
         "limits": config,
         "settings": config.SETTINGS,
         "secrets": config.SECRETS,

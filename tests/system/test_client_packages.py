@@ -97,8 +97,8 @@ await new Client().record({ id: 1, name: "click", trace_id: "npm" });
 
 def test_a_package_has_the_same_bytes_every_time(app: Flask) -> None:
     for name, build in (
-        (packages.wheel_name(), packages.build_wheel),
-        (packages.tarball_name(), packages.build_tarball),
+        (packages.name_wheel(), packages.build_wheel),
+        (packages.name_tarball(), packages.build_tarball),
     ):
         response = app.test_client().get(f"/clients/{name}")
         assert response.data == build.__wrapped__()
