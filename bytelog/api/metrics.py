@@ -16,7 +16,8 @@ from flask import Blueprint, Flask, current_app, g, request
 from werkzeug.wrappers import Response
 
 from ..auth import keys, rate_limit
-from ..auth.bearer import Denied, read_token
+from ..auth.bearer import Denied
+from ..auth.credentials import read_key
 from ..events import store
 from ..storage.backend import Backend, StorageError
 from ..storage.database import backend_of, db
@@ -123,7 +124,7 @@ def show_metrics() -> Response:
     from prometheus_client.exposition import choose_encoder
 
     key = current_app.config["BYTELOG_METRICS_KEY"]
-    if not hmac.compare_digest(keys.digest(read_token() or ""), keys.digest(key)):
+    if not hmac.compare_digest(keys.digest(read_key() or ""), keys.digest(key)):
         rate_limit.count_wrong_key(request.remote_addr or "")
         raise Denied(HTTPStatus.UNAUTHORIZED, "Send BYTELOG_METRICS_KEY as the bearer token.")
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))

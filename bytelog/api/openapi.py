@@ -57,7 +57,8 @@ _ERRORS = {
 _KEY = {
     "type": "http",
     "scheme": "bearer",
-    "description": "A key of a project. Its scopes say what it may do.",
+    "description": "A key of a project. Its scopes say what it may do. HTTP Basic is accepted "
+    "too: the key as the password, or as the user name with an empty password.",
 }
 _CHALLENGE = {
     "WWW-Authenticate": {

@@ -1,4 +1,4 @@
-"""The bearer token of a request, and the access that it grants (RFC 6750).
+"""The key of a request, and the access that it grants (RFC 6750).
 
 An application that embeds bytelog may decide on access itself, with the hook `authenticate`.
 """
@@ -23,6 +23,7 @@ from ..storage.backend import StorageError
 from ..storage.database import backend_of, db
 from ..storage.models import DEFAULT_PROJECT_ID
 from . import keys, projects, rate_limit
+from .credentials import read_key, read_token
 from .keys import Grant
 
 KEY_CACHE_SECONDS = 0.5
@@ -138,14 +139,6 @@ def required_scope(view: Callable[..., Any]) -> str | None:
     return getattr(view, "required_scope", None)
 
 
-def read_token() -> str | None:
-    """Return the bearer token of the request, or None if it has none."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    # WSGI passes header bytes as Latin-1 (PEP 3333).
-    key = token.strip(" \t").encode("latin-1").decode("utf-8", "surrogateescape")
-    return key if scheme.lower() == "bearer" else None
-
-
 def authorize(scope: str, *, may_wait: bool = True) -> Grant:
     """Return the access of the request, and count the request once for the rate limit.
 
@@ -165,7 +158,7 @@ def authorize(scope: str, *, may_wait: bool = True) -> Grant:
 
 
 def _find_grant(may_wait: bool) -> Grant:
-    grant = current_app.extensions["bytelog.grant"](read_token(), may_wait)
+    grant = current_app.extensions["bytelog.grant"](may_wait)
     if grant is None:
         if may_wait:
             _warn_without_keys()
@@ -200,18 +193,19 @@ def _create_unauthorized() -> Denied:
     return Denied(HTTPStatus.UNAUTHORIZED, detail, error="invalid_token")
 
 
-def _grant_from_hook(authenticate: Authenticate, token: str | None, may_wait: bool) -> Grant | None:
+def _grant_from_hook(authenticate: Authenticate, may_wait: bool) -> Grant | None:
     if not may_wait:
         raise MustWait
-    access = authenticate(token, request.environ)
+    # Not the password of HTTP Basic: it may be that of a user of the host.
+    access = authenticate(read_token(), request.environ)
     if access is None:
         return None
     project_id = projects.get_or_create(access.project)
     return Grant((access.project, access.user), project_id, frozenset(access.scopes))
 
 
-def _grant_from_key(key: str | None, may_wait: bool) -> Grant | None:
-    if key is None:
+def _grant_from_key(may_wait: bool) -> Grant | None:
+    if (key := read_key()) is None:
         return None
     return cast("KeyCache", current_app.extensions["bytelog.keys"]).find(key, may_wait)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,9 +63,11 @@ def test_the_metrics_key_is_sent_like_an_api_key(tmp_path: Path, header: str, ke
     settings = {"BYTELOG_METRICS_KEY": key, "BYTELOG_API_KEY": key}
     client = create_app(settings, tmp_path).test_client()
     value = header.format(key).encode().decode("latin-1")
+    basic = f"Basic {b64encode(f'prometheus:{key}'.encode()).decode()}"
     for path in ("/metrics", EVENTS):
-        response = client.get(path, environ_overrides={"HTTP_AUTHORIZATION": value})
-        assert response.status_code == 200
+        for text in (value, basic):
+            response = client.get(path, environ_overrides={"HTTP_AUTHORIZATION": text})
+            assert response.status_code == 200
 
 
 def test_requests_are_counted_by_endpoint_method_and_status(server: Server) -> None:

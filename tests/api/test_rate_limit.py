@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -81,8 +82,10 @@ def test_each_of_several_limits_applies(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("app", [{}, {"BYTELOG_RATE_LIMIT": "9 per day"}], indirect=True)
 def test_many_wrong_keys_from_an_address_get_429_and_a_valid_key_works(alice: Person) -> None:
+    schemes = cycle(["Bearer wrong", "Basic d3Jvbmc6"])
+
     def guess(path: str, address: str) -> TestResponse:
-        headers = {"Authorization": "Bearer wrong"}
+        headers = {"Authorization": next(schemes)}
         environ = {"REMOTE_ADDR": address}
         return alice.client.get(path, headers=headers, environ_overrides=environ)
 

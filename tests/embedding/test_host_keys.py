@@ -52,6 +52,18 @@ def test_a_header_of_the_host_is_accepted(app: Flask) -> None:
     assert response.status_code == 200
 
 
+def test_a_password_of_a_user_of_the_host_is_not_passed_as_a_token(tmp_path: Path) -> None:
+    tokens: list[str | None] = []
+
+    def note(token: str | None, environ: dict[str, Any]) -> Access | None:
+        tokens.append(token)
+        return Access("shop", {"read"}) if "HTTP_AUTHORIZATION" in environ else None
+
+    client = create_app({}, tmp_path, note).test_client()
+    assert client.get(EVENTS, auth=("alice", "alice's")).status_code == 200
+    assert tokens == [None]
+
+
 def test_a_rejected_key_gets_the_same_response_as_an_unknown_one(app: Flask) -> None:
     refused = person(app, "mallory's").get()
     assert refused.status_code == 401

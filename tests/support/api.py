@@ -23,6 +23,7 @@ class Person:
 
     def __init__(self, client: FlaskClient, key: str) -> None:
         self.client = client
+        self.key = key
         self.headers = {"Authorization": f"Bearer {key}"}
 
     def post(self, body: object, **changes: Any) -> TestResponse:
