@@ -19,6 +19,12 @@ SETTINGS: dict[str, str] = {
     "BYTELOG_METRICS_KEY": "bearer token with which Prometheus reads `/metrics`; the endpoint is"
     " disabled by default",
     "BYTELOG_PORT": "port on which `bytelog serve` listens, 0 for any free port; 8000 by default",
+    "BYTELOG_PROXY_NETWORKS": "networks of the sign-on proxy, such as `127.0.0.1/32`, separated by"
+    " commas; required with `BYTELOG_PROXY_USER`",
+    "BYTELOG_PROXY_PROJECT": "header in which the sign-on proxy names the project of the user;"
+    " `default` is the project of all by default",
+    "BYTELOG_PROXY_USER": "header in which a sign-on proxy names the user, such as `Remote-User`,"
+    " who may then read without a key; none by default",
     "BYTELOG_RATE_LIMIT": "maximum request rate of each key, such as `100 per minute`, or several"
     " rates, such as `100 per minute; 5 per second`; no limit by default",
     "BYTELOG_READ_DATABASE_URL": "URL of a PostgreSQL replica to read events from;"

@@ -16,8 +16,8 @@ from flask import Blueprint, Flask, current_app, g, request
 from werkzeug.wrappers import Response
 
 from ..auth import keys, rate_limit
-from ..auth.bearer import Denied
 from ..auth.credentials import read_key
+from ..auth.refusals import Denied
 from ..events import store
 from ..storage.backend import Backend, StorageError
 from ..storage.database import backend_of, db

@@ -16,29 +16,23 @@ from http import HTTPStatus
 from typing import Any, Concatenate, ParamSpec, cast
 
 from flask import Flask, current_app, request
-from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from ..storage.backend import StorageError
 from ..storage.database import backend_of, db
 from ..storage.models import DEFAULT_PROJECT_ID
-from . import keys, projects, rate_limit
+from . import keys, projects, rate_limit, sign_on
+from .cache import Cache
 from .credentials import read_key, read_token
 from .keys import Grant
-
-KEY_CACHE_SECONDS = 0.5
-"""How long a key is trusted without asking the database: revocation takes effect within a
-second."""
-
-KEY_CACHE_ENTRIES = 1000
-"""Keys in the cache; when there are more, it starts empty again."""
+from .refusals import Denied, MustWait
 
 GRANT = "bytelog.grant"
 """The member of the WSGI environment that holds the access granted before the body arrived, and
 until when it is trusted."""
 
 GRANT_SECONDS = 0.25
-"""How long that access is trusted, in addition to KEY_CACHE_SECONDS."""
+"""How long that access is trusted, in addition to CACHE_SECONDS."""
 
 log = logging.getLogger("bytelog")
 
@@ -66,57 +60,12 @@ Authenticate = Callable[[str | None, dict[str, Any]], Access | None]
 Returns the access to grant, or None to refuse it."""
 
 
-class Denied(HTTPException):
-    """The request has no key, an invalid one, or one without the scope (RFC 6750 section 3)."""
-
-    def __init__(self, code: HTTPStatus, description: str, **attributes: str) -> None:
-        super().__init__(description)
-        self.code = code
-        values = {"realm": "bytelog", **attributes}
-        self._challenge = "Bearer " + ", ".join(
-            f'{name}="{value}"' for name, value in values.items()
-        )
-
-    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
-        """Return the headers of the response, with the challenge."""
-        return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", self._challenge)]
-
-
-class MustWait(Exception):
-    """The access of a request is not known yet: the database or the hook has to be asked."""
-
-
-class KeyCache:
-    """A cache of valid keys, which saves most requests a database query."""
-
-    def __init__(self) -> None:
-        self._entries: dict[str, tuple[Grant, float]] = {}
-
-    def find(self, key: str, may_wait: bool) -> Grant | None:
-        """Return the grant of a key, or None if the key is invalid.
-
-        Raises MustWait if the database has to be asked and the caller may not wait.
-        """
-        grant, trusted_until = self._entries.get(key, (None, 0.0))
-        if time.monotonic() < trusted_until:
-            return grant
-        if not may_wait:
-            raise MustWait
-        grant = _look_up(key)
-        self._entries.pop(key, None)
-        if grant:
-            if len(self._entries) >= KEY_CACHE_ENTRIES:
-                self._entries.clear()
-            self._entries[key] = (grant, time.monotonic() + KEY_CACHE_SECONDS)
-        return grant
-
-
 def init_app(app: Flask, authenticate: Authenticate | None) -> None:
-    """Authorize requests by the hook, or without one by the keys in the database."""
+    """Authorize requests by the hook, or without one by keys and by the sign-on proxy."""
     app.extensions["bytelog.grant"] = (
         partial(_grant_from_hook, authenticate) if authenticate else _grant_from_key
     )
-    app.extensions["bytelog.keys"] = KeyCache()
+    app.extensions["bytelog.keys"] = Cache(_look_up)
     app.extensions["bytelog.may_lack_keys"] = not (authenticate or app.config["BYTELOG_API_KEY"])
 
 
@@ -205,9 +154,12 @@ def _grant_from_hook(authenticate: Authenticate, may_wait: bool) -> Grant | None
 
 
 def _grant_from_key(may_wait: bool) -> Grant | None:
+    # A request with a key is judged by that alone: a wrong one never gets the access of a user.
+    if "Authorization" not in request.headers:
+        return sign_on.find_grant(may_wait)
     if (key := read_key()) is None:
         return None
-    return cast("KeyCache", current_app.extensions["bytelog.keys"]).find(key, may_wait)
+    return cast("Cache[Grant]", current_app.extensions["bytelog.keys"]).find(key, may_wait)
 
 
 def _look_up(key: str) -> Grant | None:

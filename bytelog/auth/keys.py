@@ -17,11 +17,10 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Executable, Row, insert, select, update
+from sqlalchemy import Row, insert, select, update
 
 from .. import timestamps
-from ..storage.backend import StorageError
-from ..storage.database import db, fetch, read_engine
+from ..storage.database import db, fetch, fetch_or_fall_back, read_engine
 from ..storage.models import ApiKey, Project
 from ..storage.writer import current_writer
 from . import projects
@@ -90,22 +89,12 @@ def find(key: str) -> Grant | None:
         .join(Project)
         .where(ApiKey.digest == key_digest, ApiKey.revoked.is_(None))
     )
-    row = next(iter(_fetch_or_fall_back(statement)), None)
+    row = next(iter(fetch_or_fall_back(statement)), None)
     if row is None or not hmac.compare_digest(row.digest, key_digest):
         return None
     if row.expires and row.expires <= timestamps.now():
         return None
     return Grant(row.id, row.project_id, frozenset(row.scopes.split()))
-
-
-def _fetch_or_fall_back(statement: Executable) -> Sequence[Row[Any]]:
-    try:
-        return fetch(db.engine, statement)
-    except StorageError:
-        # Reads continue on the replica while the primary is down.
-        if read_engine() is db.engine:
-            raise
-        return fetch(read_engine(), statement)
 
 
 def list_all() -> Sequence[Row[Any]]:

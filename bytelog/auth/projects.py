@@ -7,7 +7,7 @@ from typing import cast
 from flask import Flask, current_app
 from sqlalchemy import Connection, insert, literal, select
 
-from ..storage.database import db, fetch
+from ..storage.database import db, fetch, fetch_or_fall_back
 from ..storage.models import Project
 from ..storage.writer import current_writer
 
@@ -28,6 +28,12 @@ def find(name: str) -> int:
         names = ", ".join(sorted(ids))
         raise UnknownProject(f"there is no project {name!r}; choose one of these: {names}.")
     return int(ids[name])
+
+
+def look_up(name: str) -> int | None:
+    """Return the id of a project, None if it does not exist; raises StorageError."""
+    rows = fetch_or_fall_back(select(Project.id).where(Project.name == name))
+    return int(rows[0].id) if rows else None
 
 
 def get_or_create(name: str) -> int:

@@ -25,7 +25,8 @@ from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
 from werkzeug.test import create_environ
 
 from ..api import admission
-from ..auth.bearer import GRANT, MustWait
+from ..auth.bearer import GRANT
+from ..auth.refusals import MustWait
 from ..config import KEEP_ALIVE_SECONDS, MAX_BODY_BYTES, SEND_BUFFER_BYTES
 from ..storage.writer import BatchedRequest
 from .bodies import Quota

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Engine, Executable, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from .backend import Backend, UnusableDatabase
+from .backend import Backend, StorageError, UnusableDatabase
 from .models import Base
 
 BACKENDS = {
@@ -82,6 +82,19 @@ def fetch(
     """Return all rows of a statement, read over a reader's connection; raises StorageError."""
     with backend_of(engine).errors(), engine.connect() as connection:
         return connection.execute(statement, parameters or {}).all()
+
+
+def fetch_or_fall_back(statement: Executable) -> Sequence[Any]:
+    """Return all rows of a statement, from the replica if the primary fails.
+
+    Raises StorageError.
+    """
+    try:
+        return fetch(db.engine, statement)
+    except StorageError:
+        if read_engine() is db.engine:
+            raise
+        return fetch(read_engine(), statement)
 
 
 def _backend_class(url: URL) -> type[Backend]:

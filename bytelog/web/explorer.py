@@ -8,7 +8,15 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-from flask import Blueprint, Flask, make_response, render_template, request, send_from_directory
+from flask import (
+    Blueprint,
+    Flask,
+    current_app,
+    make_response,
+    render_template,
+    request,
+    send_from_directory,
+)
 from werkzeug.wrappers import Response
 
 from ..api.response_headers import PAGE_POLICY
@@ -30,7 +38,9 @@ def explore() -> Response:
     # The page preloads all modules; otherwise a browser discovers each only in the one that
     # imports it.
     modules = sorted(path.name for path in (STATIC_FOLDER / "explorer").glob("*.js"))
-    response = make_response(render_template("explorer.html", modules=modules))
+    has_sign_on = current_app.config["BYTELOG_PROXY_USER"] is not None
+    page = render_template("explorer.html", modules=modules, has_sign_on=has_sign_on)
+    response = make_response(page)
     response.headers["Content-Security-Policy"] = PAGE_POLICY
     return response
 

@@ -6,9 +6,11 @@ import json
 import re
 import signal
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -25,6 +27,7 @@ from bytelog.config import KEEP_ALIVE_SECONDS, MAX_WAIT_SECONDS, NUMBERS
 pytestmark = pytest.mark.slow
 
 BODY = json.dumps(CLICK).encode()
+GUIDE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 DAYS = 30
 """Days of 1000 events: more than fits into the buffers between server and client."""
 
@@ -217,3 +220,65 @@ def test_the_proxies_wait_longer_than_bytelog_and_close_idle_connections_before_
     assert int(read_timeout) > MAX_WAIT_SECONDS + (NUMBERS["BYTELOG_READ_SECONDS"] or 0)
     (keepalive,) = re.findall(r"keepalive (\d+)s\n", caddy)
     assert int(keepalive) < KEEP_ALIVE_SECONDS
+
+
+class SignOn(BaseHTTPRequestHandler):
+    """What nginx asks oauth2-proxy: whether a cookie is that of a session, and whose."""
+
+    def do_GET(self) -> None:
+        is_anna = self.headers.get("Cookie") == "session=anna"
+        self.send_response(202 if is_anna else 401)
+        self.send_header("X-Auth-Request-Email", "anna@shop.example" * is_anna)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+class SignOnProxy(Proxy):
+    """nginx with the lines of the guide for a sign-on proxy."""
+
+    sign_on: str
+
+    def _nginx(self, folder: Path, upstream: str) -> list[str]:
+        command = super()._nginx(folder, upstream)
+        (lines,) = re.findall(r"```nginx\n(.*?)```", GUIDE, re.DOTALL)
+        (header,) = re.findall(r"write `(proxy_set_header Remote-User .*?)`", GUIDE)
+        lines = lines.replace("127.0.0.1:4180", self.sign_on)
+        site = (folder / "site").read_text().replace('proxy_set_header Remote-User "";', header)
+        (folder / "site").write_text(site.replace("location / {", f"{lines}\nlocation / {{"))
+        return command
+
+    def read(self, path: str, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
+        """Send a request with these headers alone."""
+        context = ssl._create_unverified_context()  # noqa: SLF001
+        peer = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=context)
+        with closing(peer):
+            peer.request("GET", path, headers=headers)
+            response = peer.getresponse()
+            return response, response.read()
+
+
+@pytest.fixture
+def sign_on_proxy(tmp_path: Path, serve: Callable[..., Server]) -> Iterator[SignOnProxy]:
+    networks = {"BYTELOG_PROXY_USER": "Remote-User", "BYTELOG_PROXY_NETWORKS": "127.0.0.1/32"}
+    server = serve(BYTELOG_API_KEY=Server.key, **networks)
+    with ThreadingHTTPServer(("127.0.0.1", 0), SignOn) as sign_on:
+        threading.Thread(target=sign_on.serve_forever).start()
+        SignOnProxy.sign_on = f"127.0.0.1:{sign_on.server_port}"
+        proxy = SignOnProxy("nginx", tmp_path, server.url)
+        yield proxy
+        proxy.stop()
+        sign_on.shutdown()
+
+
+def test_the_guide_lets_people_of_a_sign_on_proxy_read(sign_on_proxy: SignOnProxy) -> None:
+    read, anna = sign_on_proxy.read, {"Cookie": "session=anna"}
+    assert json.loads(read("/api/v1/key", **anna)[1])["key"] == "anna@shop.example"
+    assert b"data-sign-on" in read("/", **anna)[1]
+    forged: list[dict[str, str]] = [{"Remote-User": "mallory"}, {"Remote_User": "mallory"}]
+    for headers in forged:
+        assert json.loads(read("/api/v1/key", **anna, **headers)[1])["key"] == "anna@shop.example"
+    for headers in [{}, *forged]:
+        assert read(EVENTS, **headers)[0].status == 401
+        assert read(EVENTS, Authorization="Bearer wrong", **anna, **headers)[0].status == 401
+    assert read("/")[0].headers["Location"].endswith("/oauth2/start?rd=/")
+    assert sign_on_proxy.post(BODY)[0] == 201

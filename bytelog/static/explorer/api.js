@@ -29,7 +29,8 @@ export const request = (path, query = [], options) => send(buildUrl(path, query)
 
 async function send(url, { signal, accept = "application/json", apiKey = key.get() } = {}) {
   const response = await fetch(url, {
-    headers: { Authorization: `Bearer ${encode(apiKey)}`, Accept: `${accept}, application/problem+json` },
+    // Without a key, a sign-on proxy in front of the server may name the reader.
+    headers: { ...(apiKey !== null && { Authorization: `Bearer ${encode(apiKey)}` }), Accept: `${accept}, application/problem+json` },
     cache: "no-store",
     signal,
   }).catch(rethrow);
@@ -78,7 +79,7 @@ export async function fetchTraces(query, options) {
   return { traces, cursor: readCursor(response) };
 }
 
-// Returns the names of the key and of its project.
+// Returns the names of the key, or of the user, and of the project.
 export const fetchIdentity = async () => JSON.parse(await (await send("api/v1/key")).text());
 
 export const fetchFunnel = async (query, options) => JSON.parse(await readText("/funnel", query, options));

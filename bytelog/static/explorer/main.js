@@ -1,6 +1,5 @@
 // The page: shows the current view.
 
-import { key } from "./api.js";
 import { byId, element, notify } from "./elements.js";
 import * as events from "./events.js";
 import * as failures from "./failures.js";
@@ -21,7 +20,7 @@ const views = { events, trace, traces, paths, funnel };
 let showing = new AbortController();
 
 async function show() {
-  if (!key.get()) return; // signed out: the page is about to be loaded again
+  if (!session.isSignedIn()) return; // signed out: the page is about to be loaded again
   failures.stopRetrying();
   showing.abort();
   showing = new AbortController();

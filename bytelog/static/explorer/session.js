@@ -10,21 +10,26 @@ const form = byId("sign-in").firstElementChild;
 const failure = form.querySelector(".failure");
 
 let shownKey;
+let isUser = false; // whether a sign-on proxy names the reader, who has no key
+
+export const isSignedIn = () => isUser || Boolean(key.get());
 
 export const isRefusal = ({ status }) => status === 401 || status === 403;
 
-const explain = ({ status }) =>
-  status === 401 ? "This key is unknown, expired or revoked." : "This key cannot read events.";
+const REFUSALS = { 401: "This key is unknown, expired or revoked.", 403: "This key cannot read events." };
+const ENDED = "Your session has ended. Load the page again, or sign in with a key.";
+
+const explain = ({ status }) => (isUser ? ENDED : REFUSALS[status]);
 
 // Calls `onEnter` now if there is a key, and otherwise when the reader has signed in.
 export function listen(onEnter) {
   const enter = () => {
-    shownKey = key.get();
+    shownKey = key.get() ?? undefined;
     byId("key").value = "";
     byId("sign-in").hidden = true;
     byId("app").hidden = false;
     onEnter();
-    showIdentity();
+    if (!isUser) fetchIdentity().then(showIdentity, () => {}); // the page works without it
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -32,18 +37,29 @@ export function listen(onEnter) {
   });
   byId("sign-out").addEventListener("click", signOut);
   // A browser may restore the page from memory, with what an earlier key could read.
-  addEventListener("pageshow", (event) => event.persisted && checkKey());
+  addEventListener("pageshow", (event) => event.persisted && (isUser ? location.reload() : checkKey()));
   addEventListener("storage", checkKey); // another tab has signed out
-  showFailure();
+  const { wantsKey } = takeState();
   byId("blocked").hidden = !isBlocked;
   byId("stay").parentElement.hidden = isBlocked;
   if (key.get()) enter();
+  else if (form.dataset.signOn !== undefined && !wantsKey) enterAsUser(enter);
 }
 
-async function showIdentity() {
-  // Without it, the page works as well; a key that no longer works is noticed by the others.
-  const { project, key: name } = await fetchIdentity().catch(() => ({}));
-  if (project) byId("identity").textContent = `${project} · ${name}`;
+// Enters without a key if a sign-on proxy names the reader.
+async function enterAsUser(enter) {
+  byId("sign-in").hidden = true;
+  const identity = await fetchIdentity().catch(() => undefined);
+  byId("sign-in").hidden = false;
+  if (!identity) return byId("key").focus();
+  isUser = true;
+  byId("sign-out").textContent = "Use a key";
+  showIdentity(identity);
+  enter();
+}
+
+function showIdentity({ project, key: name }) {
+  byId("identity").textContent = `${project} · ${name}`;
 }
 
 async function signIn(enter) {
@@ -64,26 +80,35 @@ async function signIn(enter) {
 // the document nor in a module, nor in a response that is still to come.
 function forgetKey() {
   key.forget();
+  isUser = false;
   forgetColors();
   byId("app").hidden = true;
 }
 
+// A user of the sign-on proxy cannot sign out here, but sign in with a key.
 function signOut() {
+  const state = isUser ? { wantsKey: true } : null;
   forgetKey();
-  forgetViews(() => location.reload());
+  forgetViews(() => {
+    history.replaceState(state, "");
+    location.reload();
+  });
 }
 
 // Signs out because the key no longer works; the address stays, for the reader's next key.
 export function leave(error) {
+  const text = explain(error);
   forgetKey();
-  history.replaceState({ ...history.state, failure: explain(error) }, "");
+  history.replaceState({ ...history.state, failure: text }, "");
   location.reload();
 }
 
-function showFailure() {
-  const { failure: text, ...state } = history.state ?? {};
+// Shows why the reader was signed out, and removes what the page before has left in the history.
+function takeState() {
+  const { failure: text, wantsKey, ...state } = history.state ?? {};
   failure.textContent = text ?? "";
-  if (text) history.replaceState(state, "");
+  if (text || wantsKey) history.replaceState(state, "");
+  return { wantsKey };
 }
 
 function checkKey() {
