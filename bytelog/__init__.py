@@ -21,7 +21,7 @@ from .api import (
     summaries,
     traces,
 )
-from .auth import bearer, projects, rate_limit, sign_on
+from .auth import bearer, last_use, projects, rate_limit, sign_on
 from .auth.bearer import Access, Authenticate
 from .cli import commands
 from .clients import downloads
@@ -76,6 +76,7 @@ def create_app(
     admission.init_app(app)
     bearer.init_app(app, authenticate)
     sign_on.init_app(app)
+    last_use.init_app(app)
     rate_limit.init_app(app)
     response_headers.init_app(app)
     errors.init_app(app)

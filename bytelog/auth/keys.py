@@ -23,7 +23,7 @@ from .. import timestamps
 from ..storage.database import db, fetch, fetch_or_fall_back, read_engine
 from ..storage.models import ApiKey, Project
 from ..storage.writer import current_writer
-from . import projects
+from . import last_use, projects
 
 PREFIX = "byl_"
 SCOPES = ("read", "write")
@@ -82,7 +82,10 @@ def name_holder(grant: Grant) -> str:
 
 
 def find(key: str) -> Grant | None:
-    """Return the grant of a key, or None if the key is unknown, revoked or expired."""
+    """Return the grant of a key, or None if the key is unknown, revoked or expired.
+
+    Notes that the key was used today.
+    """
     key_digest = digest(key)
     statement = (
         select(*ApiKey.__table__.columns)
@@ -94,6 +97,7 @@ def find(key: str) -> Grant | None:
         return None
     if row.expires and row.expires <= timestamps.now():
         return None
+    last_use.note(row.id, row.last_used)
     return Grant(row.id, row.project_id, frozenset(row.scopes.split()))
 
 

@@ -51,17 +51,16 @@ def create(
 @json_option
 @with_existing_database
 def list_keys(_: Flask, as_json: bool) -> None:
-    """List every key. Secrets are never shown."""
+    """List every key, with the day of its last use in UTC. Secrets are never shown."""
     if as_json:
         click.echo(json.dumps({"keys": [_describe(key) for key in keys.list_all()]}))
         return
-    row = "{:>4}  {:<20}  {:<20}  {:<10}  {:<24}  {}".format
-    click.echo(row("ID", "NAME", "PROJECT", "SCOPES", "CREATED", "STATE"))
+    row = "{:>4}  {:<20}  {:<20}  {:<10}  {:<24}  {:<10}  {}".format
+    click.echo(row("ID", "NAME", "PROJECT", "SCOPES", "CREATED", "LAST USED", "STATE"))
     for key in keys.list_all():
-        created = timestamps.format_utc(key.created)
-        click.echo(
-            row(key.id, key.name, key.project, key.scopes, created, keys.describe_state(key))
-        )
+        created, last_used = timestamps.format_utc(key.created), str(key.last_used or "never")
+        state = keys.describe_state(key)
+        click.echo(row(key.id, key.name, key.project, key.scopes, created, last_used, state))
 
 
 @keys_group.command()
@@ -85,4 +84,5 @@ def _describe(key: Row[Any]) -> dict[str, Any]:
         "created": timestamps.format_utc(key.created),
         "expires": key.expires and timestamps.format_utc(key.expires),
         "revoked": key.revoked and timestamps.format_utc(key.revoked),
+        "last_used": key.last_used and str(key.last_used),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -27,7 +27,7 @@ class Project(Base):
 
 
 class ApiKey(Base):
-    """A key, stored as a digest, and its scopes in its project."""
+    """A key, stored as a digest, its scopes in its project, and the day of its last use in UTC."""
 
     __tablename__ = "api_key"
 
@@ -39,6 +39,7 @@ class ApiKey(Base):
     created: Mapped[datetime] = mapped_column(UTCTimestamp)
     expires: Mapped[datetime | None] = mapped_column(UTCTimestamp)
     revoked: Mapped[datetime | None] = mapped_column(UTCTimestamp)
+    last_used: Mapped[date | None]
 
 
 class IdempotencyKey(Base):

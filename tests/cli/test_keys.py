@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def test_list_shows_scopes_and_state_but_not_the_key(run: Callable[..., str]) ->
     listing = run("list")
     alice, bob, old = listing.splitlines()[1:]
     assert alice.split()[1:4] == ["alice", "shop", "read"]
+    assert "never" in alice
     assert "active" in alice
     assert "read write" in bob
     assert "expires 2999-12-31" in bob
@@ -114,5 +116,7 @@ def test_a_running_server_accepts_a_new_key_and_rejects_a_revoked_one(server: Se
     bytelog = Bytelog(server.folder / "data")
     server.key = bytelog.run("keys", "create", "alice").decode().strip()
     assert server.request(EVENTS).status == 200
+    day = datetime.now(UTC).date()
+    wait_for(lambda: f"{day}  active" in bytelog.run("keys", "list").decode())
     bytelog.run("keys", "revoke", "alice")
     wait_for(lambda: server.request(EVENTS).status == 401, seconds=1)

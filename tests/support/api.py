@@ -48,6 +48,9 @@ class Person:
 
 
 def close(application: Flask) -> None:
+    last_uses = application.extensions.get("bytelog.last_uses")
+    if last_uses and (thread := last_uses._thread):  # noqa: SLF001
+        thread.join()
     writer = application.extensions.get("bytelog.writer")
     if writer and writer._connection and not writer._connection.closed:  # noqa: SLF001
         writer.close()
