@@ -14,6 +14,7 @@ from marshmallow import ValidationError
 from .api.parameters import listing as listing_parameters
 from .api.parameters import load_paths, load_selection
 from .auth import projects
+from .auth.keys import Grant, grant_all
 from .cli.keys import keys_group
 from .events import store
 from .events.batches import TooManyEvents, load_batch, load_event
@@ -95,7 +96,7 @@ class Bytelog:
         """
         query = _build_query(parameters)
         with self._service.app_context():
-            selection = load_selection(listing_parameters, query, projects.get_or_create(project))
+            selection = load_selection(listing_parameters, query, _grant(project))
             listing = store.wait_for(selection, LINES, NO_LIMITS)
         pages = LINES.write(listing.count, listing.pages)
         return (json.loads(line) for page in pages for line in page.splitlines())
@@ -106,8 +107,7 @@ class Bytelog:
         Raises ValidationError, which names each invalid parameter, StorageError and TooManyGroups.
         """
         with self._service.app_context():
-            project_id = projects.get_or_create(project)
-            selection, scope = load_paths(_build_query(parameters), project_id)
+            selection, scope = load_paths(_build_query(parameters), _grant(project))
             return store.count_paths(selection, scope, NO_LIMITS)
 
     def close(self) -> None:
@@ -124,6 +124,10 @@ def _load(event: Mapping[str, Any], oldest: datetime | None) -> EventFields:
     except (TypeError, ValueError, RecursionError) as error:
         raise ValidationError(f"Not I-JSON: {error}.") from error
     return load_event(text, oldest)
+
+
+def _grant(project: str) -> Grant:
+    return grant_all(projects.get_or_create(project))
 
 
 def _build_query(parameters: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -81,13 +81,18 @@ def load_events(body: bytes) -> list[EventFields]:
         oldest = oldest_date(current_app.config)
         if _read_media_type() == LINES:
             return _load_batch(partial(load_event, line, oldest) for line in _split_lines(body))
-        if _ARRAY_START.match(body):
+        if is_batch(body):
             return _load_batch(partial(load_event, text, oldest) for text in split_array(body))
         if len(body) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge(f"An event may have at most {MAX_BODY_BYTES} bytes.")
         return [schemas.load_text(body, oldest)]
     except InvalidJSON as error:
         raise ValidationError(f"Not I-JSON: {error}.") from error
+
+
+def is_batch(body: bytes) -> bool:
+    """Return whether a body is a batch: lines, or an array."""
+    return _read_media_type() == LINES or _ARRAY_START.match(body) is not None
 
 
 def _load_batch(batch: Iterator[Callable[[], EventFields]]) -> list[EventFields]:

@@ -33,6 +33,7 @@ from ..queries.selection import CursorGone
 from ..storage.backend import ReadInterrupted, StorageBusy, StorageError, StorageFull
 from ..storage.idempotency import IdempotencyKeyReused, RequestInProgress
 from . import rejections
+from .bounds import OutsideBound
 from .idempotency import InvalidHeader
 from .parameters import InvalidParameters
 
@@ -59,6 +60,7 @@ def init_app(app: Flask) -> None:
     """Send every error of the application in the API's format."""
     rejections.init_app(app)
     app.register_error_handler(HTTPException, error_response)
+    app.register_error_handler(OutsideBound, _handle_outside_bound)
     app.register_error_handler(ValidationError, _handle_invalid)
     app.register_error_handler(StorageError, _handle_storage_error)
     app.register_error_handler(CursorGone, _handle_cursor_gone)
@@ -70,7 +72,8 @@ def init_app(app: Flask) -> None:
 def error_response(error: HTTPException, problems: list[dict[str, str]] | None = None) -> Response:
     """Return the response for an HTTP error, with the headers that its status requires."""
     response = Response(status=error.code, headers=error.get_headers(request.environ))
-    content: dict[str, Any] = {"error": "validation error" if problems else error.name.lower()}
+    is_invalid = problems and error.code == HTTPStatus.BAD_REQUEST
+    content: dict[str, Any] = {"error": "validation error" if is_invalid else error.name.lower()}
     response.mimetype = "application/json"
     if detail := _encode_detail(_explain(error, problems or [])):
         response.headers[DETAIL] = detail
@@ -120,6 +123,10 @@ def _handle_invalid(error: ValidationError) -> Response:
         BadRequest(detail),
         [{**_locate(error, path), "detail": message} for path, message in problems],
     )
+
+
+def _handle_outside_bound(error: OutsideBound) -> Response:
+    return error_response(error, error.problems)
 
 
 def _list_messages(messages: dict[Any, Any], *path: Any) -> Iterator[tuple[tuple[Any, ...], str]]:

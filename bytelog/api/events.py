@@ -11,13 +11,14 @@ from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response
 
 from ..auth.bearer import authorize, requires
+from ..auth.keys import Grant
 from ..config import READER_THREADS
 from ..events import store
 from ..queries.formats import FORMATS, Format
 from ..queries.listing import Listing
 from ..queries.selection import Selection
-from . import idempotency, parameters
-from .body import load_events, read_body
+from . import bounds, idempotency, parameters
+from .body import is_batch, load_events, read_body
 from .parameters import InvalidParameters, load_paths, load_selection
 from .reader_slots import ReaderSlot, ReaderSlots, TooManyReaders, slots_of
 from .reading import (
@@ -49,37 +50,38 @@ def init_app(app: Flask) -> None:
 
 @blueprint.post("")
 @requires("write")
-def register_events(project_id: int) -> Response:
+def register_events(grant: Grant) -> Response:
     """Store an event or a batch of events."""
     body = read_body()
     events = load_events(body)
-    token = idempotency.read_token(project_id, request.headers.get(idempotency.HEADER), body)
-    store.record(project_id, events, token)
+    bounds.check(grant, events, is_batch(body))
+    token = idempotency.read_token(grant, request.headers.get(idempotency.HEADER), body)
+    store.record(grant.project_id, events, token)
     return Response(status=201)
 
 
 @blueprint.get("")
 @requires("read")
-def list_events(project_id: int) -> Response:
+def list_events(grant: Grant) -> Response:
     """Send the events that match the query."""
-    return _respond(load_selection(parameters.listing, read_query(), project_id))
+    return _respond(load_selection(parameters.listing, read_query(), grant))
 
 
 @blueprint.get("/trace/<trace_id:trace_id>")
 @requires("read")
-def follow_trace(project_id: int, trace_id: str) -> Response:
+def follow_trace(grant: Grant, trace_id: str) -> Response:
     """Send the events of a trace that match the query."""
     _check_path()
-    return _respond(load_selection(parameters.trace, read_query(), project_id, trace_id=trace_id))
+    return _respond(load_selection(parameters.trace, read_query(), grant, trace_id=trace_id))
 
 
 @blueprint.get("/paths")
 @requires("read")
-def count_paths(project_id: int) -> Response:
+def count_paths(grant: Grant) -> Response:
     """Count which of the events that match the query follow each other in their traces."""
-    selection, scope = load_paths(read_query(), project_id)
+    selection, scope = load_paths(read_query(), grant)
     count = partial(store.count_paths, selection, scope)
-    return send_object(read_groups(count, project_id, "start", "use a shorter window"))
+    return send_object(read_groups(count, grant.project_id, "start", "use a shorter window"))
 
 
 def _check_path() -> None:

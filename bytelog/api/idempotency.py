@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from marshmallow import ValidationError
 
+from ..auth.keys import Grant
 from ..config import MAX_TEXT_LENGTH
 from ..storage.idempotency import IdempotencyToken
 
@@ -26,7 +27,7 @@ class InvalidHeader(ValidationError):
 _KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])+)"|([!#-~]+)')
 
 
-def read_token(project_id: int, header: str | None, body: bytes) -> IdempotencyToken | None:
+def read_token(grant: Grant, header: str | None, body: bytes) -> IdempotencyToken | None:
     """Return the token that identifies a repeated request, or None if it has no key.
 
     Raises InvalidHeader for a key that is empty, too long or not ASCII.
@@ -37,4 +38,7 @@ def read_token(project_id: int, header: str | None, body: bytes) -> IdempotencyT
     key = (match[1] or match[2]) if match else ""
     if not 1 <= len(key) <= MAX_TEXT_LENGTH:
         raise InvalidHeader(f"Must be 1 to {MAX_TEXT_LENGTH} ASCII characters.", HEADER)
-    return IdempotencyToken(project_id, key, sha256(body).hexdigest())
+    if grant.bound:
+        # Keys with another bound must not learn of this one, nor block it.
+        key = sha256(f"{grant.bound}\n{key}".encode()).hexdigest()
+    return IdempotencyToken(grant.project_id, key, sha256(body).hexdigest())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from flask import Blueprint, Flask
 from werkzeug.wrappers import Response
 
 from ..auth import keys
-from ..auth.bearer import authorize, requires
+from ..auth.bearer import requires
+from ..auth.keys import Grant
 from .reading import send_object
 
 blueprint = Blueprint("key", __name__, url_prefix="/api/v1")
@@ -19,8 +22,8 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/key")
 @requires("read")
-def describe_key(_: int) -> Response:
-    """Send the names of the key and of its project, and the scopes."""
-    grant = authorize("read")
+def describe_key(grant: Grant) -> Response:
+    """Send the names of the key and of its project, the scopes, and the bound if there is one."""
     names = {"project": keys.name_project(grant), "key": keys.name_holder(grant)}
-    return send_object(names | {"scopes": sorted(grant.scopes)})
+    bound = {"only": json.loads(grant.bound)} if grant.bound else {}
+    return send_object(names | {"scopes": sorted(grant.scopes)} | bound)

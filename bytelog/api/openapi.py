@@ -41,7 +41,7 @@ _INFO = {
 _ERRORS = {
     400: "A field, a parameter or a header is missing, unknown or invalid.",
     401: "The API key is missing, malformed, unknown, expired or revoked.",
-    403: "The API key lacks the scope that the request needs.",
+    403: "The API key lacks the scope that the request needs, or may not record these events.",
     404: "The path ends before the trace id.",
     409: "The first request with this `Idempotency-Key` is still in progress; try again.",
     410: "The event of the cursor was lost when a backup was restored.",

@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 from marshmallow import RAISE, Schema, ValidationError, post_load
 
 from .. import timestamps
+from ..auth.keys import Grant
 from ..config import MAX_ID, MAX_LIMIT, MAX_WAIT_SECONDS, MIN_ID
 from ..events.schemas import Text, Timestamp
 from ..queries.paths import Scope
 from ..queries.selection import Filter, Operator, Selection, equal
 from ..storage.keyset import Order
-from . import members
+from . import bounds, members
 from .cursors import parse_cursor
 from .fields import (
     CursorField,
@@ -177,24 +178,24 @@ paths = PathsParameters()
 
 
 def load_selection(
-    schema: Schema, query: Mapping[str, list[str]], project_id: int, trace_id: str | None = None
+    schema: Schema, query: Mapping[str, list[str]], grant: Grant, trace_id: str | None = None
 ) -> Selection:
     """Return the selection that a query describes, of one trace if its id is given.
 
     Raises InvalidParameters naming each bad one.
     """
     of_trace = (equal("trace_id", trace_id),) if trace_id is not None else ()
-    return select(load(schema, query), project_id, of_trace)
+    return select(load(schema, query), grant, of_trace)
 
 
-def load_paths(query: Mapping[str, list[str]], project_id: int) -> tuple[Selection, Scope]:
+def load_paths(query: Mapping[str, list[str]], grant: Grant) -> tuple[Selection, Scope]:
     """Return the selection and the scope of paths.
 
     Raises InvalidParameters naming each bad one.
     """
     plain = load(paths, query)
     scope = plain.pop("scope")
-    return select(plain, project_id), scope
+    return select(plain, grant), scope
 
 
 def load(schema: Schema, query: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -242,12 +243,12 @@ def _load_defaults(schema: Schema) -> dict[str, Any]:
     return _gather(schema.load({}), ())
 
 
-def select(
-    plain: Mapping[str, Any], project_id: int, of_trace: tuple[Filter, ...] = ()
-) -> Selection:
+def select(plain: Mapping[str, Any], grant: Grant, of_trace: tuple[Filter, ...] = ()) -> Selection:
     """Return the selection of parameters that `load` returned."""
     fields = {name: value for name, value in plain.items() if name != "tz"}
-    return Selection(project_id, **{**fields, "filters": of_trace + plain["filters"]})
+    filters = of_trace + plain["filters"]
+    bound = bounds.load(grant.bound)
+    return Selection(grant.project_id, **{**fields, "filters": filters}, bound=bound)
 
 
 def _localize(name: str, text: str, zone: ZoneInfo) -> datetime:

@@ -35,6 +35,15 @@ class KeySchema(Schema):
         required=True,
         metadata={"description": "What the key may do."},
     )
+    bound = fields.Dict(
+        fields.String(),
+        fields.List(fields.String()),
+        data_key="only",
+        metadata={
+            "description": "The events that the key may read and record: those that have one of "
+            "the values of each field. Absent if there is no limit."
+        },
+    )
 
 
 class HealthSchema(Schema):

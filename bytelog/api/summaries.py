@@ -8,6 +8,7 @@ from flask import Blueprint, Flask
 from werkzeug.wrappers import Response
 
 from ..auth.bearer import requires
+from ..auth.keys import Grant
 from ..events import store
 from ..queries.buckets import Buckets
 from ..queries.formats import CSV, CSV_WITH_MARK, JSON, Format
@@ -28,9 +29,9 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/summary")
 @requires("read")
-def summarize(project_id: int) -> Response:
+def summarize(grant: Grant) -> Response:
     """Count the events that match the query, by name and bucket, or in groups."""
-    selection, grouping = load_summary(read_query(), project_id)
+    selection, grouping = load_summary(read_query(), grant)
     format_ = choose_format((JSON.media_type, CSV.media_type))
     if isinstance(grouping, Grouping):
         response = _send_groups(selection, grouping, format_)
@@ -42,11 +43,11 @@ def summarize(project_id: int) -> Response:
 
 @blueprint.get("/names")
 @requires("read")
-def list_names(project_id: int) -> Response:
+def list_names(grant: Grant) -> Response:
     """Send the names of the events that match the query, and the members of their `data`."""
-    selection = load_selection(names, read_query(), project_id)
+    selection = load_selection(names, read_query(), grant)
     list_ = partial(store.list_names, selection)
-    return send_object(read_groups(list_, project_id, "start", "use a shorter window"))
+    return send_object(read_groups(list_, grant.project_id, "start", "use a shorter window"))
 
 
 def _send_summary(selection: Selection, buckets: Buckets, format_: Format) -> Response:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from marshmallow import ValidationError, fields, validates
 
+from ..auth.keys import Grant
 from ..config import MAX_DIMENSIONS
 from ..queries.buckets import Buckets, UTCBuckets, ZoneBuckets
 from ..queries.grouping import Dimension, Grouping
@@ -68,7 +69,7 @@ names = NamesParameters()
 
 
 def load_summary(
-    query: Mapping[str, list[str]], project_id: int
+    query: Mapping[str, list[str]], grant: Grant
 ) -> tuple[Selection, Buckets | Grouping]:
     """Return the selection of a summary, and the buckets or the grouping.
 
@@ -77,7 +78,7 @@ def load_summary(
     plain = load(summary, query)
     bucket, by, added = (plain.pop(name, None) for name in ("bucket", "by", "sum"))
     zone = plain.get("tz")
-    selection = select(plain, project_id)
+    selection = select(plain, grant)
     if not by and not added:
         return selection, _create_buckets(bucket or Bucket.DAY, zone)
     buckets = _create_buckets(bucket, zone) if bucket else Buckets()

@@ -7,6 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError, validates_schema
 
+from ..auth.keys import Grant
 from ..config import MAX_FUNNEL_STEPS, MAX_NAMES_OF_TRACES, MAX_TRACES, MAX_WITHIN_SECONDS
 from ..events.schemas import Text, Timestamp
 from ..queries.paths import Scope
@@ -134,7 +135,7 @@ funnel = FunnelParameters()
 comparison = ComparisonParameters()
 
 
-def load_traces(query: Mapping[str, list[str]], project_id: int) -> tuple[TraceSelection, int]:
+def load_traces(query: Mapping[str, list[str]], grant: Grant) -> tuple[TraceSelection, int]:
     """Return the selection of traces that a query describes, and the maximum of their number.
 
     Raises InvalidParameters naming each bad one, and CursorGone.
@@ -148,13 +149,13 @@ def load_traces(query: Mapping[str, list[str]], project_id: int) -> tuple[TraceS
         ending=plain.pop("ending", None),
         expectation=_take_expectation(plain),
         funnel_traces=_take_funnel_traces(plain),
-        events=_select(plain, project_id),
+        events=_select(plain, grant),
     )
     return selection, limit
 
 
 def load_comparison(
-    query: Mapping[str, list[str]], project_id: int
+    query: Mapping[str, list[str]], grant: Grant
 ) -> tuple[Selection, Selection, Scope]:
     """Return the selections of the two windows to compare, and what filters select.
 
@@ -163,27 +164,27 @@ def load_comparison(
     plain = load(comparison, query)
     scope = plain.pop("scope")
     window = {name: plain.pop(f"against_{name}", None) for name in ("start", "end")}
-    return select(plain, project_id), select({**plain, **window}, project_id), scope
+    return select(plain, grant), select({**plain, **window}, grant), scope
 
 
-def load_funnel(query: Mapping[str, list[str]], project_id: int) -> tuple[Selection, Funnel]:
+def load_funnel(query: Mapping[str, list[str]], grant: Grant) -> tuple[Selection, Funnel]:
     """Return the selection and the funnel that a query describes.
 
     Raises InvalidParameters naming each bad one.
     """
     plain = load(funnel, query)
     steps = Funnel(plain.pop("step"), plain.pop("within", None))
-    return select(plain, project_id), steps
+    return select(plain, grant), steps
 
 
-def _select(plain: dict[str, Any], project_id: int) -> Selection:
+def _select(plain: dict[str, Any], grant: Grant) -> Selection:
     if "cursor" not in plain:
-        return select(plain, project_id)
+        return select(plain, grant)
     try:
         cursor = parse_cursor(plain["cursor"], Order.NEWEST)
     except ValueError as error:
         raise InvalidParameters(f"Must be {error}.", "cursor") from error
-    return select({**plain, "cursor": cursor}, project_id)
+    return select({**plain, "cursor": cursor}, grant)
 
 
 def _take_expectation(plain: dict[str, Any]) -> Expectation | None:

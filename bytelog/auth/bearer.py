@@ -37,9 +37,9 @@ GRANT_SECONDS = 0.25
 log = logging.getLogger("bytelog")
 
 P = ParamSpec("P")
-View = Callable[Concatenate[int, P], Response]
+View = Callable[Concatenate[Grant, P], Response]
 
-_CONFIGURED_GRANT = Grant(0, DEFAULT_PROJECT_ID, frozenset(keys.SCOPES))
+_CONFIGURED_GRANT = keys.grant_all(DEFAULT_PROJECT_ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ def init_app(app: Flask, authenticate: Authenticate | None) -> None:
 
 
 def requires(scope: str) -> Callable[[View[P]], Callable[P, Response]]:
-    """Restrict a view to keys with a scope; its first argument is the id of the key's project."""
+    """Restrict a view to keys with a scope; its first argument is the grant."""
 
     def decorate(view: View[P]) -> Callable[P, Response]:
         @wraps(view)
         def call_view(*args: P.args, **kwargs: P.kwargs) -> Response:
-            return view(authorize(scope).project_id, *args, **kwargs)
+            return view(authorize(scope), *args, **kwargs)
 
         call_view.required_scope = scope  # type: ignore[attr-defined]
         return call_view

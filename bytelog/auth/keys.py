@@ -39,15 +39,29 @@ class UnknownKey(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The access of a request: a project and scopes; the rate limit counts by `holder`."""
+    """The access of a request: a project and scopes; the rate limit counts by `holder`.
+
+    `bound` is a text that limits the access to some events of the project. The API reads it; if it
+    is empty, there is no limit.
+    """
 
     holder: int | tuple[str, str]
     project_id: int
     scopes: frozenset[str]
+    bound: str = ""
+
+
+def grant_all(project_id: int) -> Grant:
+    """Return the whole access to a project, which the operator and the embedding program have."""
+    return Grant(0, project_id, frozenset(SCOPES))
 
 
 def create(
-    name: str, project: str, scopes: Sequence[str] = SCOPES, expires: datetime | None = None
+    name: str,
+    project: str,
+    scopes: Sequence[str] = SCOPES,
+    expires: datetime | None = None,
+    bound: str = "",
 ) -> str:
     """Create a key, and its project if it is new; return the key, which cannot be read later."""
     random = "".join(secrets.choice(_BASE62) for _ in range(_RANDOM_CHARACTERS))
@@ -62,6 +76,7 @@ def create(
                 "scopes": " ".join(sorted(set(scopes))),
                 "created": timestamps.now(),
                 "expires": expires,
+                "bound": bound,
             },
         )
     return key
@@ -98,7 +113,7 @@ def find(key: str) -> Grant | None:
     if row.expires and row.expires <= timestamps.now():
         return None
     last_use.note(row.id, row.last_used)
-    return Grant(row.id, row.project_id, frozenset(row.scopes.split()))
+    return Grant(row.id, row.project_id, frozenset(row.scopes.split()), row.bound)
 
 
 def list_all() -> Sequence[Row[Any]]:

@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 from flask import Flask
+from marshmallow import ValidationError
 from sqlalchemy import Row
 
 from .. import timestamps
+from ..api.bounds import describe, write
 from ..auth import keys
 from .options import (
     Date,
@@ -20,6 +22,14 @@ from .options import (
     with_existing_database,
     with_service,
 )
+from .terminal import make_printable
+
+
+def _write_bound(_: click.Context, __: click.Parameter, conditions: tuple[str, ...]) -> str:
+    try:
+        return write(conditions)
+    except ValidationError as error:
+        raise click.BadParameter(" ".join(map(str, error.messages))) from error
 
 
 @click.group("keys")
@@ -39,12 +49,26 @@ def keys_group() -> None:
     help="Scope of the key; repeat the option for both. Default: both.",
 )
 @click.option("--expires", type=Date(), help="When the key expires, e.g. 2030-01-31.")
+@click.option(
+    "--only",
+    "bound",
+    metavar="FIELD=VALUE",
+    multiple=True,
+    callback=_write_bound,
+    help="Limit the key to events with this name, trace_id or member, e.g. data.tenant=42; repeat "
+    "a field for several values, or name several fields that must all match.",
+)
 @with_service
 def create(
-    _: Flask, name: str, project: str, scopes: tuple[str, ...], expires: datetime | None
+    _: Flask,
+    name: str,
+    project: str,
+    scopes: tuple[str, ...],
+    expires: datetime | None,
+    bound: str,
 ) -> None:
     """Create a key and print it; it is not shown again."""
-    click.echo(keys.create(name, project, scopes, expires))
+    click.echo(keys.create(name, project, scopes, expires, bound))
 
 
 @keys_group.command("list")
@@ -60,7 +84,9 @@ def list_keys(_: Flask, as_json: bool) -> None:
     for key in keys.list_all():
         created, last_used = timestamps.format_utc(key.created), str(key.last_used or "never")
         state = keys.describe_state(key)
-        click.echo(row(key.id, key.name, key.project, key.scopes, created, last_used, state))
+        line = row(key.id, key.name, key.project, key.scopes, created, last_used, state)
+        only = f"  only {make_printable(describe(key.bound))}" if key.bound else ""
+        click.echo(line + only)
 
 
 @keys_group.command()
@@ -85,4 +111,5 @@ def _describe(key: Row[Any]) -> dict[str, Any]:
         "expires": key.expires and timestamps.format_utc(key.expires),
         "revoked": key.revoked and timestamps.format_utc(key.revoked),
         "last_used": key.last_used and str(key.last_used),
+        "only": describe(key.bound) if key.bound else None,
     }

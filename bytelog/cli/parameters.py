@@ -13,6 +13,7 @@ from marshmallow import Schema
 
 from ..api.parameters import InvalidParameters, load_selection
 from ..auth import projects
+from ..auth.keys import grant_all
 from ..maintenance.snapshots import run_interruptibly
 from ..queries.formats import CSV, LINES
 from ..queries.selection import CursorGone, Selection
@@ -64,7 +65,7 @@ format_option = click.option(
 def load(schema: Schema, query: Mapping[str, list[str]], project: str) -> Selection:
     """Return the selection that parameters describe; raises click's errors, naming each bad one."""
     try:
-        return load_selection(schema, query, projects.find(project))
+        return load_selection(schema, query, grant_all(projects.find(project)))
     except projects.UnknownProject as error:
         raise click.ClickException(str(error)) from error
     except InvalidParameters as error:

@@ -19,8 +19,8 @@ from ..storage.keyset import BETWEEN_BOUNDS, date
 from ..storage.models import Event
 from ..storage.query import Query
 from ..storage.reader import Reader
-from .buckets import cut, in_project
-from .filters import bind_values
+from .buckets import cut
+from .filters import bind_values, in_project
 from .groups import limit_groups
 from .selection import Bucket, Selection
 
@@ -53,7 +53,7 @@ def _query(backend: type[Backend], unit: Bucket) -> Query:
     )
     names = (
         select(Event.name, func.count().label("number"))
-        .where(in_project, *in_bucket)
+        .where(in_project(()), *in_bucket)
         .group_by(Event.name)
         .order_by(Event.name)
         .limit(bindparam("rows"))
@@ -67,10 +67,11 @@ def _query(backend: type[Backend], unit: Bucket) -> Query:
 
 def _walk_buckets(unit: Bucket) -> CTE:
     """Return a table of the prefixes of all buckets that have events, and a NULL at the end."""
-    first = select(cut(unit, func.min(date)).label("prefix")).where(in_project, *BETWEEN_BOUNDS)
+    first = select(cut(unit, func.min(date)).label("prefix"))
+    first = first.where(in_project(()), *BETWEEN_BOUNDS)
     buckets = first.cte("bucket", recursive=True)
     following = select(cut(unit, func.min(date))).where(
-        in_project, date >= _end_of(unit, buckets.c.prefix), date < _end
+        in_project(()), date >= _end_of(unit, buckets.c.prefix), date < _end
     )
     is_last = buckets.c.prefix.is_(None)
     return buckets.union_all(select(following.scalar_subquery()).where(~is_last))

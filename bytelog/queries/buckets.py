@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, String, bindparam, func, select, true
+from sqlalchemy import ColumnElement, Select, String, func, select, true
 
 from .. import timestamps
 from ..storage.backend import Backend
@@ -19,8 +19,8 @@ from ..storage.query import Query
 from ..storage.reader import Reader
 from ..storage.segments import CrossJoin, create_segments, local_date, write_segments
 from ..storage.sql import DateAsText, WeekOf
-from .filters import build_conditions, build_window_conditions
-from .selection import END, Bucket, Selection, Shape
+from .filters import build_conditions, build_window_conditions, in_project
+from .selection import END, Bucket, Selection, Shapes
 from .zones import FIRST, LAST, Segment, begin, list_segments
 
 # The length of the prefix of a date that identifies its bucket, and the rest of a full date.
@@ -40,9 +40,6 @@ _MILLISECOND = timedelta(milliseconds=1)
 _MARGIN = timedelta(days=1)
 """How much earlier than the first event the segments start: its hour may begin earlier."""
 
-in_project = Event.project_id == bindparam("project_id")
-"""The condition for the events of a project."""
-
 _segments = create_segments()
 
 
@@ -54,7 +51,7 @@ class Layout:
         """Return the expressions that identify the bucket of an event, in order of time."""
         return ()
 
-    def select(self, shapes: Sequence[Shape], *columns: Any) -> Select[Any]:
+    def select(self, shapes: Shapes, *columns: Any) -> Select[Any]:
         """Return a statement for columns of the selected events."""
         return select(*columns).where(*build_window_conditions(shapes))
 
@@ -83,11 +80,12 @@ class ZoneLayout(UTCLayout):
             return (_segments.c.number.label("segment_number"), bucket)
         return (bucket,)
 
-    def select(self, shapes: Sequence[Shape], *columns: Any) -> Select[Any]:
+    def select(self, shapes: Shapes, *columns: Any) -> Select[Any]:
         """Return a statement for columns of the selected events."""
         joined = CrossJoin(_segments, Event.__table__, true())
         in_segment = date >= _segments.c.start, date < _segments.c.end
-        conditions = in_project, *in_segment, *build_conditions(shapes)
+        filters, bound = shapes
+        conditions = in_project(bound), *in_segment, *build_conditions(filters)
         return select(*columns).select_from(joined).where(*conditions)
 
 
@@ -190,7 +188,9 @@ def _write_segment(segment: Segment) -> tuple[str, str, int]:
 
 @lru_cache
 def _window_query(backend: type[Backend]) -> Query:
-    in_window = in_project, *BETWEEN_BOUNDS
+    # Of all events of the project, also of those beyond a bound: an index has their dates, which
+    # only limit the segments.
+    in_window = in_project(()), *BETWEEN_BOUNDS
     first, last = (
         select(of_dates(date)).where(*in_window).scalar_subquery()
         for of_dates in (func.min, func.max)

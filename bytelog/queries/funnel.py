@@ -113,7 +113,7 @@ def _select_chains(shape: TraceShape) -> Select[Any]:
     durations: list[ColumnElement[Any]] = [null()]
     depth: ColumnElement[int] = literal(1)
     for number in range(1, shape.steps):
-        step, is_next = next_step(previous, f"step{number}")
+        step, is_next = next_step(previous, f"step{number}", shape.bound)
         if shape.is_timed:
             is_next &= is_in_time(first, step)
         chain = chain.outerjoin(step, is_next)

@@ -28,7 +28,7 @@ from ..storage.query import MAX_QUERIES, Query
 from ..storage.reader import Reader
 from .buckets import Buckets, Layout
 from .groups import fetch_groups
-from .selection import Selection, Shape
+from .selection import Selection, Shapes
 
 _TOTALS = ("sum", "min", "max", "average", "skipped")
 
@@ -144,10 +144,10 @@ def _bind_paths(grouping: Grouping) -> dict[str, str]:
 
 
 @lru_cache(MAX_QUERIES)
-def _query(backend: type[Backend], shape: GroupingShape, filters: tuple[Shape, ...]) -> Query:
+def _query(backend: type[Backend], shape: GroupingShape, shapes: Shapes) -> Query:
     # A subquery with an offset is not merged with the query around it, in which each mention of a
     # member would search `data` again.
-    members = _select_members(shape, filters).offset(0).subquery()
+    members = _select_members(shape, shapes).offset(0).subquery()
     events = _select_keys(shape, members.c).offset(0).subquery().c
     buckets = [events[key.name] for key in shape.layout.keys]
     keys = [events[f"key{number}"] for number in range(len(shape.depths))]
@@ -157,14 +157,14 @@ def _query(backend: type[Backend], shape: GroupingShape, filters: tuple[Shape, .
     return Query(grouped.limit(bindparam("rows")), backend.dialect)
 
 
-def _select_members(shape: GroupingShape, filters: tuple[Shape, ...]) -> Select[Any]:
+def _select_members(shape: GroupingShape, shapes: Shapes) -> Select[Any]:
     members = [
         _member(number, depth).label(f"member{number}")
         for number, depth in enumerate((*shape.depths, shape.added_depth))
         if depth
     ]
     columns = *shape.layout.keys, Event.name, Event.trace_id, *members
-    return shape.layout.select(filters, *columns)
+    return shape.layout.select(shapes, *columns)
 
 
 def _select_keys(shape: GroupingShape, members: Any) -> Select[Any]:

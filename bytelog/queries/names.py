@@ -19,7 +19,7 @@ from ..storage.reader import Reader
 from ..storage.segments import CrossJoin
 from .filters import bind_values, build_window_conditions
 from .groups import fetch_first, fetch_groups
-from .selection import Selection, Shape
+from .selection import Selection, Shapes
 
 _KINDS = {
     "text": "string",
@@ -78,10 +78,10 @@ def _list_members(reader: Reader, query: Query, selection: Selection) -> default
 
 
 @lru_cache(MAX_QUERIES)
-def _names_query(backend: type[Backend], filters: tuple[Shape, ...]) -> Query:
+def _names_query(backend: type[Backend], shapes: Shapes) -> Query:
     statement = (
         select(Event.name, func.count(), func.min(date), func.max(date))
-        .where(*build_window_conditions(filters))
+        .where(*build_window_conditions(shapes))
         .group_by(Event.name)
         .limit(bindparam("rows"))
     )
@@ -89,10 +89,10 @@ def _names_query(backend: type[Backend], filters: tuple[Shape, ...]) -> Query:
 
 
 @lru_cache(MAX_QUERIES)
-def _members_query(backend: type[Backend], filters: tuple[Shape, ...]) -> Query:
+def _members_query(backend: type[Backend], shapes: Shapes) -> Query:
     newest = (
         select(Event.name, type_coerce(Event.data, String).label("data"))
-        .where(*build_window_conditions(filters))
+        .where(*build_window_conditions(shapes))
         .order_by(date.desc(), Event.key.desc())
         .limit(bindparam("sample"))
         .subquery("newest")

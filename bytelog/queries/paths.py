@@ -104,7 +104,7 @@ def _select_steps(scope: Scope, shape: TraceShape) -> Select[Any]:
         for column in (Event.name, date)
     )
     is_selected = {
-        Scope.EVENTS: build_window_conditions(shape.filters),
+        Scope.EVENTS: build_window_conditions(shape.events),
         Scope.TRACES: build_whole_traces(Event.__table__, shape),
     }[scope]
     return select(

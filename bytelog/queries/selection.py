@@ -68,6 +68,13 @@ class Shape(NamedTuple):
     values: int
 
 
+class Shapes(NamedTuple):
+    """What the SQL of a selection depends on: the filters, and the bound of a key."""
+
+    filters: tuple[Shape, ...]
+    bound: tuple[Shape, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """A condition on a field of events, on a member of `data`, or on all text.
@@ -95,7 +102,8 @@ def equal(field: str, value: str | int) -> Filter:
 class Selection:
     """The events of a project at or after `start` and before `end` that match all filters.
 
-    `wait` is in seconds.
+    For whole traces too, the project has only the events that match `bound`, which limits a key:
+    the others are invisible. `wait` is in seconds.
     """
 
     project_id: int
@@ -106,21 +114,27 @@ class Selection:
     limit: int | None = None
     cursor: Cursor | None = None
     wait: int = 0
+    bound: tuple[Filter, ...] = ()
 
     @property
     def is_indexed(self) -> bool:
         """Return whether an index finds the events, so that no others are examined."""
-        return self.is_of_traces if self.filters else self.order is not Order.ARRIVAL
+        if self.is_of_traces:
+            return True
+        return not (self.filters or self.bound) and self.order is not Order.ARRIVAL
 
     @property
     def is_of_traces(self) -> bool:
         """Return whether the only filters name traces."""
-        return bool(self.filters) and all(is_of_traces(shape) for shape in self.shapes)
+        return bool(self.filters) and all(is_of_traces(each.shape) for each in self.filters)
 
     @property
-    def shapes(self) -> tuple[Shape, ...]:
-        """Return what the SQL of each filter depends on."""
-        return tuple(filter_.shape for filter_ in self.filters)
+    def shapes(self) -> Shapes:
+        """Return what the SQL depends on."""
+        filters, bound = (
+            tuple(each.shape for each in filters) for filters in (self.filters, self.bound)
+        )
+        return Shapes(filters, bound)
 
     @property
     def bounds(self) -> dict[str, str]:

@@ -14,9 +14,9 @@ from ..storage.backend import Backend
 from ..storage.keyset import Conditions, KeysetPlan, Order, date
 from ..storage.models import Event
 from ..storage.query import MAX_QUERIES, Query
-from .filters import build_conditions
+from .filters import build_bound, build_conditions
 from .formats import Format
-from .selection import Shape, is_of_traces
+from .selection import Shape, Shapes, is_of_traces
 
 highest_key = select(func.coalesce(func.max(Event.key), 0))
 """The key of the last event that arrived, in any project."""
@@ -35,7 +35,7 @@ class Kind:
     backend: type[Backend]
     format: Format
     order: Order
-    filters: tuple[Shape, ...]
+    shapes: Shapes
 
     @property
     def plan(self) -> KeysetPlan:
@@ -44,8 +44,9 @@ class Kind:
 
     def conditions(self) -> Conditions:
         """Return the conditions that every event of the listing fulfills."""
-        project = _in_project(self.order, self.filters)
-        return (project, *build_conditions(self.filters))
+        filters, bound = self.shapes
+        project = _in_project(self.order, filters + bound)
+        return (project, *build_bound(bound), *build_conditions(filters))
 
 
 class KeyQueries:

@@ -17,7 +17,7 @@ from ..storage.reader import Reader
 from .bucket_scan import scan_buckets
 from .buckets import Buckets, Layout, UTCBuckets
 from .groups import fetch_groups
-from .selection import Selection, Shape
+from .selection import Selection, Shapes
 
 
 class BucketCounts(TypedDict):
@@ -38,7 +38,7 @@ class Summary(TypedDict):
 
 def count(reader: Reader, selection: Selection, buckets: Buckets) -> Summary:
     """Count the selected events; raises StorageError, and TooManyGroups above MAX_GROUPS."""
-    is_scan = reader.backend.sorts_groups and not selection.filters
+    is_scan = reader.backend.sorts_groups and not (selection.filters or selection.bound)
     if is_scan and isinstance(buckets, UTCBuckets):
         with suppress(TextTooLong):
             return _summarize(scan_buckets(reader, selection, buckets.unit), buckets)
@@ -64,10 +64,10 @@ def _summarize(rows: Sequence[Any], starts: Buckets) -> Summary:
 
 
 @lru_cache(MAX_QUERIES)
-def _query(backend: type[Backend], layout: Layout, filters: tuple[Shape, ...]) -> Query:
+def _query(backend: type[Backend], layout: Layout, shapes: Shapes) -> Query:
     labels = [key.name for key in layout.keys]
     statement = (
-        layout.select(filters, *layout.keys, Event.name, func.count())
+        layout.select(shapes, *layout.keys, Event.name, func.count())
         .group_by(*labels, Event.name)
         .order_by(*labels, Event.name)
         .limit(bindparam("rows"))

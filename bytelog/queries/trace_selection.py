@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from .. import timestamps
 from .filters import bind_values
-from .selection import BEGINNING, END, Selection, Shape
+from .selection import BEGINNING, END, Selection, Shape, Shapes
 
 
 class State(StrEnum):
@@ -54,7 +54,7 @@ class FunnelTraces:
 class TraceShape(NamedTuple):
     """What the SQL of a selection of traces depends on: all but its values."""
 
-    filters: tuple[Shape, ...]
+    events: Shapes
     is_unbounded: bool
     has_start: bool
     having: int = 0
@@ -66,6 +66,11 @@ class TraceShape(NamedTuple):
     is_end: bool = False
     sequence: int = 0
     has_ending: bool = False
+
+    @property
+    def bound(self) -> tuple[Shape, ...]:
+        """Return what the SQL of the bound depends on."""
+        return self.events.bound
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,16 +28,16 @@ from ..storage.query import MAX_QUERIES, Query
 from ..storage.reader import Reader
 from ..storage.sql import JSONArray, Milliseconds
 from ..storage.types import DateText
-from .filters import build_window_conditions
+from .filters import build_window_conditions, in_project
 from .selection import END, Cursor
 from .trace_conditions import (
+    Bound,
     Conditions,
     alias_events,
     build_trace_conditions,
     date_of,
     first_key,
     has_selected_event,
-    in_project,
     in_trace,
 )
 from .trace_selection import TraceSelection, TraceShape, bind_traces
@@ -80,30 +80,30 @@ def read(reader: Reader, selection: TraceSelection, limit: int) -> TracePage:
 def _prepare(backend: type[Backend], shape: TraceShape) -> list[Query]:
     parts = [_select_starting(shape), _select_started(shape)] if shape.has_start else []
     pages = parts or [_select_starting(shape)]
-    return [Query(_add_details(page), backend.dialect) for page in pages]
+    return [Query(_add_details(page, shape.bound), backend.dialect) for page in pages]
 
 
 def _select_starting(shape: TraceShape) -> Select[Any]:
     """Select the first events of the traces that start in the window."""
     first = alias_events("first_event")
     in_window = (
-        in_project(first),
+        in_project(shape.bound, first),
         date_of(first) >= bindparam("start"),
         date_of(first) < bindparam("end"),
     )
-    selected = [has_selected_event(first, shape)] if shape.filters else []
-    is_first = first.c.key == first_key(first)
+    selected = [has_selected_event(first, shape)] if shape.events.filters else []
+    is_first = first.c.key == first_key(first, shape.bound)
     return _select_page(first, [*in_window, is_first, *selected], shape)
 
 
 def _select_started(shape: TraceShape) -> Select[Any]:
     """Select the first events of the traces that started before the window."""
-    matching = select(Event.trace_id).where(*build_window_conditions(shape.filters)).distinct()
+    matching = select(Event.trace_id).where(*build_window_conditions(shape.events)).distinct()
     trace, first = matching.subquery("trace"), alias_events("first_event")
     conditions = (
-        in_project(first),
+        in_project(shape.bound, first),
         first.c.trace_id == trace.c.trace_id,
-        first.c.key == first_key(first),
+        first.c.key == first_key(first, shape.bound),
         date_of(first) < bindparam("start"),
     )
     return _select_page(first, [*conditions], shape).select_from(trace)
@@ -118,23 +118,23 @@ def _select_page(first: FromClause, conditions: Conditions, shape: TraceShape) -
     return page.order_by(date.desc(), first.c.key.desc()).limit(bindparam("rows"))
 
 
-def _add_details(page: Select[Any]) -> Select[Any]:
+def _add_details(page: Select[Any], bound: Bound) -> Select[Any]:
     trace = page.subquery("page")
     events = alias_events("event_of_trace")
-    in_this = in_trace(events, trace)
+    in_this = in_trace(events, trace, bound)
     last_date = select(func.max(date_of(events))).where(in_this).scalar_subquery()
     count = select(func.count()).select_from(events).where(in_this).scalar_subquery()
     last = type_coerce(last_date, DateText)
     duration = Milliseconds(trace.c.first, last)
     details = select(
-        trace.c.trace_id, trace.c.key, trace.c.first, last, duration, count, _names_of(trace)
+        trace.c.trace_id, trace.c.key, trace.c.first, last, duration, count, _names_of(trace, bound)
     )
     return details.order_by(trace.c.first.desc(), trace.c.key.desc())
 
 
-def _names_of(trace: FromClause) -> ScalarSelect[str]:
+def _names_of(trace: FromClause, bound: Bound) -> ScalarSelect[str]:
     events = alias_events("named_event")
-    names = select(events.c.name).where(in_trace(events, trace))
+    names = select(events.c.name).where(in_trace(events, trace, bound))
     names = names.order_by(date_of(events), events.c.key).limit(NAMES_OF_TRACE).correlate(trace)
     return select(JSONArray(names.subquery("names").c.name)).scalar_subquery()
 

@@ -27,7 +27,10 @@ class Project(Base):
 
 
 class ApiKey(Base):
-    """A key, stored as a digest, its scopes in its project, and the day of its last use in UTC."""
+    """A key, stored as a digest, its scopes in its project, and the day of its last use in UTC.
+
+    `bound` limits it to some events of the project; empty if there is no limit.
+    """
 
     __tablename__ = "api_key"
 
@@ -40,6 +43,7 @@ class ApiKey(Base):
     expires: Mapped[datetime | None] = mapped_column(UTCTimestamp)
     revoked: Mapped[datetime | None] = mapped_column(UTCTimestamp)
     last_used: Mapped[date | None]
+    bound: Mapped[str] = mapped_column(Text, server_default="")
 
 
 class IdempotencyKey(Base):

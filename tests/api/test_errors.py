@@ -11,6 +11,7 @@ from support.server import Server
 from bytelog.api.errors import DETAIL, PROBLEM
 from bytelog.api.parameters import InvalidParameters, listing, load_selection
 from bytelog.api.rejections import LINES_PER_MINUTE
+from bytelog.auth.keys import grant_all
 from bytelog.events import store
 from bytelog.storage.backend import StorageBusy, StorageError, StorageFull
 
@@ -180,7 +181,7 @@ def test_an_invalid_parameter_of_a_post_is_reported_as_a_parameter(app: Flask) -
     headers = {"Accept": PROBLEM}
     with app.test_request_context(EVENTS, method="POST", headers=headers) as context:
         with pytest.raises(InvalidParameters) as refused:
-            load_selection(listing, {"limit": ["many"]}, 1)
+            load_selection(listing, {"limit": ["many"]}, grant_all(1))
         response = context.app.make_response(context.app.handle_user_exception(refused.value))
     ((error,),) = [response.get_json()["errors"]]
     assert error["parameter"] == "limit"

@@ -72,7 +72,15 @@ def test_json_has_each_key_without_its_secret(run: Callable[..., str]) -> None:
         "scopes": ["read"],
         "expires": "2999-12-31T00:00:00.000Z",
         "revoked": None,
+        "last_used": None,
+        "only": None,
     }
+
+
+def test_only_limits_a_key_to_events(run: Callable[..., str]) -> None:
+    run("create", "alice", "--only", "name=click", "--only", "name=a\u202eb", "--only", "data.n=1")
+    assert run("list").endswith("  only name=click|a\\u202eb and data.n=1\n")
+    assert "FIELD=VALUE" in run("create", "bob", "--only", "name[not]=click", status=2)
 
 
 def test_revoke_takes_a_name_or_an_id(run: Callable[..., str]) -> None:
