@@ -24,10 +24,11 @@ def demo(_: Flask) -> None:
             "the database has events. Use an empty data folder: BYTELOG_DATA=demo bytelog demo"
         )
     count = shop.record(timestamps.now())
-    key = keys.create("demo", "default")
+    key = keys.create("demo", "default", ["read"])
     click.echo(
         f"Recorded {count} events: the last day of a small shop.\n\n"
         "Start `bytelog serve` with the same data folder, open http://127.0.0.1:8000\n"
         "and sign in with this key:\n\n"
-        f"  {key}"
+        f"  {key}\n\n"
+        "The key only reads. To record events, create another: bytelog keys create NAME"
     )

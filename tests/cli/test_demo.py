@@ -25,6 +25,7 @@ def test_the_demo_fills_an_empty_database_and_prints_the_next_steps(tmp_path: Pa
     try:
         response = server.request(f"{EVENTS}?limit=10000", Authorization=f"Bearer {key}")
         assert f"Recorded {json.loads(response.body)['count']} events" in output
+        assert server.request(EVENTS, b"{}", Authorization=f"Bearer {key}").status == 403
     finally:
         server.stop()
 
