@@ -1,7 +1,6 @@
 """Deleting old events while others write, and returning their space to the disk.
 
-Everything runs in transactions of PRUNE_SECONDS with pauses in between. The process must not have a
-lower priority: if it waited for the processor while it held the write lock, all others would wait.
+Everything runs in short transactions, as `storage/steps.py` explains.
 """
 
 from __future__ import annotations
@@ -9,29 +8,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 from flask import Flask
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from .. import timestamps
 from ..storage.backend import FileSpace, StorageError
 from ..storage.database import backend_of, close_readers, db, fetch
+from ..storage.deletion import Position, delete_events
+from ..storage.keyset import date
 from ..storage.models import Event, Project
+from ..storage.steps import STEP_SECONDS, Pause, run_in_steps
 from ..storage.writer import current_writer
 
 PRUNE_EVENTS = 25
 """Events deleted between two checks of the clock."""
-
-PRUNE_SECONDS = 0.003
-"""How long deleting keeps others from writing before it commits."""
-
-PRUNE_PAUSE_FACTOR = 4
-"""Length of the pause after a transaction, as a multiple of its duration: others write then."""
 
 PRUNE_INTERVAL_SECONDS = 600
 """How often a server deletes the events that BYTELOG_KEEP_DAYS expires: few at a time."""
@@ -73,19 +69,14 @@ class Expired:
         return self.is_most or self.oldest - self.newest > timedelta(days)
 
 
-Pause = Callable[[float], object]
-"""Waits for a number of seconds."""
-
 _old = (Event.project_id == bindparam("project_id"), Event.date < bindparam("before"))
-_oldest = select(Event.key).where(*_old).order_by(Event.date).limit(PRUNE_EVENTS)
+_oldest = select(Event.key, date).where(*_old).order_by(Event.date).limit(PRUNE_EVENTS)
 _count = select(func.count(Event.key), func.max(Event.date)).where(*_old)
 _kept = select(Event.date).where(
     Event.project_id == bindparam("project_id"), Event.date >= bindparam("before")
 )
 _some_kept = _kept.order_by(Event.date).limit(bindparam("enough")).subquery()
 _count_kept = select(func.count(), func.min(_some_kept.c.date)).select_from(_some_kept)
-# The date tells PostgreSQL which partitions it need not read.
-_delete = delete(Event).where(Event.key.in_(_oldest), Event.date < bindparam("before"))
 
 
 def find_expired(before: datetime) -> list[Expired]:
@@ -106,7 +97,7 @@ def prune(
     for row in fetch(db.engine, select(Project.id)):
         if row.id not in spared:
             values = {"project_id": row.id, "before": before}
-            yield from _run_in_batches(partial(_delete_oldest, values), pause)
+            yield from run_in_steps(partial(_delete_oldest, values), pause)
 
 
 def shrink(space: FileSpace, pause: Pause = time.sleep) -> Iterator[int]:
@@ -114,12 +105,12 @@ def shrink(space: FileSpace, pause: Pause = time.sleep) -> Iterator[int]:
 
     Yields the number of released pages after each transaction.
     """
-    yield from _run_in_batches(space.release_page, pause)
+    yield from run_in_steps(space.release_page, pause)
     for _ in range(CHECKPOINT_TRIES):
         with current_writer().exclusive_connection() as connection:
             if space.empty_log(connection):
                 return
-        pause(PRUNE_SECONDS)
+        pause(STEP_SECONDS)
 
 
 def rewrite(space: FileSpace) -> None:
@@ -190,30 +181,6 @@ def _find_expired_of(project_id: int, project: str, before: datetime) -> Expired
     return Expired(project_id, project, events, kept, newest, oldest)
 
 
-def _run_in_batches(step: Callable[[Connection], int], pause: Pause) -> Iterator[int]:
-    """Repeat a step until nothing is left; yields the number that each transaction handled."""
-    is_over = False
-    while not is_over:
-        with current_writer().transaction() as connection:
-            began = time.monotonic()
-            done, is_over = _repeat_until(began + PRUNE_SECONDS, step, connection)
-        yield done
-        if not is_over:
-            pause(PRUNE_PAUSE_FACTOR * (time.monotonic() - began))
-
-
-def _repeat_until(
-    deadline: float, step: Callable[[Connection], int], connection: Connection
-) -> tuple[int, bool]:
-    """Repeat a step until the deadline; returns the number handled, and whether none is left."""
-    total = 0
-    while time.monotonic() < deadline:
-        done = step(connection)
-        if not done:
-            return total, True
-        total += done
-    return total, False
-
-
 def _delete_oldest(values: dict[str, object], connection: Connection) -> int:
-    return connection.execute(_delete, values).rowcount
+    oldest = connection.execute(_oldest, values)
+    return delete_events(connection, [Position(*row) for row in oldest])

@@ -1,0 +1,48 @@
+"""Long work on the database, such as deleting events, while others write.
+
+It runs in transactions of STEP_SECONDS with pauses in between. The process must not have a lower
+priority: if it waited for the processor while it held the write lock, all others would wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from sqlalchemy import Connection
+
+from .writer import current_writer
+
+STEP_SECONDS = 0.003
+"""How long the work keeps others from writing before it commits."""
+
+PAUSE_FACTOR = 4
+"""Length of the pause after a transaction, as a multiple of its duration: others write then."""
+
+Pause = Callable[[float], object]
+"""Waits for a number of seconds."""
+
+
+def run_in_steps(step: Callable[[Connection], int], pause: Pause = time.sleep) -> Iterator[int]:
+    """Repeat a step until nothing is left; yields the number that each transaction handled."""
+    is_over = False
+    while not is_over:
+        with current_writer().transaction() as connection:
+            began = time.monotonic()
+            done, is_over = _repeat_until(began + STEP_SECONDS, step, connection)
+        yield done
+        if not is_over:
+            pause(PAUSE_FACTOR * (time.monotonic() - began))
+
+
+def _repeat_until(
+    deadline: float, step: Callable[[Connection], int], connection: Connection
+) -> tuple[int, bool]:
+    """Repeat a step until the deadline; returns the number handled, and whether none is left."""
+    total = 0
+    while time.monotonic() < deadline:
+        done = step(connection)
+        if not done:
+            return total, True
+        total += done
+    return total, False
