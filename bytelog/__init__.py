@@ -11,6 +11,7 @@ from flask import Flask
 from . import direct
 from .api import (
     admission,
+    erasure,
     errors,
     events,
     health,
@@ -83,6 +84,7 @@ def create_app(
     events.init_app(app)
     summaries.init_app(app)
     traces.init_app(app)
+    erasure.init_app(app)
     explorer.init_app(app)
     health.init_app(app)
     key.init_app(app)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SETTINGS: dict[str, str] = {
-    "BYTELOG_API_KEY": "a key of the project `default` with both scopes, in any format",
+    "BYTELOG_API_KEY": "a key of the project `default` that may read and write, in any format",
     "BYTELOG_BATCH_BYTES": "maximum size of a batch in bytes, decompressed; 16777216 by default",
     "BYTELOG_BATCH_EVENTS": "maximum number of events in a batch; 10000 by default",
     "BYTELOG_CHECKPOINTS": "`off` if Litestream checkpoints SQLite's write-ahead log; `on` by"

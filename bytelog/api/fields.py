@@ -61,6 +61,17 @@ class EnumField(fields.Field[C]):
             raise ValidationError(f"Must be one of {', '.join(self._choices)}.") from error
 
 
+class FlagField(fields.Field[bool]):
+    """`true` or `false`."""
+
+    json_schema: ClassVar = {"type": "boolean"}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if value not in ("true", "false"):
+            raise ValidationError("Must be true or false.")
+        return bool(value == "true")
+
+
 class ZoneField(fields.Field[ZoneInfo]):
     """The name of a time zone in the IANA database."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..config import IDEMPOTENCY_HOURS, MAX_TEXT_LENGTH
 from ..events import schemas
-from . import idempotency, parameters, question_operations, response_schemas
+from . import erasure, idempotency, parameters, question_operations, response_schemas
 from .operation_parts import (
     CSV,
     EVENTS,
@@ -42,6 +42,7 @@ def operations_by_view() -> dict[str, dict[str, Any]]:
         "events.register_events": _describe_register_events(),
         "events.list_events": _describe_list_events(),
         "events.follow_trace": _describe_follow_trace(),
+        "erasure.erase_events": _describe_erase_events(),
         "key.describe_key": _describe_key(),
         "health.check_health": _describe_check_health(),
         "openapi.describe_api": _describe_openapi(),
@@ -87,6 +88,19 @@ def _describe_follow_trace() -> dict[str, Any]:
         **require_scope("read"),
         "parameters": [_describe_trace_id(), *describe_query(parameters.TraceParameters)],
         "responses": {200: _describe_listing(), **name_errors(400, 401, 403, 404, 410, 429, 503)},
+    }
+
+
+def _describe_erase_events() -> dict[str, Any]:
+    either = {"oneOf": [response_schemas.ErasureSchema, response_schemas.CountSchema]}
+    response = describe_response("The number of events.", either, {"deleted": 1})
+    return {
+        "tags": [EVENTS],
+        "summary": "Erase events",
+        "description": "Deletes the events that match all filters, of which there must be one, and "
+        "removes their text from the files of the database.",
+        **describe_read(erasure.ErasureParameters, response, 507),
+        **require_scope("delete"),
     }
 
 

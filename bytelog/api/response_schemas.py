@@ -6,6 +6,7 @@ from marshmallow import Schema, fields
 
 from ..auth.keys import SCOPES
 from ..events.schemas import EventSchema
+from ..storage.backend import LogState
 
 
 class ListingSchema(Schema):
@@ -43,6 +44,31 @@ class KeySchema(Schema):
             "description": "The events that the key may read and record: those that have one of "
             "the values of each field. Absent if there is no limit."
         },
+    )
+
+
+class CountSchema(Schema):
+    """The response that counts the events that would be deleted."""
+
+    count = fields.Integer(
+        required=True, metadata={"minimum": 0, "description": "The number of events that match."}
+    )
+
+
+class ErasureSchema(Schema):
+    """The response after events were deleted."""
+
+    deleted = fields.Integer(
+        required=True, metadata={"minimum": 0, "description": "The number of deleted events."}
+    )
+    log = fields.String(
+        metadata={
+            "enum": [LogState.CHECKPOINTS_OFF, LogState.IN_USE],
+            "description": "Why the text of deleted events may still be in the write-ahead log of "
+            "SQLite; absent if it is not. `in use`: a long read or a backup needs the log, so send "
+            "the request again later. `checkpoints off`: another program empties it, because of "
+            "`BYTELOG_CHECKPOINTS`.",
+        }
     )
 
 

@@ -39,12 +39,12 @@ log = logging.getLogger("bytelog")
 P = ParamSpec("P")
 View = Callable[Concatenate[Grant, P], Response]
 
-_CONFIGURED_GRANT = keys.grant_all(DEFAULT_PROJECT_ID)
+_CONFIGURED_GRANT = Grant(0, DEFAULT_PROJECT_ID, frozenset(keys.DEFAULT_SCOPES))
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The access that the hook `authenticate` grants: `read` or `write`, or both, in a project.
+    """The access that the hook `authenticate` grants: scopes such as `read` in a project.
 
     `project` is a name; a project that does not exist is created. BYTELOG_RATE_LIMIT applies to
     each `user` of a project, or without users to the whole project.

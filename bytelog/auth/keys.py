@@ -26,7 +26,8 @@ from ..storage.writer import current_writer
 from . import last_use, projects
 
 PREFIX = "byl_"
-SCOPES = ("read", "write")
+SCOPES = ("read", "write", "delete")
+DEFAULT_SCOPES = ("read", "write")
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _RANDOM_CHARACTERS = 30  # 178 bits
@@ -59,7 +60,7 @@ def grant_all(project_id: int) -> Grant:
 def create(
     name: str,
     project: str,
-    scopes: Sequence[str] = SCOPES,
+    scopes: Sequence[str] = DEFAULT_SCOPES,
     expires: datetime | None = None,
     bound: str = "",
 ) -> str:

@@ -45,8 +45,8 @@ def keys_group() -> None:
     "scopes",
     multiple=True,
     type=click.Choice(keys.SCOPES),
-    default=keys.SCOPES,
-    help="Scope of the key; repeat the option for both. Default: both.",
+    default=keys.DEFAULT_SCOPES,
+    help="Scope of the key; repeat the option for several. Default: read and write.",
 )
 @click.option("--expires", type=Date(), help="When the key expires, e.g. 2030-01-31.")
 @click.option(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
@@ -65,6 +66,14 @@ class Sizes(NamedTuple):
     log: int | None = None
 
 
+class LogState(StrEnum):
+    """Whether the write-ahead log has the text of deleted events after it was to be emptied."""
+
+    EMPTY = ""
+    CHECKPOINTS_OFF = "checkpoints off"
+    IN_USE = "in use"
+
+
 @dataclass(frozen=True, slots=True)
 class ReadConnection:
     """A connection for reading: functions that execute a text, and end what it executes."""
@@ -97,6 +106,14 @@ class FileSpace(ABC):
     @abstractmethod
     def empty_log(self, connection: Connection) -> bool:
         """Checkpoint the log, which truncates the file; returns whether it was completed."""
+
+    @abstractmethod
+    def truncate_log(self, connection: Connection) -> LogState:
+        """Checkpoint the log and truncate it to nothing, if no reader uses it."""
+
+    @abstractmethod
+    def rebuild_indexes(self) -> None:
+        """Rebuild the indexes; raises StorageBusy while any other connection is open."""
 
     @abstractmethod
     def rewrite(self) -> None:
@@ -183,6 +200,14 @@ class Backend(ABC):
     @abstractmethod
     def store(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert events in a transaction of their own, within `write_lock`."""
+
+    @abstractmethod
+    def overwrite_deleted(self, connection: Connection) -> AbstractContextManager[None]:
+        """Overwrite on the disk what the block deletes, where the database can."""
+
+    @abstractmethod
+    def vacuum(self, connection: Connection) -> None:
+        """Remove deleted events from the files of the database, where deleting does not."""
 
     @abstractmethod
     def last_assigned_key(self, connection: Connection) -> int:

@@ -21,7 +21,8 @@ class Position(NamedTuple):
 
 _delete = delete(Event).where(
     Event.key == bindparam("event_key", type_=BigInteger),
-    date == bindparam("event_date", type_=DateText),
+    date >= bindparam("day", type_=DateText),
+    date < bindparam("day_end", type_=DateText),
 )
 
 
@@ -29,5 +30,9 @@ def delete_events(connection: Connection, events: Sequence[Position]) -> int:
     """Delete events within a transaction; returns how many of them existed."""
     if not events:
         return 0
-    values = [{"event_key": event.key, "event_date": event.date} for event in events]
-    return connection.execute(_delete, values).rowcount
+    return connection.execute(_delete, [_bind(*event) for event in events]).rowcount
+
+
+def _bind(key: int, date: str) -> dict[str, object]:
+    # A day, because the text may have fewer digits than the date in the database.
+    return {"event_key": key, "day": date[:10], "day_end": f"{date[:10]}T24:00:00.000Z"}

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 from sqlalchemy import Connection
 
-from .backend import Backend, FileSpace
+from ..config import BUSY_SECONDS
+from .backend import Backend, FileSpace, LogState
 from .sqlite_connection import read_pragma
+
+LOG_WAIT_SECONDS = 0.02
+"""How long emptying the log waits for readers: writers wait meanwhile."""
 
 
 class SQLiteFileSpace(FileSpace):
@@ -51,18 +56,51 @@ class SQLiteFileSpace(FileSpace):
         _, pages, written = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
         return bool(pages == written)
 
+    def truncate_log(self, connection: Connection) -> LogState:
+        """Checkpoint the log and truncate it to nothing, if no reader uses it.
+
+        Leaves the log to the program that checkpoints if BYTELOG_CHECKPOINTS is off.
+        """
+        if not read_pragma(connection, "wal_autocheckpoint"):
+            return LogState.CHECKPOINTS_OFF
+        _set_timeout(connection, LOG_WAIT_SECONDS)
+        try:
+            is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        finally:
+            _set_timeout(connection, BUSY_SECONDS)
+        return LogState.IN_USE if is_busy else LogState.EMPTY
+
+    def rebuild_indexes(self) -> None:
+        """Rebuild the indexes, and leave nothing of the old ones.
+
+        Raises StorageBusy while any other connection is open.
+        """
+        with self._open_alone() as connection:
+            connection.execute("PRAGMA secure_delete=ON")
+            connection.execute("REINDEX")
+
     def rewrite(self) -> None:
         """Rewrite the file without free pages, so that it can shrink later.
 
         Raises StorageBusy while any other connection is open.
         """
+        with self._open_alone() as connection:
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            connection.execute("VACUUM")
+
+    @contextmanager
+    def _open_alone(self) -> Iterator[sqlite3.Connection]:
+        """Open the only connection; closing it empties the log."""
         file = self._backend.file()
         connection = sqlite3.connect(file, timeout=0, isolation_level=None)
         with self._backend.errors(), closing(connection):
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            connection.execute("VACUUM")
+            yield connection
 
     def _read(self, pragma: str) -> int:
         with self._backend.errors(), self._backend.engine.connect() as connection:
             return read_pragma(connection, pragma)
+
+
+def _set_timeout(connection: Connection, seconds: float) -> None:
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={round(1000 * seconds)}").scalar()

@@ -7,7 +7,7 @@ sees all events up to some key and none after it. Listings and cursors depend on
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -172,6 +172,14 @@ class PostgreSQL(Backend):
             driver(connection).execute(_LOCK)
             driver(connection).execute(_INSERT, _transpose(rows), prepare=True)
             driver(connection).execute("COMMIT")
+
+    def overwrite_deleted(self, _: Connection) -> AbstractContextManager[None]:
+        """Do nothing: `vacuum` removes what is deleted."""
+        return nullcontext()
+
+    def vacuum(self, connection: Connection) -> None:
+        """Vacuum the table, outside a transaction."""
+        connection.exec_driver_sql("VACUUM event")
 
     def last_assigned_key(self, connection: Connection) -> int:
         """Return the last key that an event got, even if the event is deleted."""

@@ -45,7 +45,7 @@ from bytelog.api.parameters import ListingParameters
 from bytelog.api.trace_parameters import TracesParameters
 from bytelog.auth import keys
 from bytelog.config import MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_ID, MAX_TEXT_LENGTH
-from bytelog.events import schemas, store
+from bytelog.events import erasure, schemas, store
 from bytelog.queries.selection import CursorGone
 from bytelog.storage.backend import StorageBusy, StorageFull
 from bytelog.storage.idempotency import IdempotencyKeyReused, RequestInProgress
@@ -59,6 +59,7 @@ TRACE = f"{EVENTS}/trace/{{trace_id}}"
 STATUSES = {
     ("POST", EVENTS): {201, 400, 401, 403, 409, 413, 415, 422, 429, 503, 507},
     ("GET", EVENTS): {200, 400, 401, 403, 410, 429, 503},
+    ("DELETE", EVENTS): {200, 400, 401, 403, 429, 503, 507},
     ("GET", f"{EVENTS}/summary"): {200, 400, 401, 403, 429, 503},
     ("GET", f"{EVENTS}/names"): {200, 400, 401, 403, 429, 503},
     ("GET", f"{EVENTS}/paths"): {200, 400, 401, 403, 429, 503},
@@ -194,8 +195,9 @@ def test_the_pattern_of_a_date_matches_every_form(text: str) -> None:
 
 
 QUERIES = {
-    f"{EVENTS}/paths/diff": {"against_end": "2021-08-15"},
-    f"{EVENTS}/funnel": {"step": ["click", "paypal_payment"]},
+    ("DELETE", EVENTS): {"name": "click"},
+    ("GET", f"{EVENTS}/paths/diff"): {"against_end": "2021-08-15"},
+    ("GET", f"{EVENTS}/funnel"): {"step": ["click", "paypal_payment"]},
 }
 
 
@@ -204,7 +206,7 @@ def provoke(status: int, method: str, path: str, person: Person, accept: str) ->
         "method": method,
         "path": path.replace("{trace_id}", "03775690"),
         "headers": person.headers,
-        "query_string": QUERIES.get(path),
+        "query_string": QUERIES.get((method, path)),
         **({"json": CLICK} if method == "POST" else {}),
         **CHANGES.get(status, {}),
     }
@@ -235,7 +237,9 @@ def test_every_response_is_as_described(
         for name in STORE_FUNCTIONS:
             monkeypatch.setattr(store, name, fail)
         monkeypatch.setattr(keys, "name_project", fail)
-    scope = "read" if (method == "GET") != (status == 403) else "write"
+        monkeypatch.setattr(erasure, "erase", fail)
+    scopes = {"GET": "read", "POST": "write", "DELETE": "delete"}
+    scope = scopes.pop(method) if status != 403 else scopes[{"GET": "POST"}.get(method, "GET")]
     carol = person("carol", "shop", scopes=[scope])
     case = described[path][method].Case(path_parameters={"trace_id": "03775690"})
     for accept in ("application/json", "application/problem+json"):

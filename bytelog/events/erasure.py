@@ -1,0 +1,94 @@
+"""Erasing events: deleting those that match filters, so that their text leaves the disk too.
+
+SQLite overwrites what is deleted here with zeros, and then its log is emptied, in which the text
+would remain. PostgreSQL removes the text when it vacuums the table.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+
+from sqlalchemy import Connection
+
+from ..queries import listing, matches
+from ..queries.selection import Selection
+from ..storage.backend import Backend, LogState
+from ..storage.database import backend_of, db
+from ..storage.deletion import Position, delete_events
+from ..storage.reader import NO_LIMITS, Reader, ReadLimits
+from ..storage.steps import Pause, run_in_steps
+from ..storage.writer import current_writer
+
+ERASED_EVENTS = 10_000
+"""Events that are found at once, and the most that a request erases: it takes a few seconds."""
+
+STEP_EVENTS = 5
+"""Events deleted between two checks of the clock: overwriting the largest takes milliseconds."""
+
+LOG_TRIES = 10
+"""Attempts to empty the log while readers use it."""
+
+LOG_PAUSE_SECONDS = 0.05
+"""Pause between two attempts, in which others write."""
+
+
+class TooManyEvents(Exception):
+    """More events match than the caller wants to delete, and none of them was deleted."""
+
+
+def count(selection: Selection, limits: ReadLimits = NO_LIMITS) -> int:
+    """Return the number of the selected events; raises StorageError."""
+    return matches.count(Reader(db.engine, limits), selection)
+
+
+def erase(
+    selection: Selection,
+    limits: ReadLimits = NO_LIMITS,
+    most: int | None = None,
+    pause: Pause = time.sleep,
+) -> Iterator[int]:
+    """Delete the selected events that are stored now.
+
+    Yields the number of deleted events after each transaction. Raises StorageError, and
+    TooManyEvents if there are more than `most`, which is ERASED_EVENTS or less.
+    """
+    reader = Reader(db.engine, limits)
+    last = listing.last_key(reader)
+    # Events are found again if their transaction failed, or if another process deleted some.
+    while events := matches.find(reader, selection, last, ERASED_EVENTS + 1):
+        if most is not None and len(events) > most:
+            raise TooManyEvents
+        deleted = 0
+        for number in _delete(events, pause):
+            deleted += number
+            yield number
+        if deleted == len(events) <= ERASED_EVENTS:
+            return
+
+
+def empty_log(pause: Pause = time.sleep) -> LogState:
+    """Empty the log, which has the text of deleted events; returns its state afterwards."""
+    space = backend_of(db.engine).file_space()
+    if space is None:
+        return LogState.EMPTY
+    state = LogState.IN_USE
+    for _ in range(LOG_TRIES):
+        with current_writer().exclusive_connection() as connection:
+            state = space.truncate_log(connection)
+        if state is not LogState.IN_USE:
+            return state
+        pause(LOG_PAUSE_SECONDS)
+    return state
+
+
+def _delete(events: list[Position], pause: Pause) -> Iterator[int]:
+    step = partial(_delete_next, backend_of(db.engine), iter(events))
+    return run_in_steps(step, pause)
+
+
+def _delete_next(backend: Backend, events: Iterator[Position], connection: Connection) -> int:
+    with backend.overwrite_deleted(connection):
+        return delete_events(connection, list(islice(events, STEP_EVENTS)))
