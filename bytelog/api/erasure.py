@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from flask import Blueprint, Flask
 from werkzeug.wrappers import Response
@@ -18,10 +19,23 @@ from .fields import FlagField
 from .parameters import InvalidParameters, TracedParameters, describe, load, select
 from .reading import read_in_slot, read_query, send_object
 
+_NO_FILTER = (
+    "Must have a filter, such as `trace_id` or `data.user_id`. To delete all events before a day, "
+    "use the command `bytelog prune`."
+)
+_TOO_MANY = (
+    f"Must match at most {ERASED_EVENTS} events. For more, use the command `bytelog erase`, or a "
+    "window."
+)
+
 blueprint = Blueprint("erasure", __name__, url_prefix="/api/v1/events")
 
 
-class ErasureParameters(TracedParameters):
+class MatchParameters(TracedParameters):
+    """The parameters that select the events to erase."""
+
+
+class ErasureParameters(MatchParameters):
     """The parameters of a request that erases events."""
 
     dry_run = FlagField(
@@ -30,6 +44,7 @@ class ErasureParameters(TracedParameters):
     )
 
 
+matching = MatchParameters()
 erasing = ErasureParameters()
 
 
@@ -56,23 +71,24 @@ def load_erasure(query: Mapping[str, list[str]], grant: Grant) -> tuple[Selectio
     """
     plain = load(erasing, query)
     is_dry_run = plain.pop("dry_run")
+    return _select(plain, grant), is_dry_run
+
+
+def load_matching(query: Mapping[str, list[str]], grant: Grant) -> Selection:
+    """Return which events to erase; raises InvalidParameters as `load_erasure` does."""
+    return _select(load(matching, query), grant)
+
+
+def _select(plain: Mapping[str, Any], grant: Grant) -> Selection:
     if not plain["filters"]:
-        raise InvalidParameters(
-            "Must have a filter, such as `trace_id` or `data.user_id`. To delete all events before "
-            "a day, use the command `bytelog prune`.",
-            "*",
-        )
-    return select(plain, grant), is_dry_run
+        raise InvalidParameters({"*": [_NO_FILTER]})
+    return select(plain, grant)
 
 
 def _erase(selection: Selection, limits: ReadLimits) -> dict[str, object]:
     try:
         deleted = sum(erasure.erase(selection, limits, ERASED_EVENTS))
     except TooManyEvents as error:
-        raise InvalidParameters(
-            f"Must match at most {ERASED_EVENTS} events. For more, use the command `bytelog "
-            "erase`, or a window.",
-            "*",
-        ) from error
+        raise InvalidParameters({"*": [_TOO_MANY]}) from error
     state = erasure.empty_log()
     return {"deleted": deleted, **({"log": state} if state else {})}

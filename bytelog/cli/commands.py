@@ -7,6 +7,7 @@ from flask import Flask
 from .config import show_config
 from .database import back_up, check, prune
 from .demo import demo
+from .erase import erase
 from .events import export_events, import_events
 from .keys import keys_group
 from .migrate import migrate
@@ -26,6 +27,7 @@ COMMANDS = (
     back_up,
     check,
     prune,
+    erase,
     stats,
     migrate,
     demo,

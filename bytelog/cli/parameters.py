@@ -64,13 +64,21 @@ format_option = click.option(
 
 def load(schema: Schema, query: Mapping[str, list[str]], project: str) -> Selection:
     """Return the selection that parameters describe; raises click's errors, naming each bad one."""
-    try:
+    with explain_parameters():
         return load_selection(schema, query, grant_all(projects.find(project)))
+
+
+@contextmanager
+def explain_parameters() -> Iterator[None]:
+    """Raise click's errors for an unknown project and for invalid parameters, naming each."""
+    try:
+        yield
     except projects.UnknownProject as error:
         raise click.ClickException(str(error)) from error
     except InvalidParameters as error:
         problems = error.messages_dict.items()
-        lines = [f"{name}: {text}" for name, texts in problems for text in texts]
+        named = [(f"{name}: " if name != "*" else "", texts) for name, texts in problems]
+        lines = [prefix + text for prefix, texts in named for text in texts]
         raise click.UsageError("\n".join(lines)) from error
 
 

@@ -112,10 +112,6 @@ class FileSpace(ABC):
         """Checkpoint the log and truncate it to nothing, if no reader uses it."""
 
     @abstractmethod
-    def rebuild_indexes(self) -> None:
-        """Rebuild the indexes; raises StorageBusy while any other connection is open."""
-
-    @abstractmethod
     def rewrite(self) -> None:
         """Rewrite the file; raises StorageBusy while any other connection is open."""
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 from sqlalchemy import Connection
 
@@ -70,32 +69,17 @@ class SQLiteFileSpace(FileSpace):
             _set_timeout(connection, BUSY_SECONDS)
         return LogState.IN_USE if is_busy else LogState.EMPTY
 
-    def rebuild_indexes(self) -> None:
-        """Rebuild the indexes, and leave nothing of the old ones.
-
-        Raises StorageBusy while any other connection is open.
-        """
-        with self._open_alone() as connection:
-            connection.execute("PRAGMA secure_delete=ON")
-            connection.execute("REINDEX")
-
     def rewrite(self) -> None:
         """Rewrite the file without free pages, so that it can shrink later.
 
         Raises StorageBusy while any other connection is open.
         """
-        with self._open_alone() as connection:
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            connection.execute("VACUUM")
-
-    @contextmanager
-    def _open_alone(self) -> Iterator[sqlite3.Connection]:
-        """Open the only connection; closing it empties the log."""
         file = self._backend.file()
         connection = sqlite3.connect(file, timeout=0, isolation_level=None)
         with self._backend.errors(), closing(connection):
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            yield connection
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            connection.execute("VACUUM")
 
     def _read(self, pragma: str) -> int:
         with self._backend.errors(), self._backend.engine.connect() as connection:

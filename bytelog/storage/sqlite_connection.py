@@ -20,8 +20,8 @@ PRAGMAS = {
     "synchronous": "FULL",
     # A long transaction, such as an import, must not leave a log of its size behind.
     "journal_size_limit": str(WAL_LIMIT_BYTES),
-    # Entries that move to another page of an index must leave no copy: an erased event would remain
-    # in it. FAST writes no page for that.
+    # Entries that move to another page of an index should leave no copy, which would remain when an
+    # event is erased later. FAST writes no page only for that.
     "secure_delete": "FAST",
     # A key gives access only if its project exists, and no project is deleted. Checking that for
     # each event again would need a journal of each INSERT.
