@@ -26,6 +26,7 @@ from .options import (
     json_option,
     progress,
     with_existing_database,
+    with_room,
 )
 
 NICENESS = 10
@@ -87,6 +88,7 @@ def check(file: Path | None, as_json: bool) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Only report the number of events.")
 @click.option("--yes", is_flag=True, help="Delete even more than half of a project's events.")
+@with_room
 @with_existing_database
 def prune(
     _: Flask, before: datetime | None, keep_days: int | None, dry_run: bool, yes: bool

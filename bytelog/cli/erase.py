@@ -14,9 +14,9 @@ from ..auth.keys import grant_all
 from ..events import erasure
 from ..maintenance import retention
 from ..maintenance.snapshots import run_interruptibly
-from ..storage.backend import LogState, StorageBusy
+from ..storage.backend import LogState, StorageBusy, StorageFull
 from ..storage.database import backend_of, db
-from .options import advance, project_option, with_existing_database
+from .options import advance, project_option, with_existing_database, with_room
 from .parameters import explain_parameters, parameters_argument
 
 _LOG = {
@@ -26,8 +26,9 @@ _LOG = {
     "checkpoints it, such as Litestream, empties it.",
 }
 _NOT_REWRITTEN = (
-    "The database is in use, so its file was not rewritten: its unused bytes may have copies of a "
-    "few of the events. To remove these, run this command again while no server runs."
+    "The file of the database was not rewritten, because it is in use or the disk has too little "
+    "space for a copy: its unused bytes may have copies of a few of the events. To remove these, "
+    "run this command again while no server runs."
 )
 
 
@@ -36,6 +37,7 @@ _NOT_REWRITTEN = (
 @project_option("Project to erase events from.")
 @click.option("--dry-run", is_flag=True, help="Only report the number of events.")
 @click.option("--yes", is_flag=True, help="Delete without asking.")
+@with_room
 @with_existing_database
 def erase(
     _: Flask, parameters: Mapping[str, list[str]], project: str, dry_run: bool, yes: bool
@@ -69,5 +71,5 @@ def _remove_text() -> None:
     if space := backend_of(db.engine).file_space():
         try:
             run_interruptibly(partial(retention.rewrite, space))
-        except StorageBusy:
+        except (StorageBusy, StorageFull):
             click.echo(_NOT_REWRITTEN, err=True)

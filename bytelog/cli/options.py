@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -25,6 +26,7 @@ from ..settings.loading import load
 from ..settings.sources import data_folder, list_sources
 from ..storage.backend import StorageError
 from ..storage.database import backend_of, connect
+from ..storage.reserve import release_if_unused
 from ..storage.sqlite_connection import is_in_memory
 
 if TYPE_CHECKING:
@@ -148,12 +150,36 @@ def with_existing_database(command: Callable[Concatenate[Flask, P], R]) -> Calla
     return invoke
 
 
+def with_room(command: Callable[P, R]) -> Callable[P, R]:
+    """Run a command that deletes, and make room first if the disk is too full to open a file."""
+
+    @wraps(command)
+    def invoke(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not has_app_context():
+            with suppress(ArgumentError, SetupError, ValueError):  # `with_service` explains it.
+                _make_room()
+        return command(*args, **kwargs)
+
+    return invoke
+
+
+def _make_room() -> None:
+    folder, url = _read_settings()
+    if make_url(url).get_backend_name() == "sqlite":
+        release_if_unused(os.path.realpath(folder / str(make_url(url).database)))
+
+
+def _read_settings() -> tuple[Path, str]:
+    """Return the data folder and the URL of the database."""
+    folder = data_folder({}, None)
+    settings = load(list_sources(folder, {}))
+    return folder, settings["BYTELOG_DATABASE_URL"].value or "sqlite:///bytelog.db"
+
+
 def _find_missing_database() -> str:
     """Return the location of the database that the settings name, "" if it exists."""
     try:
-        folder = data_folder({}, None)
-        settings = load(list_sources(folder, {}))
-        url = settings["BYTELOG_DATABASE_URL"].value or "sqlite:///bytelog.db"
+        folder, url = _read_settings()
         parsed = make_url(url)
         if parsed.get_backend_name() != "sqlite":
             return _find_missing_schema(url)

@@ -7,6 +7,7 @@ from flask import Flask
 
 from ..config import RANGES
 from ..server.server import AccessLog, Server, set_up_logging
+from ..storage.database import backend_of, db
 from .options import with_service
 
 
@@ -39,6 +40,7 @@ def serve(
     set_up_logging()
     if access_log:
         service.wsgi_app = AccessLog(service.wsgi_app)  # type: ignore[method-assign]
+    backend_of(db.engine).restore_reserve()
     config = service.config
     Server(
         service,

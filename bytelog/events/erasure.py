@@ -77,14 +77,13 @@ def empty_log(pause: Pause = time.sleep) -> LogState:
     space = backend_of(db.engine).file_space()
     if space is None:
         return LogState.EMPTY
-    state = LogState.IN_USE
     for _ in range(LOG_TRIES):
         with current_writer().exclusive_connection() as connection:
             state = space.truncate_log(connection)
         if state is not LogState.IN_USE:
             return state
         pause(LOG_PAUSE_SECONDS)
-    return state
+    return LogState.IN_USE
 
 
 def vacuum() -> None:

@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 SIDE_SUFFIXES = ("-journal", "-wal")
 """Suffixes of the files that exist beside a database while a program uses it."""
 
-_LIVE_SUFFIXES = (*SIDE_SUFFIXES, "-shm", "-lock")
+_LIVE_SUFFIXES = (*SIDE_SUFFIXES, "-shm", "-lock", "-reserve")
 
 
 def open_service() -> AbstractContextManager[Connection]:

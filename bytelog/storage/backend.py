@@ -186,6 +186,14 @@ class Backend(ABC):
         """Raise StorageFull if the largest event would not fit on the disk."""
 
     @abstractmethod
+    def release_reserve(self) -> bool:
+        """Make room on a full disk for deleting; returns whether anything could be released."""
+
+    @abstractmethod
+    def restore_reserve(self) -> None:
+        """Reserve room on the disk for deleting, if the disk has enough."""
+
+    @abstractmethod
     def transaction(self, connection: Connection) -> AbstractContextManager[None]:
         """Run the block in a transaction that excludes other writers, within `write_lock`."""
 

@@ -141,6 +141,13 @@ class PostgreSQL(Backend):
     def check_room(self) -> None:
         """Do nothing: the server manages its disk."""
 
+    def release_reserve(self) -> bool:
+        """Return False: the server manages its disk."""
+        return False
+
+    def restore_reserve(self) -> None:
+        """Do nothing: the server manages its disk."""
+
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:
         """Run the block in a transaction that excludes other writers; raises StorageError."""

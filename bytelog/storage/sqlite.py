@@ -35,6 +35,7 @@ from .file_lock import DatabaseFile
 from .file_space import SQLiteFileSpace
 from .keyset import TWO_PART_PLANS
 from .models import ROW_COLUMNS, Base, Event
+from .reserve import Reserve
 from .sql import Joined, TextOfEvent
 from .sqlite_connection import configure_connections, driver, is_in_memory, read_pragma
 from .types import UTF8
@@ -69,7 +70,9 @@ class SQLite(Backend):
         super().__init__(engine)
         check_process(engine)
         self._data_version = 0
-        self._file = DatabaseFile(None if is_in_memory(engine.url) else self.location())
+        path = None if is_in_memory(engine.url) else self.location()
+        self._file = DatabaseFile(path)
+        self._reserve = Reserve(path)
 
     @staticmethod
     def prepare(url: URL, folder: Path) -> URL:
@@ -136,6 +139,14 @@ class SQLite(Backend):
         """Raise StorageFull if the largest event would not fit on the disk."""
         if self._file.is_disk_full():
             raise StorageFull("database or disk is full")
+
+    def release_reserve(self) -> bool:
+        """Remove the file that keeps space on the disk; returns whether there was one."""
+        return self._reserve.release()
+
+    def restore_reserve(self) -> None:
+        """Create the file that keeps space on the disk, if the disk has enough."""
+        self._reserve.restore()
 
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:
@@ -281,7 +292,8 @@ class SQLite(Backend):
         if code in _BUSY:
             return "Another program has locked it: stop that program, or try again."
         if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-            return "Free space on its disk, and check that the disk is writable."
+            advice = "Free space on its disk, for example with `bytelog prune`, and check that the"
+            return f"{advice} disk is writable."
         return "Restore a backup, or choose another data folder with BYTELOG_DATA."
 
     def close_readers(self) -> None:

@@ -6,11 +6,14 @@ priority: if it waited for the processor while it held the write lock, all other
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection
 
+from .backend import StorageFull
+from .database import backend_of, db
 from .writer import current_writer
 
 STEP_SECONDS = 0.003
@@ -19,20 +22,38 @@ STEP_SECONDS = 0.003
 PAUSE_FACTOR = 4
 """Length of the pause after a transaction, as a multiple of its duration: others write then."""
 
+FULL_SECONDS = 2
+"""Time without pauses after the reserve was released: new events must not use it up first."""
+
+log = logging.getLogger("bytelog")
+
 Pause = Callable[[float], object]
 """Waits for a number of seconds."""
 
 
 def run_in_steps(step: Callable[[Connection], int], pause: Pause = time.sleep) -> Iterator[int]:
-    """Repeat a step until nothing is left; yields the number that each transaction handled."""
-    is_over = False
+    """Repeat a step until nothing is left; yields the number that each transaction handled.
+
+    If the disk is full, releases the reserve and continues: the step must be one that deletes.
+    Raises StorageError.
+    """
+    backend = backend_of(db.engine)
+    is_over, first_pause = False, 0.0
     while not is_over:
-        with current_writer().transaction() as connection:
-            began = time.monotonic()
-            done, is_over = _repeat_until(began + STEP_SECONDS, step, connection)
+        try:
+            with current_writer().transaction() as connection:
+                began = time.monotonic()
+                done, is_over = _repeat_until(began + STEP_SECONDS, step, connection)
+        except StorageFull:
+            if not backend.release_reserve():
+                raise
+            log.warning("the disk is full: the reserve was released, to delete events")
+            first_pause = time.monotonic() + FULL_SECONDS
+            continue
         yield done
-        if not is_over:
+        if not is_over and time.monotonic() > first_pause:
             pause(PAUSE_FACTOR * (time.monotonic() - began))
+    backend.restore_reserve()
 
 
 def _repeat_until(

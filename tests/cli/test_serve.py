@@ -118,7 +118,7 @@ def test_a_stop_checkpoints_the_write_ahead_log(server: Server) -> None:
     server.request(EVENTS, BODY)
     server.stop()
     files = sorted(path.name for path in (server.folder / "data").iterdir())
-    assert files == ["bytelog.db", "bytelog.db-lock"]
+    assert files == ["bytelog.db", "bytelog.db-lock", "bytelog.db-reserve"]
 
 
 def test_a_client_that_reads_no_response_does_not_block_others(server: Server) -> None:

@@ -18,11 +18,12 @@ def as_root(*command: str | Path) -> None:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     require("root")
     folder = tmp_path / "disk"
     folder.mkdir()
-    as_root("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder)
+    size = getattr(request, "param", "4m")
+    as_root("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder)
     try:
         yield folder
     finally:

@@ -55,11 +55,13 @@ class Server:
         arguments, environment = ["serve", *self.arguments], os.environ | self.environment
         return Process(arguments, environment, self.folder, stdout=log, stderr=log)
 
-    def request(self, path: str, body: bytes | None = None, **headers: str) -> Response:
+    def request(
+        self, path: str, body: bytes | None = None, method: str | None = None, **headers: str
+    ) -> Response:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
-        request = urllib.request.Request(self.url + path, body, headers)
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
                 return Response(response.status, response.headers, response.read())
