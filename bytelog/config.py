@@ -100,6 +100,9 @@ PAGE_BYTES = 2 * MAX_BODY_BYTES
 MAX_LIMIT = 10_000
 """Maximum number of events in a page: beyond it, a listing without a limit is faster."""
 
+ERASED_EVENTS = 5000
+"""Maximum number of events that one request deletes: it takes a few seconds."""
+
 MAX_MEMBERS = 10
 """Maximum number of members of `data` in a query: SQLite searches every event for each."""
 

@@ -11,8 +11,9 @@ from werkzeug.wrappers import Response
 
 from ..auth.bearer import requires
 from ..auth.keys import Grant
+from ..config import ERASED_EVENTS
 from ..events import erasure
-from ..events.erasure import ERASED_EVENTS, TooManyEvents
+from ..events.erasure import TooManyEvents
 from ..queries.selection import Selection
 from ..storage.reader import ReadLimits
 from .fields import FlagField

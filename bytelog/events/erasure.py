@@ -15,6 +15,7 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
+from ..config import ERASED_EVENTS
 from ..queries import listing, matches
 from ..queries.selection import Selection
 from ..storage.backend import Backend, LogState
@@ -23,9 +24,6 @@ from ..storage.deletion import Position, delete_events
 from ..storage.reader import NO_LIMITS, Reader, ReadLimits
 from ..storage.steps import Pause, run_in_steps
 from ..storage.writer import current_writer
-
-ERASED_EVENTS = 5000
-"""Events that are found at once, and the most that a request erases: it takes a few seconds."""
 
 STEP_EVENTS = 5
 """Events deleted between two checks of the clock: overwriting the largest takes milliseconds."""

@@ -62,7 +62,8 @@ def is_long(selection: Selection, format_: Format, limits: ReadLimits) -> bool:
 
 def count_lag() -> int:
     """Return the number of events that the replica has not received; raises StorageError."""
-    return listing.last_key(Reader(db.engine)) - listing.last_key(Reader(read_engine()))
+    lag = listing.last_key(Reader(db.engine)) - listing.last_key(Reader(read_engine()))
+    return max(lag, 0)  # The replica may still have the last event after it was deleted.
 
 
 def count(selection: Selection, buckets: Buckets, limits: ReadLimits) -> Summary:

@@ -206,6 +206,9 @@ def _read_page(reader: Reader, part: Part, values: Values, limit: int) -> tuple[
 def _find_position(reader: Reader, part: Part, values: Values, rows: int) -> tuple[Values, bool]:
     """Return the position of the last of some rows, and whether the next event has its date."""
     edge = {**values, "rows": 2, "skipped": rows - 1}
-    (date, key), *following = reader.fetch(part.positions, edge)
+    edges = reader.fetch(part.positions, edge)
+    if not edges:
+        raise StorageError("events were deleted while they were listed")
+    (date, key), *following = edges
     is_date_cut = any(next_date == date for next_date, _ in following)
     return {"date": date, "key": key}, is_date_cut

@@ -54,7 +54,7 @@ class Reader:
         for client, content in self._clients.items():
             (folder / client).write_bytes(content)
         with self._service.app_context():
-            key = keys.create(name, name)
+            key = keys.create(name, name, keys.SCOPES)
         authorization = f"Bearer {key}"
         if sample.section not in EMPTY:
             body = json.dumps(EVENTS).encode()
@@ -155,7 +155,7 @@ def run_in_background(command: str, folder: Path) -> Iterator[Path]:
 def test_the_commands_of_the_page_work(page: str, tmp_path: Path) -> None:
     run(commands(page, "keys"), tmp_path)
     run("bytelog import --project shop", tmp_path, json.dumps(EVENTS[0]))
-    for section in ("export", "query", "backup", "prune"):
+    for section in ("export", "query", "backup", "prune", "erase"):
         run(commands(page, section), tmp_path)
     assert (tmp_path / "august.csv").exists()
     assert json.loads((tmp_path / "clicks.ndjson").read_text()) == EVENTS[0]
