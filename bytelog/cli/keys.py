@@ -79,7 +79,7 @@ def list_keys(_: Flask, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"keys": [_describe(key) for key in keys.list_all()]}))
         return
-    row = "{:>4}  {:<20}  {:<20}  {:<10}  {:<24}  {:<10}  {}".format
+    row = "{:>4}  {:<20}  {:<20}  {:<17}  {:<24}  {:<10}  {}".format
     click.echo(row("ID", "NAME", "PROJECT", "SCOPES", "CREATED", "LAST USED", "STATE"))
     for key in keys.list_all():
         created, last_used = timestamps.format_utc(key.created), str(key.last_used or "never")
