@@ -30,6 +30,7 @@ SETTINGS: dict[str, str] = {
     "BYTELOG_READ_DATABASE_URL": "URL of a PostgreSQL replica to read events from;"
     " `BYTELOG_DATABASE_URL` by default",
     "BYTELOG_READ_SECONDS": "seconds that a search for events may take before 503; 30 by default",
+    "BYTELOG_SEAL_KEY_FILE": "file outside the data folder with the private key of `bytelog seal`",
     "BYTELOG_THREADS": "maximum number of long listings that `bytelog serve` sends at the same"
     " time; 8 by default",
     "BYTELOG_URL": "URL of the service, such as `https://log.example/bytelog`, for the samples in"

@@ -12,6 +12,7 @@ from .events import export_events, import_events
 from .keys import keys_group
 from .migrate import migrate
 from .query import query
+from .seal import seal_events
 from .serve import serve
 from .stats import stats
 from .tail import tail
@@ -26,6 +27,7 @@ COMMANDS = (
     import_events,
     back_up,
     check,
+    seal_events,
     prune,
     erase,
     stats,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from sqlalchemy import Connection
 from .. import timestamps
 from ..maintenance import backup, inspection, retention, snapshots
 from ..maintenance.inspection import Findings
+from ..seals.document import Seal
 from ..storage.backend import FileSpace, StorageBusy, StorageError
 from ..storage.database import backend_of, db
 from .options import (
@@ -28,6 +30,7 @@ from .options import (
     with_existing_database,
     with_room,
 )
+from .seal import INPUT_FILE, read_seal, refuse_contradiction, show_comparison
 
 NICENESS = 10
 """How much lower the priority of a command that only reads is than the server's."""
@@ -56,18 +59,24 @@ def back_up(_: Flask, file: Path) -> None:
 @click.argument(
     "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
+@click.option("--seal", "seal_file", type=INPUT_FILE, help="Compare the events with this seal.")
+@click.option("--public-key", type=INPUT_FILE, help="Accept only a seal of this key (PEM).")
 @json_option
-def check(file: Path | None, as_json: bool) -> None:
+def check(
+    file: Path | None, seal_file: Path | None, public_key: Path | None, as_json: bool
+) -> None:
     """Look for damage in the database, or in FILE, and count events.
 
     They are counted by project and day. Nothing is changed, and the schema of an older FILE is not
-    upgraded.
+    upgraded. With --seal, the first event that was altered, inserted, removed or moved since then
+    is named.
     """
     os.nice(NICENESS)
+    seal = read_seal(seal_file, public_key)
     if file:
-        name, findings = str(file), _look_into(file, snapshots.open_file(file))
+        name, findings = str(file), _look_into(file, snapshots.open_file(file), seal)
     else:
-        name, findings = _look_into_own()
+        name, findings = _look_into_own(seal)
     if as_json:
         click.echo(json.dumps(_describe_findings(name, findings)))
     else:
@@ -77,6 +86,10 @@ def check(file: Path | None, as_json: bool) -> None:
             f"{name} is damaged: {findings.damage}\n"
             f"Restore a backup, or save what can be read with `sqlite3 {name} .recover`."
         )
+    if seal and findings.comparison and not as_json:
+        show_comparison(seal, findings.comparison)
+    if findings.comparison:
+        refuse_contradiction(findings.comparison)
 
 
 @click.command()
@@ -131,6 +144,7 @@ def _describe_findings(name: str, findings: Findings) -> dict[str, Any]:
         "schema": findings.revision,
         "damage": findings.damage or None,
         "days": [describe_day(day) for day in findings.days],
+        "seal": asdict(findings.comparison) if findings.comparison else None,
     }
 
 
@@ -147,8 +161,8 @@ def _show_findings(name: str, findings: Findings) -> None:
 
 
 @with_existing_database
-def _look_into_own(_: Flask) -> tuple[str, Findings]:
-    return own_name(), _look_into(own_name(), snapshots.open_service())
+def _look_into_own(_: Flask, seal: Seal | None) -> tuple[str, Findings]:
+    return own_name(), _look_into(own_name(), snapshots.open_service(), seal)
 
 
 def own_name() -> str:
@@ -156,10 +170,12 @@ def own_name() -> str:
     return backend_of(db.engine).location()
 
 
-def _look_into(file: Path | str, snapshot: AbstractContextManager[Connection]) -> Findings:
+def _look_into(
+    file: Path | str, snapshot: AbstractContextManager[Connection], seal: Seal | None
+) -> Findings:
     def look() -> Findings:
         with snapshot as connection:
-            return inspection.inspect(connection)
+            return inspection.inspect(connection, seal)
 
     try:
         return snapshots.run_interruptibly(look)

@@ -6,6 +6,7 @@ import click
 from flask import Flask
 
 from ..maintenance.to_postgresql import Migration
+from ..seals import transfer
 from ..storage.backend import StorageError
 from ..storage.database import backend_of, connect, db
 from .options import advance, resumable, with_existing_database
@@ -52,4 +53,5 @@ def _run(migration: Migration) -> Migration:
     migration.prepare()
     advance(migration.copy(), migration.count_missing(), "Copying")
     advance(migration.verify(), migration.position, "Comparing")
+    advance(migration.copy_leaves(), transfer.count_leaves(db.engine), "Copying seals")
     return migration

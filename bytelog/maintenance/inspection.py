@@ -10,6 +10,9 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from ..migrations.upgrade import HEAD, revision_of
 from ..queries.selection import BEGINNING
+from ..seals import verification
+from ..seals.document import Seal
+from ..seals.verification import Comparison
 from ..storage.backend import StorageError
 from ..storage.database import backend_of
 from ..storage.keyset import date
@@ -39,7 +42,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The result of a check: the schema, the damage, and the days if there is no damage.
+    """The result of a check: the schema, the damage, and the rest if there is no damage.
 
     `damage` is "" if there is none, and None if only the database server can tell.
     """
@@ -47,6 +50,7 @@ class Findings:
     revision: str
     damage: str | None
     days: list[Day]
+    comparison: Comparison | None
 
     @property
     def schema(self) -> str:
@@ -59,11 +63,14 @@ class NotBytelogDatabase(StorageError):
     """A database is not bytelog's, or has a newer schema; the message says which."""
 
 
-def inspect(connection: Connection) -> Findings:
-    """Check a database; raises NotBytelogDatabase and StorageError."""
+def inspect(connection: Connection, seal: Seal | None = None) -> Findings:
+    """Check a database, and compare it with a seal; raises NotBytelogDatabase and StorageError."""
     revision = read_revision(connection)
     damage = backend_of(connection.engine).find_damage(connection)
-    return Findings(revision, damage, [] if damage else list(count_by_day(connection)))
+    if damage:
+        return Findings(revision, damage, [], None)
+    comparison = verification.compare(connection, seal) if seal else None
+    return Findings(revision, damage, list(count_by_day(connection)), comparison)
 
 
 def read_revision(connection: Connection) -> str:

@@ -25,6 +25,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, insp
 from ..config import MAX_ID
 from ..migrations.upgrade import revision_of, upgrade
 from ..queries.statements import highest_key
+from ..seals import transfer
 from ..storage.backend import StorageError
 from ..storage.database import backend_of, db, fetch
 from ..storage.models import (
@@ -50,7 +51,7 @@ MIGRATE_EVENTS = 5000
 PARTITION_EVENTS = 1000
 """Events from which on a day of the past gets a partition of its own."""
 
-_OWN_TABLES = {"event", "epoch", "migration_note"}
+_OWN_TABLES = {"event", "epoch", "migration_note", "sealed_log", "seal_leaf"}
 _TABLES = [table for table in Base.metadata.sorted_tables if table.name not in _OWN_TABLES]
 
 _text = [
@@ -121,6 +122,7 @@ class Migration:
         self._read_note()
         self._check_epochs()
         self._check_projects_and_keys()
+        self._check_seals()
         for part in self._compare(self.position):
             if part.extra and not self._note:
                 raise ContentDiffers(_UNPROVEN)
@@ -171,6 +173,14 @@ class Migration:
                     self.checksum.update(_compute_digest(row))
                 self.verified += len(part.common)
                 yield len(part.common)
+
+    def copy_leaves(self) -> Iterator[int]:
+        """Copy what seals need; yields the size of each batch. Raises StorageError."""
+        with self._backend.errors(), self._backend.open_writer() as connection:
+            for part in transfer.read_missing(db.engine, self._target):
+                with self._update_note(connection, self.last, 0):
+                    self._backend.upsert(connection, part.table, part.rows)
+                yield len(part.rows)
 
     def _has_schema(self) -> bool:
         with self._backend.errors(), self._target.connect() as connection:
@@ -229,6 +239,10 @@ class Migration:
                 raise ContentDiffers(
                     f"the API key {row.name!r} is revoked there alone. Revoke it here too."
                 )
+
+    def _check_seals(self) -> None:
+        if self._has_table("sealed_log") and transfer.is_ahead(db.engine, self._target):
+            raise ContentDiffers("it has seals of its own. Choose an empty database.")
 
     def _compare(self, last: int) -> Iterator[_Part]:
         """Yield the events up to a key, compared; raises ContentDiffers unless the target has all.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, Connection, bindparam, delete
 
 from .keyset import date
+from .leaves import forget_leaves
 from .models import Event
 from .types import DateText
 
@@ -30,6 +31,7 @@ def delete_events(connection: Connection, events: Sequence[Position]) -> int:
     """Delete events within a transaction; returns how many of them existed."""
     if not events:
         return 0
+    forget_leaves(connection, [event.key for event in events])
     return connection.execute(_delete, [_bind(*event) for event in events]).rowcount
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from .types import UTCTimestamp
@@ -101,6 +101,53 @@ class MigrationNote(Base):
     source: Mapped[str] = mapped_column(String(32), primary_key=True)
     last_key: Mapped[int] = mapped_column(BigInteger)
     digest: Mapped[str] = mapped_column(String(64))
+
+
+class SealedLog(Base):
+    """The one row of a database that was sealed: how far, and what the next seal continues from.
+
+    `seals` is the number of the newest seal. `erasures` covers the erased events of the seals below
+    `covered`; `erased` counts them.
+    """
+
+    __tablename__ = "sealed_log"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(32))
+    last_key: Mapped[int] = mapped_column(BigInteger)
+    events: Mapped[int] = mapped_column(BigInteger)
+    head: Mapped[bytes] = mapped_column(LargeBinary)
+    seals: Mapped[int]
+    covered: Mapped[int]
+    erased: Mapped[int] = mapped_column(BigInteger)
+    erasures: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class SealLeaf(Base):
+    """What remains of a sealed event when it is erased: its salted hash, without the salt.
+
+    `link` is the beginning of the chain's value after it, to find where a chain breaks.
+    `erased_after` is the number of the newest seal when the event was erased.
+    """
+
+    __tablename__ = "seal_leaf"
+    __table_args__ = (
+        Index(
+            "seal_leaf_erased",
+            "erased_after",
+            "key",
+            sqlite_where=text("erased_after IS NOT NULL"),
+            postgresql_where=text("erased_after IS NOT NULL"),
+        ),
+    )
+
+    key: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+    )
+    link: Mapped[int] = mapped_column(BigInteger)
+    erased_after: Mapped[int | None]
+    salt: Mapped[bytes | None] = mapped_column(LargeBinary)
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Event(Base):

@@ -20,7 +20,7 @@ LAYERS = [
     {"config", "timestamps"},
     {"settings"},
     {"storage"},
-    {"migrations", "queries", "auth"},
+    {"migrations", "queries", "auth", "seals"},
     {"events"},
     {"maintenance", "api"},
     {"server"},
