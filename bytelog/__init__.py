@@ -27,6 +27,7 @@ from .auth.bearer import Access, Authenticate
 from .cli import commands
 from .clients import downloads
 from .direct import Bytelog
+from .events import keep_rules
 from .migrations import upgrade
 from .settings import loading, sources
 from .storage import database, writer
@@ -66,8 +67,9 @@ def create_app(
     folder = sources.data_folder(config, instance_path)
     app = Flask(__name__, instance_path=str(folder), static_folder=None)
     app.extensions["bytelog"] = app
-    # Each subsystem reads the settings; the first four build on one another.
+    # Each subsystem reads the settings; the first five build on one another.
     loading.init_app(app, config)
+    keep_rules.init_app(app)
     database.init_app(app)
     upgrade.init_app(app)
     writer.init_app(app)

@@ -15,7 +15,10 @@ SETTINGS: dict[str, str] = {
     " data folder by default",
     "BYTELOG_EXPLORER": "`false` disables the explorer, the page at `/`; `true` by default",
     "BYTELOG_HOST": "address on which `bytelog serve` listens; 127.0.0.1 by default",
-    "BYTELOG_KEEP_DAYS": "days to keep events, by their date; forever by default",
+    "BYTELOG_KEEP": "rules for how long to keep events, by their date, such as"
+    " `365d, shop=90d, shop/click=7d` for all events, a project, and a name in a project; forever"
+    " by default",
+    "BYTELOG_KEEP_DAYS": "days to keep all events; the same as a rule for all in `BYTELOG_KEEP`",
     "BYTELOG_METRICS_KEY": "bearer token with which Prometheus reads `/metrics`; the endpoint is"
     " disabled by default",
     "BYTELOG_PORT": "port on which `bytelog serve` listens, 0 for any free port; 8000 by default",

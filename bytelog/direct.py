@@ -18,7 +18,8 @@ from .auth.keys import Grant, grant_all
 from .cli.keys import keys_group
 from .events import store
 from .events.batches import TooManyEvents, load_batch, load_event
-from .events.schemas import EventFields, oldest_date
+from .events.keep_rules import OldestDates, find_oldest
+from .events.schemas import EventFields
 from .queries.formats import LINES
 from .queries.paths import Paths
 from .storage.database import close_readers
@@ -74,14 +75,13 @@ class Bytelog:
         StorageError if nothing was stored.
         """
         with self._service.app_context():
-            fields = [_load(event, oldest_date(self._service.config))]
+            fields = [_load(event, find_oldest(project))]
             store.record(projects.get_or_create(project), fields)
 
     def record_many(self, events: Iterable[Mapping[str, Any]], project: str = "default") -> None:
         """Store 1 to BYTELOG_BATCH_EVENTS events, all or none; otherwise like `record`."""
         with self._service.app_context():
-            config = self._service.config
-            limit, oldest = config["BYTELOG_BATCH_EVENTS"], oldest_date(config)
+            limit, oldest = self._service.config["BYTELOG_BATCH_EVENTS"], find_oldest(project)
             try:
                 batch = load_batch((partial(_load, event, oldest) for event in events), limit)
             except TooManyEvents as error:
@@ -118,7 +118,7 @@ class Bytelog:
             current_writer().close()
 
 
-def _load(event: Mapping[str, Any], oldest: datetime | None) -> EventFields:
+def _load(event: Mapping[str, Any], oldest: OldestDates | None) -> EventFields:
     try:
         text = json.dumps(dict(event), ensure_ascii=False, default=_encode_value).encode()
     except (TypeError, ValueError, RecursionError) as error:

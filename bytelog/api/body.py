@@ -17,7 +17,8 @@ from ..events import schemas
 from ..events.batches import TooManyEvents, load_batch, load_event
 from ..events.decoder import split_array
 from ..events.i_json import InvalidJSON
-from ..events.schemas import EventFields, oldest_date
+from ..events.keep_rules import find_oldest_by_id
+from ..events.schemas import EventFields
 from ..storage.writer import current_writer
 
 LINES = "application/x-ndjson"
@@ -71,14 +72,14 @@ def check_headers() -> None:
         raise RequestEntityTooLarge(f"A batch may have at most {limit} bytes.")
 
 
-def load_events(body: bytes) -> list[EventFields]:
-    """Return the events in a body; raises ValidationError naming each bad field of each event.
+def load_events(body: bytes, project_id: int) -> list[EventFields]:
+    """Return the events in a body, which are for a project.
 
-    Raises RequestEntityTooLarge for a single event over MAX_BODY_BYTES, and for a batch with more
-    than BYTELOG_BATCH_EVENTS.
+    Raises ValidationError, which names each bad field of each event, and RequestEntityTooLarge for
+    a single event over MAX_BODY_BYTES, and for a batch with more than BYTELOG_BATCH_EVENTS.
     """
     try:
-        oldest = oldest_date(current_app.config)
+        oldest = find_oldest_by_id(project_id)
         if _read_media_type() == LINES:
             return _load_batch(partial(load_event, line, oldest) for line in _split_lines(body))
         if is_batch(body):

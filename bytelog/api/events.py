@@ -53,7 +53,7 @@ def init_app(app: Flask) -> None:
 def register_events(grant: Grant) -> Response:
     """Store an event or a batch of events."""
     body = read_body()
-    events = load_events(body)
+    events = load_events(body, grant.project_id)
     bounds.check(grant, events, is_batch(body))
     token = idempotency.read_token(grant, request.headers.get(idempotency.HEADER), body)
     store.record(grant.project_id, events, token)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Flask
 
 from .config import show_config
-from .database import back_up, check, prune
+from .database import back_up, check
 from .demo import demo
 from .erase import erase
 from .events import export_events, import_events
 from .keys import keys_group
 from .migrate import migrate
+from .prune import prune
 from .query import query
 from .seal import seal_events
 from .serve import serve

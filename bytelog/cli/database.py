@@ -1,4 +1,4 @@
-"""`bytelog backup`, `bytelog check` and `bytelog prune`."""
+"""`bytelog backup` and `bytelog check`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 import os
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +13,16 @@ import click
 from flask import Flask
 from sqlalchemy import Connection
 
-from .. import timestamps
-from ..maintenance import backup, inspection, retention, snapshots
+from ..maintenance import backup, inspection, snapshots
 from ..maintenance.inspection import Findings
 from ..seals.document import Seal
-from ..storage.backend import FileSpace, StorageBusy, StorageError
+from ..storage.backend import StorageBusy, StorageError
 from ..storage.database import backend_of, db
 from .options import (
-    Date,
-    advance,
     interrupted_by_signals,
     json_option,
     progress,
     with_existing_database,
-    with_room,
 )
 from .seal import INPUT_FILE, read_seal, refuse_contradiction, show_comparison
 
@@ -92,47 +86,6 @@ def check(
         refuse_contradiction(findings.comparison)
 
 
-@click.command()
-@click.option("--before", type=Date(), help="Delete events before this day or time.")
-@click.option(
-    "--keep-days",
-    type=click.IntRange(min=1),
-    help="Delete events older than this many days.",
-)
-@click.option("--dry-run", is_flag=True, help="Only report the number of events.")
-@click.option("--yes", is_flag=True, help="Delete even more than half of a project's events.")
-@with_room
-@with_existing_database
-def prune(
-    _: Flask, before: datetime | None, keep_days: int | None, dry_run: bool, yes: bool
-) -> None:
-    """Delete old events of all projects, by date.
-
-    The database may be in use meanwhile. The space of the events is returned to the disk.
-    """
-    if (before is None) == (keep_days is None):
-        raise click.UsageError("Give either --before or --keep-days.")
-    moment = before or timestamps.days_ago(keep_days or 0)
-    expired, text = retention.find_expired(moment), timestamps.format_utc(moment)
-    events = sum(project.events for project in expired)
-    if dry_run:
-        click.echo(f"{events} events are from before {text}.")
-        return
-    if emptied := [project.project for project in expired if project.is_most and not yes]:
-        raise click.ClickException(
-            f"more than half of the events of {', '.join(emptied)} are from before {text}. "
-            "Check the date and the clock, then add --yes."
-        )
-    space = backend_of(db.engine).file_space()
-    if space is None:
-        _delete(moment, events)
-        return
-    size = space.size()
-    _delete(moment, events)
-    _shrink(space)
-    click.echo(f"File size: {format_megabytes(size)} before, {format_megabytes(space.size())} now.")
-
-
 def describe_day(day: inspection.Day) -> dict[str, Any]:
     """Return the number of events of a day, for JSON."""
     return {"project": day.project, "day": day.day, "events": day.events}
@@ -185,26 +138,6 @@ def _look_into(
         raise click.ClickException(
             f"{file} cannot be checked: {error}. Restore a backup, or choose another file."
         ) from error
-
-
-def _delete(before: datetime, events: int) -> None:
-    deleted = advance(retention.prune(before), events, "Deleting")
-    click.echo(f"Deleted {deleted} events from before {timestamps.format_utc(before)}.")
-
-
-def _shrink(space: FileSpace) -> None:
-    if space.can_shrink():
-        advance(retention.shrink(space), space.free_pages(), "Shrinking")
-        return
-    try:
-        snapshots.run_interruptibly(partial(retention.rewrite, space))
-    except StorageBusy:
-        click.echo(
-            "This file was created by bytelog 0.1 and cannot shrink while it is in use; new events "
-            "fill its free space. To shrink it, run this command once more while no server runs. "
-            "After that it can also shrink while it is in use.",
-            err=True,
-        )
 
 
 def format_megabytes(size: int) -> str:

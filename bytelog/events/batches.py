@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Any
 
 from marshmallow import ValidationError
@@ -11,6 +10,7 @@ from marshmallow import ValidationError
 from ..config import MAX_BODY_BYTES, MAX_REPORTED_ERRORS
 from . import schemas
 from .i_json import InvalidJSON
+from .keep_rules import OldestDates
 from .schemas import EventFields
 
 
@@ -43,7 +43,7 @@ def load_batch(batch: Iterator[Callable[[], EventFields]], limit: int) -> list[E
     return events
 
 
-def load_event(text: bytes, oldest: datetime | None = None) -> EventFields:
+def load_event(text: bytes, oldest: OldestDates | None = None) -> EventFields:
     """Return an event of a batch; raises ValidationError naming each bad field."""
     if len(text) > MAX_BODY_BYTES:
         raise ValidationError(f"An event may have at most {MAX_BODY_BYTES} bytes.")

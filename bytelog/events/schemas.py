@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,15 +16,10 @@ from .. import timestamps
 from ..config import MAX_ID, MAX_TEXT_LENGTH, MIN_ID
 from .decoder import decode_event
 from .i_json import ObjectText, decode_object, decode_text
+from .keep_rules import OldestDates
 
 INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 """An integer in decimal digits, few enough for 64 bits; it may still be out of bounds."""
-
-
-def oldest_date(config: Mapping[str, Any]) -> datetime | None:
-    """Return the date before which BYTELOG_KEEP_DAYS keeps no event, None if it is not set."""
-    days = config["BYTELOG_KEEP_DAYS"]
-    return timestamps.days_ago(days) if days else None
 
 
 class EventFields(NamedTuple):
@@ -152,17 +146,17 @@ class EventLoader:
         self._fields = () if has_hooks else tuple(schema.fields.items())
         self._is_plain = tuple(name for name, _ in self._fields) == EventFields._fields
 
-    def load_text(self, text: bytes, oldest: datetime | None = None) -> EventFields:
+    def load_text(self, text: bytes, oldest: OldestDates | None = None) -> EventFields:
         """Return the event in a JSON text; raises InvalidJSON, and ValidationError as `load`."""
         fields = decode_event(text) if self._is_plain else None
-        if fields is None or (oldest and fields[3] < timestamps.format_utc(oldest)):
+        if fields is None or (oldest and fields[3] < oldest.find(fields[1])):
             return self.load(decode_object(decode_text(text)), oldest)
         return EventFields(*fields)
 
-    def load(self, members: dict[str, Any], oldest: datetime | None = None) -> EventFields:
+    def load(self, members: dict[str, Any], oldest: OldestDates | None = None) -> EventFields:
         """Return the event with these members; raises ValidationError naming each bad field.
 
-        Retention would delete an event from before the `oldest` date at once, so it is invalid.
+        Retention would delete an event from before its `oldest` date at once, so it is invalid.
         """
         try:
             event = {
@@ -173,11 +167,11 @@ class EventLoader:
             event = {}
         if not event or not members.keys() <= event.keys():
             event = self._schema.load(members)  # Collects the errors of all fields.
-        if oldest and event["date"] < oldest:
-            limit = timestamps.format_utc(oldest)
+        date = timestamps.format_utc(event["date"])
+        if oldest and date < (limit := oldest.find(event["name"])):
             problem = f"Must not be before {limit}: older events are deleted."
             raise ValidationError({"date": [problem]})
-        return EventFields(**{**event, "date": timestamps.format_utc(event["date"])})
+        return EventFields(**{**event, "date": date})
 
 
 _loader = EventLoader(NewEventSchema())

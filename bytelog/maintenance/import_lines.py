@@ -6,7 +6,7 @@ import csv
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from marshmallow import ValidationError
 
 from ..config import MAX_BODY_BYTES
 from ..events.i_json import compact_object, decode_text
+from ..events.keep_rules import OldestDates
 from ..events.schemas import INTEGER, EventFields, load_event, load_text
 from ..queries.formats import CELL_ENDS, FORMULA_STARTS
 from ..storage.models import FIELDS
@@ -86,7 +87,7 @@ def is_csv(file: IO[bytes]) -> bool:
     return file.read(len(BOM_UTF8 + _HEADER)).removeprefix(BOM_UTF8).startswith(_HEADER)
 
 
-def read_csv(lines: Lines, oldest: datetime | None = None) -> Iterator[EventFields]:
+def read_csv(lines: Lines, oldest: OldestDates | None = None) -> Iterator[EventFields]:
     """Read the events of an export in CSV.
 
     Raises InvalidJSON, ValidationError and csv.Error, and continues after each.
@@ -97,7 +98,7 @@ def read_csv(lines: Lines, oldest: datetime | None = None) -> Iterator[EventFiel
 
 
 def read_json(
-    lines: Lines, source: str, oldest: datetime | None = None, time_zone: tzinfo | None = None
+    lines: Lines, source: str, oldest: OldestDates | None = None, time_zone: tzinfo | None = None
 ) -> Iterator[EventFields]:
     """Read the events of JSON lines.
 

@@ -21,7 +21,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO
 
-from flask import current_app
 from marshmallow import ValidationError
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -29,7 +28,8 @@ from .. import timestamps
 from ..auth import projects
 from ..config import MAX_BODY_BYTES
 from ..events.i_json import InvalidJSON
-from ..events.schemas import EventFields, oldest_date
+from ..events.keep_rules import find_oldest
+from ..events.schemas import EventFields
 from ..storage.backend import Row
 from ..storage.database import backend_of, db, fetch
 from ..storage.models import ImportCheckpoint
@@ -85,7 +85,7 @@ class Import:
         self._set_aside = set_aside
         read_as = f"{source} {time_zone}" if time_zone else source
         self._digest = sha256(f"{read_as}\n".encode())
-        self._oldest = oldest_date(current_app.config)
+        self._oldest = find_oldest(project)
         self._checkpoint_id: int | None = None
         self._rows: list[Row] = []
         self._invalid_lines: list[str] = []

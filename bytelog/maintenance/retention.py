@@ -1,103 +1,39 @@
-"""Deleting old events while others write, and returning their space to the disk.
-
-Everything runs in short transactions, as `storage/steps.py` explains.
-"""
+"""Deleting the events that a server no longer keeps, and returning their space to the disk."""
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from shlex import quote
+from typing import Any
 
 from flask import Flask
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Row, select, update
 
 from .. import timestamps
+from ..events.keep_rules import OTHERS, DaysByName, KeepRules
 from ..storage.backend import FileSpace, StorageError
 from ..storage.database import backend_of, close_readers, db, fetch
-from ..storage.deletion import Position, delete_events
-from ..storage.keyset import date
-from ..storage.models import Event, Project
+from ..storage.models import Project
 from ..storage.steps import STEP_SECONDS, Pause, run_in_steps
 from ..storage.writer import current_writer
-
-PRUNE_EVENTS = 25
-"""Events deleted between two checks of the clock."""
+from .expiry import Expired, Scope, find_expired, list_scopes, prune
 
 PRUNE_INTERVAL_SECONDS = 600
-"""How often a server deletes the events that BYTELOG_KEEP_DAYS expires: few at a time."""
+"""How often a server deletes the events that it no longer keeps: few at a time."""
+
+SEARCHED_AGAIN = timedelta(days=1)
+"""How far before the last bound events are searched: an import may have begun before that."""
 
 CHECKPOINT_TRIES = 20
 """Attempts to empty the log while short readers prevent it."""
 
 log = logging.getLogger("bytelog")
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """The events of a project with a date before a moment, and those after it.
-
-    `kept` is the number of the latter, but at most `events`. `newest` is the last date before the
-    moment and `oldest` the first one after it.
-    """
-
-    project_id: int
-    project: str
-    events: int
-    kept: int
-    newest: datetime | None
-    oldest: datetime | None
-
-    @property
-    def is_most(self) -> bool:
-        """Return whether these are more than half of the project's events."""
-        return self.events > self.kept
-
-    def is_doubtful(self, days: int) -> bool:
-        """Return whether the clock may be wrong, so that a person must confirm the deletion.
-
-        A clock that is far ahead makes all earlier events old at once. Events that are recorded by
-        that clock may soon outnumber them, but are separated from them by a gap.
-        """
-        if self.newest is None or self.oldest is None:
-            return self.is_most
-        return self.is_most or self.oldest - self.newest > timedelta(days)
-
-
-_old = (Event.project_id == bindparam("project_id"), Event.date < bindparam("before"))
-_oldest = select(Event.key, date).where(*_old).order_by(Event.date).limit(PRUNE_EVENTS)
-_count = select(func.count(Event.key), func.max(Event.date)).where(*_old)
-_kept = select(Event.date).where(
-    Event.project_id == bindparam("project_id"), Event.date >= bindparam("before")
-)
-_some_kept = _kept.order_by(Event.date).limit(bindparam("enough")).subquery()
-_count_kept = select(func.count(), func.min(_some_kept.c.date)).select_from(_some_kept)
-
-
-def find_expired(before: datetime) -> list[Expired]:
-    """Return what a prune would delete, by project; raises StorageError."""
-    projects = fetch(db.engine, select(Project.id, Project.name).order_by(Project.name))
-    return [_find_expired_of(row.id, row.name, before) for row in projects]
-
-
-def prune(
-    before: datetime, pause: Pause = time.sleep, spared: Collection[int] = ()
-) -> Iterator[int]:
-    """Delete the events of all projects but the spared ones with a date before a moment.
-
-    Yields the number of deleted events after each transaction. Raises StorageError.
-    """
-    if not spared:  # A partition holds events of all projects.
-        yield from backend_of(db.engine).drop_expired(before, current_writer().transaction)
-    for row in fetch(db.engine, select(Project.id)):
-        if row.id not in spared:
-            values = {"project_id": row.id, "before": before}
-            yield from run_in_steps(partial(_delete_oldest, values), pause)
 
 
 def shrink(space: FileSpace, pause: Pause = time.sleep) -> Iterator[int]:
@@ -125,13 +61,13 @@ def rewrite(space: FileSpace) -> None:
 
 @contextmanager
 def run_in_background(app: Flask) -> Iterator[None]:
-    """Delete the events that BYTELOG_KEEP_DAYS expires, at intervals, while the block runs."""
-    days = app.config["BYTELOG_KEEP_DAYS"]
-    if not days:
+    """Delete the events that the rules of BYTELOG_KEEP expire, at intervals, during the block."""
+    rules = app.extensions["bytelog.keep_rules"]
+    if not rules:
         yield
         return
     stopping = threading.Event()
-    thread = threading.Thread(target=_run, args=(app, days, stopping), name="retention")
+    thread = threading.Thread(target=Retention(app, rules, stopping).run, name="retention")
     thread.start()
     try:
         yield
@@ -140,47 +76,99 @@ def run_in_background(app: Flask) -> Iterator[None]:
         thread.join()
 
 
-def _run(app: Flask, days: int, stopping: threading.Event) -> None:
-    with app.app_context():
-        while not stopping.is_set():
-            try:
-                _prune_once(timestamps.days_ago(days), days, stopping)
-            except StorageError as error:
-                log.error("old events were not deleted; bytelog will try again: %s", error)
-            stopping.wait(PRUNE_INTERVAL_SECONDS)
+class Retention:
+    """A server's deletion of the events that the rules of BYTELOG_KEEP expire.
+
+    A clock that is ahead must not delete everything, but a rule that the operator has shortened
+    may delete most of the events. So each project has a note of the rules that were applied to it
+    last. Where such a rule kept events for longer than the present one, the former decides whether
+    the deletion is doubtful: if the clock is ahead, most events are old by the former rule, too.
+    """
+
+    def __init__(self, app: Flask, rules: KeepRules, stopping: threading.Event) -> None:
+        self._app = app
+        self._rules = rules
+        self._stopping = stopping
+        # The bounds of the last deletions of events by name, which an index does not find.
+        self._bounds: dict[Scope, datetime] = {}
+
+    def run(self) -> None:
+        """Delete expired events at intervals until the server stops."""
+        with self._app.app_context():
+            while not self._stopping.is_set():
+                try:
+                    self._prune()
+                except StorageError as error:
+                    log.error("old events were not deleted; bytelog will try again: %s", error)
+                self._stopping.wait(PRUNE_INTERVAL_SECONDS)
+
+    def _prune(self) -> None:
+        found = {row: list(self._find_expired(row)) for row in fetch(db.engine, select(Project))}
+        groups = [group for groups in found.values() for group in groups]
+        due = [group for group in groups if group]
+        longest = self._rules.longest if len(due) == len(groups) else None
+        whole_days = timestamps.days_ago(longest) if longest else None
+        deleted = 0
+        for events in prune(due, whole_days, self._stopping.wait):
+            deleted += events
+            if self._stopping.is_set():
+                break
+        else:
+            self._bounds |= {group.scope: group.before for group in due}
+            self._note_rules([row for row, groups in found.items() if None not in groups])
+        if deleted:
+            before = timestamps.format_utc(max(group.before for group in due))
+            log.info("deleted %d events from before %s", deleted, before)
+            self._shrink()
+
+    def _find_expired(self, project: Row[Any]) -> Iterator[Expired | None]:
+        """Yield what each rule expires in a project, or None where that is doubtful."""
+        noted: DaysByName = json.loads(project.applied_rules or "{}")
+        for scope, days in list_scopes(self._rules, project):
+            bound = None if scope.is_whole else self._bounds.get(scope)
+            since = bound - SEARCHED_AGAIN if bound else None
+            expired = find_expired(scope, timestamps.days_ago(days), since)
+            longest = max([days, *_find_noted(noted, scope)])
+            judged = expired
+            if longest > days:
+                judged = find_expired(scope, timestamps.days_ago(longest))
+            if judged.is_doubtful(longest):
+                _warn(expired)
+                yield None
+            else:
+                yield expired
+
+    def _note_rules(self, projects: list[Row[Any]]) -> None:
+        for project in projects:
+            rules = json.dumps(self._rules.find(project.name), sort_keys=True)
+            if rules != (project.applied_rules or "{}"):
+                with current_writer().transaction() as connection:
+                    statement = update(Project).where(Project.id == project.id)
+                    connection.execute(statement.values(applied_rules=rules))
+
+    def _shrink(self) -> None:
+        space = backend_of(db.engine).file_space()
+        if space and space.can_shrink():
+            for _ in shrink(space, self._stopping.wait):
+                if self._stopping.is_set():
+                    return
 
 
-def _prune_once(before: datetime, days: int, stopping: threading.Event) -> None:
-    doubtful = [expired for expired in find_expired(before) if expired.is_doubtful(days)]
-    for expired in doubtful:
-        log.warning(
-            "%d events of project %s from before %s were not deleted: these are most of its "
-            "events, or the clock is ahead. If it is right: bytelog prune --keep-days %d --yes",
-            *(expired.events, expired.project, timestamps.format_utc(before), days),
-        )
-    deleted, spared = 0, {expired.project_id for expired in doubtful}
-    for events in prune(before, stopping.wait, spared):
-        deleted += events
-        if stopping.is_set():
-            break
-    if not deleted:
-        return
-    log.info("deleted %d events from before %s", deleted, timestamps.format_utc(before))
-    space = backend_of(db.engine).file_space()
-    if space and space.can_shrink():
-        for _ in shrink(space, stopping.wait):
-            if stopping.is_set():
-                return
+def _find_noted(noted: DaysByName, scope: Scope) -> Iterator[int]:
+    """Yield for how long noted rules kept events of a scope, if they did not keep all forever."""
+    if scope.name is None:
+        yield from (days for name, days in noted.items() if scope.has(name))
+    elif days := noted.get(scope.name, noted.get(OTHERS)):
+        yield days
 
 
-def _find_expired_of(project_id: int, project: str, before: datetime) -> Expired:
-    values = {"project_id": project_id, "before": before}
-    ((events, newest),) = fetch(db.engine, _count, values)
-    # No more need be counted than shows whether most of the events are deleted.
-    ((kept, oldest),) = fetch(db.engine, _count_kept, {**values, "enough": events})
-    return Expired(project_id, project, events, kept, newest, oldest)
-
-
-def _delete_oldest(values: dict[str, object], connection: Connection) -> int:
-    oldest = connection.execute(_oldest, values)
-    return delete_events(connection, [Position(*row) for row in oldest])
+def _warn(expired: Expired) -> None:
+    scope = expired.scope
+    options = f"--project {quote(scope.project)}"
+    if scope.name is not None:
+        options += f" --name {quote(scope.name)}"
+    log.warning(
+        "%d events of %s from before %s were not deleted: these are most of its events, or the "
+        "clock is ahead. If it is right: bytelog prune %s --yes",
+        *(expired.events, scope.describe(), timestamps.format_utc(expired.before), options),
+    )

@@ -24,6 +24,8 @@ class Project(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(255), unique=True)
+    # The rules by which a server last deleted events: in JSON, the days to keep them, by name.
+    applied_rules: Mapped[str | None] = mapped_column(Text)
 
 
 class ApiKey(Base):

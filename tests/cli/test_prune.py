@@ -22,7 +22,8 @@ from support.load import TODAY, posting
 from support.server import Server, wait_for
 
 from bytelog import create_app, timestamps
-from bytelog.maintenance import retention
+from bytelog.maintenance import expiry, retention
+from bytelog.maintenance.expiry import Scope
 from bytelog.storage.database import backend_of, db
 from bytelog.storage.writer import current_writer
 
@@ -292,7 +293,7 @@ def test_the_share_of_expired_events_ignores_new_events_of_a_clock_that_is_ahead
         rows = [(1, number, "n", "t", date, "{}") for number, date in enumerate(dates)]
         current_writer().insert(connection, rows)
     with app.app_context():
-        expired, *_ = retention.find_expired(timestamps.days_ago(90))
+        expired = expiry.find_expired(Scope(1, "default"), timestamps.days_ago(90))
     assert (expired.events, expired.is_most, expired.is_doubtful(90)) == (3, False, True)
 
 
@@ -307,7 +308,8 @@ def test_a_database_in_memory_is_pruned() -> None:
     headers = {"Authorization": "Bearer k"}
     assert app.test_client().post(EVENTS, json=CLICK, headers=headers).status_code == 201
     with app.app_context():
-        assert sum(retention.prune(timestamps.days_ago(1))) == 1
+        expired = expiry.find_expired(Scope(1, "default"), timestamps.days_ago(1))
+        assert sum(expiry.prune([expired])) == 1
         space = backend_of(db.engine).file_space()
         assert space is not None
         assert space.can_shrink()

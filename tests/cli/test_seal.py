@@ -18,7 +18,7 @@ from support.commands import Bytelog
 from support.history import day, make_history
 from support.seals import create_key, seal_events
 
-from bytelog.maintenance import retention
+from bytelog.maintenance import expiry
 from bytelog.seals.verification import compare
 from bytelog.storage import partitions
 from bytelog.storage.database import db, fetch
@@ -209,16 +209,22 @@ def test_retention_leaves_the_hashes_of_sealed_events(app: Flask, database: str)
         if database == "postgresql":
             make_partition(day(0))
         seal = seal_events()
-        deleted = sum(retention.prune(parse(day(2)), lambda _: None))
+        deleted = prune_all(day(2))
         salts = fetch(db.engine, select(SealLeaf.salt).order_by(SealLeaf.key))
         assert deleted == 3
         assert [row.salt is None for row in salts] == [True, True, True, False]
         with db.engine.connect() as connection:
             comparison = compare(connection, seal)
         assert (comparison.contradiction, comparison.erased_since) == ("", 3)
-        assert sum(retention.prune(parse(day(2)), lambda _: None)) == 0
+        assert prune_all(day(2)) == 0
         if database == "postgresql":
             assert not has_partition(day(0))
+
+
+def prune_all(day: str) -> int:
+    before = parse(day)
+    groups = [expiry.find_expired(expiry.Scope(1, "default"), before)]
+    return sum(expiry.prune(groups, before, lambda _: None))
 
 
 def make_partition(day: str) -> None:
