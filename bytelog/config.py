@@ -13,6 +13,8 @@ SETTINGS: dict[str, str] = {
     "BYTELOG_DATA": "data folder; `instance/` in the current directory by default",
     "BYTELOG_DATABASE_URL": "SQLAlchemy URL of a SQLite or PostgreSQL database; `bytelog.db` in the"
     " data folder by default",
+    "BYTELOG_DEDUPE_DAYS": "days for which an event that arrives again is acknowledged and not"
+    " stored again, whatever its `data`; off by default",
     "BYTELOG_EXPLORER": "`false` disables the explorer, the page at `/`; `true` by default",
     "BYTELOG_HOST": "address on which `bytelog serve` listens; 127.0.0.1 by default",
     "BYTELOG_KEEP": "rules for how long to keep events, by their date, such as"
@@ -58,6 +60,7 @@ READER_THREADS = 8
 NUMBERS: dict[str, int | None] = {
     "BYTELOG_BATCH_BYTES": 16 * 1024 * 1024,
     "BYTELOG_BATCH_EVENTS": 10_000,
+    "BYTELOG_DEDUPE_DAYS": None,
     "BYTELOG_KEEP_DAYS": None,
     "BYTELOG_PORT": 8000,
     "BYTELOG_READ_SECONDS": 30,

@@ -172,13 +172,12 @@ class Import:
         self.bytes = self._read_bytes
         with current_writer().transaction() as connection:
             self._check_no_other_import(connection)
-            if self._rows:
-                current_writer().insert(connection, self._rows)
+            stored = current_writer().insert(connection, self._rows) if self._rows else 0
             self._save_checkpoint(connection)
             has_others = backend_of(connection.engine).has_other_writers(connection)
         doubled = min(2 * self._batch_events, MAX_IMPORT_EVENTS)
         self._batch_events = IMPORT_EVENTS if has_others else doubled
-        self.events += len(self._rows)
+        self.events += stored
         self.invalid += len(self._invalid_lines)
         self._rows, self._invalid_lines = [], []
 

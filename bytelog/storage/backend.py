@@ -28,6 +28,9 @@ from .sql import TextOfEvent
 Row = tuple[int, int, str, str, str, str]
 """The values of `models.ROW_COLUMNS`, as text where the column is neither key nor id."""
 
+Identity = tuple[int, int, str, str, str]
+"""The values of a Row but its data."""
+
 Exclusive = Callable[[], AbstractContextManager[Connection]]
 """Opens the writing connection for a block, as `Writer.transaction` does."""
 
@@ -212,6 +215,11 @@ class Backend(ABC):
     @abstractmethod
     def vacuum(self, connection: Connection) -> None:
         """Remove deleted events from the files of the database, where deleting does not."""
+
+    def find_stored(
+        self, connection: Connection, rows: Sequence[Row], first_key: int
+    ) -> set[Identity]:
+        """Return which events are stored, with any data and a key from `first_key` on."""
 
     @abstractmethod
     def last_assigned_key(self, connection: Connection) -> int:

@@ -81,6 +81,15 @@ class Epoch(Base):
     name: Mapped[str] = mapped_column(String(8))
 
 
+class ArrivalDay(Base):
+    """The first key that an event got on a day in UTC, such as 2021-08-15, or later."""
+
+    __tablename__ = "arrival_day"
+
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    first_key: Mapped[int] = mapped_column(BigInteger)
+
+
 class CursorSecret(Base):
     """The secret that encrypts the keys in cursors, and the last key that none has encrypted."""
 

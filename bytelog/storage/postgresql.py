@@ -35,6 +35,7 @@ from . import partitions
 from .backend import (
     Backend,
     Exclusive,
+    Identity,
     ReadConnection,
     Row,
     Sizes,
@@ -67,9 +68,23 @@ COPY_EVENTS = 50
 
 _LOCK = "SELECT pg_advisory_xact_lock(6453612)"
 _ARRAYS = {"project_id": "int[]", "id": "bigint[]", "date": "text[]::timestamptz[]"}
+_IDENTITY_ARRAYS = {"project_id": "int[]", "id": "bigint[]"}
 _INSERT = (
     f"INSERT INTO event ({', '.join(ROW_COLUMNS)}) SELECT * FROM unnest"  # noqa: S608
     f"({', '.join('%b::' + _ARRAYS.get(column, 'text[]') for column in ROW_COLUMNS)})"
+)
+
+# LIMIT makes PostgreSQL search an index for each event, whatever it assumes of their number. The
+# first and last date tell it which partitions it need not read.
+_IDENTITY = ROW_COLUMNS[:-1]
+_FIND = (
+    f"SELECT new.* FROM unnest"  # noqa: S608
+    f"({', '.join('%b::' + _IDENTITY_ARRAYS.get(column, 'text[]') for column in _IDENTITY)}) "
+    f"AS new ({', '.join(_IDENTITY)}), LATERAL (SELECT 1 FROM event "
+    "WHERE event.project_id = new.project_id AND event.trace_id = new.trace_id "
+    "AND event.date = new.date::timestamptz AND event.id = new.id AND event.name = new.name "
+    "AND event.date BETWEEN %b::text::timestamptz AND %b::text::timestamptz "
+    "AND event.key >= %b::bigint LIMIT 1) AS stored"
 )
 
 # SQLSTATE codes (PostgreSQL documentation, appendix A)
@@ -188,6 +203,17 @@ class PostgreSQL(Backend):
     def vacuum(self, connection: Connection) -> None:
         """Vacuum the table, outside a transaction."""
         connection.exec_driver_sql("VACUUM event")
+
+    def find_stored(
+        self, connection: Connection, rows: Sequence[Row], first_key: int
+    ) -> set[Identity]:
+        """Return which events are stored, with any data and a key from `first_key` on."""
+        if not rows:
+            return set()
+        dates = [row[4] for row in rows]
+        values = [*_transpose(rows)[:-1], min(dates), max(dates), first_key]
+        with dbapi_errors():
+            return set(driver(connection).execute(_FIND, values, prepare=True))
 
     def last_assigned_key(self, connection: Connection) -> int:
         """Return the last key that an event got, even if the event is deleted."""

@@ -21,6 +21,7 @@ from ..config import BUSY_SECONDS
 from .backend import (
     Backend,
     Exclusive,
+    Identity,
     ReadConnection,
     Row,
     Sizes,
@@ -189,6 +190,18 @@ class SQLite(Backend):
     def vacuum(self, connection: Connection) -> None:
         """Do nothing: deleted events are overwritten."""
 
+    def find_stored(
+        self, connection: Connection, rows: Sequence[Row], first_key: int
+    ) -> set[Identity]:
+        """Return which events are stored, with any data and a key from `first_key` on."""
+        execute = driver(connection).execute
+        stored: set[Identity] = set()
+        for start in range(0, len(rows), INSERT_ROWS):
+            part = [row[:-1] for row in rows[start : start + INSERT_ROWS]]
+            values = (*chain.from_iterable(part), first_key)
+            stored.update(execute(_find_statement(len(part)), values))
+        return stored
+
     def last_assigned_key(self, connection: Connection) -> int:
         """Return the last key that an event got, even if the event is deleted."""
         assigned = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'"
@@ -340,6 +353,19 @@ def _insert_statement(rows: int) -> str:
     # the rows of the statement alone.
     into = f"INSERT OR ROLLBACK INTO event ({', '.join(ROW_COLUMNS)})"
     return f"{into} VALUES {', '.join([values] * rows)}"
+
+
+@lru_cache(INSERT_ROWS)
+def _find_statement(rows: int) -> str:
+    identity = ROW_COLUMNS[:-1]
+    values = f"({', '.join('?' for _ in identity)})"
+    equal = " AND ".join(f"event.{column} = new.{column}" for column in identity)
+    # Without the name of the index, SQLite might choose the one by date.
+    return (
+        f"WITH new ({', '.join(identity)}) AS (VALUES {', '.join([values] * rows)}) "  # noqa: S608
+        "SELECT * FROM new WHERE EXISTS (SELECT 1 FROM event INDEXED BY event_by_trace "
+        f"WHERE {equal} AND event.key >= ?)"
+    )
 
 
 def _fill_log(writing: Connection) -> None:

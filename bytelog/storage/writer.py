@@ -19,6 +19,7 @@ SQLite has one writer at a time and a commit costs an fsync, so requests share b
    Rows keep the order in which they were queued, so a higher key always means a later arrival.
 5. The Idempotency-Key of a request is looked up and stored in the transaction of its events. While
    the request is in progress, its key is in `_in_flight`, so a group has each key at most once.
+   With BYTELOG_DEDUPE_DAYS, events that are stored already are looked up there too.
 6. A large batch is a group of its own, and does not wait in `_queue`: together, such batches would
    take too much memory, and requests that share its group would wait for all of it.
 
@@ -48,6 +49,7 @@ from ..config import MAX_BODY_BYTES
 from . import epochs
 from .backend import Row, StorageBusy, StorageError
 from .database import backend_of, db
+from .deduplication import Deduplication
 from .idempotency import (
     IdempotencyKeyReused,
     IdempotencyKeys,
@@ -93,8 +95,9 @@ class _PendingWrite:
 class Writer:
     """The only way to write to the database; safe to use from any number of threads."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, dedupe_days: int | None = None) -> None:
         self._backend = backend_of(engine)
+        self._deduplication = Deduplication(self._backend, dedupe_days) if dedupe_days else None
         self._idempotency_keys = IdempotencyKeys(self._backend)
         self._connection: Connection | None = None
         self._queue: deque[_PendingWrite] = deque()
@@ -183,12 +186,12 @@ class Writer:
                 self._has_epoch = False  # `insert` may have begun it in this transaction.
                 raise
 
-    def insert(self, connection: Connection, rows: list[Row]) -> None:
-        """Insert events within `transaction`."""
+    def insert(self, connection: Connection, rows: list[Row]) -> int:
+        """Insert events within `transaction`; returns how many were new."""
         if not self._has_epoch:
             epochs.begin(self._backend, connection)
             self._has_epoch = True
-        self._backend.insert(connection, rows)
+        return len(self._insert_new(connection, rows))
 
     @contextmanager
     def exclusive_connection(self) -> Iterator[Connection]:
@@ -295,23 +298,30 @@ class Writer:
             with self._backend.transaction(connection):
                 epochs.begin(self._backend, connection)
             self._has_epoch = True
-        if keys := sum(write.token is not None for write in group):
-            rows = self._commit_with_tokens(connection, group, keys)
+        keys = sum(write.token is not None for write in group)
+        if keys or self._deduplication:
+            rows = self._commit_checked(connection, group, keys)
         else:
             rows = _rows_of(group)
             self._backend.store(connection, rows)
         self.on_commit(len(rows))
 
-    def _commit_with_tokens(
+    def _commit_checked(
         self, connection: Connection, group: list[_PendingWrite], keys: int
     ) -> list[Row]:
         with self._backend.transaction(connection):
-            self._idempotency_keys.delete_expired(connection, keys)
+            if keys:
+                self._idempotency_keys.delete_expired(connection, keys)
             new = [write for write in group if not self._is_repeated(connection, write)]
-            rows = _rows_of(new)
-            self._backend.insert(connection, rows)
+            rows = self._insert_new(connection, _rows_of(new))
             for token in [write.token for write in new if write.token]:
                 self._idempotency_keys.add(connection, token)
+        return rows
+
+    def _insert_new(self, connection: Connection, rows: list[Row]) -> list[Row]:
+        if self._deduplication:
+            rows = self._deduplication.remove_repeated(connection, rows)
+        self._backend.insert(connection, rows)
         return rows
 
     def _is_repeated(self, connection: Connection, write: _PendingWrite) -> bool:
@@ -334,7 +344,7 @@ def yield_to_batch() -> None:
 def init_app(app: Flask) -> None:
     """Create the application's writer."""
     with app.app_context():
-        app.extensions["bytelog.writer"] = Writer(db.engine)
+        app.extensions["bytelog.writer"] = Writer(db.engine, app.config["BYTELOG_DEDUPE_DAYS"])
 
 
 def current_writer() -> Writer:
