@@ -84,9 +84,10 @@ def create(
 
 
 def name_project(grant: Grant) -> str:
-    """Return the name of the project of a grant; raises StorageError."""
+    """Return the name of the project of a grant, "" if it is gone; raises StorageError."""
     statement = select(Project.name).where(Project.id == grant.project_id)
-    return str(fetch(read_engine(), statement)[0].name)
+    rows = fetch(read_engine(), statement)
+    return str(rows[0].name) if rows else ""
 
 
 def name_holder(grant: Grant) -> str:

@@ -11,6 +11,7 @@ from .erase import erase
 from .events import export_events, import_events
 from .keys import keys_group
 from .migrate import migrate
+from .projects import projects_group
 from .prune import prune
 from .query import query
 from .seal import seal_events
@@ -21,6 +22,7 @@ from .tail import tail
 COMMANDS = (
     serve,
     keys_group,
+    projects_group,
     show_config,
     query,
     tail,

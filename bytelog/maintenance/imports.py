@@ -30,9 +30,9 @@ from ..config import MAX_BODY_BYTES
 from ..events.i_json import InvalidJSON
 from ..events.keep_rules import find_oldest
 from ..events.schemas import EventFields
-from ..storage.backend import Row
+from ..storage.backend import Row, StorageError
 from ..storage.database import backend_of, db, fetch
-from ..storage.models import ImportCheckpoint
+from ..storage.models import ImportCheckpoint, Project
 from ..storage.writer import current_writer
 from . import import_lines
 from .import_lines import Lines
@@ -171,6 +171,7 @@ class Import:
             _append(self._set_aside, "".join(self._invalid_lines))
         self.bytes = self._read_bytes
         with current_writer().transaction() as connection:
+            self._check_project(connection)
             self._check_no_other_import(connection)
             stored = current_writer().insert(connection, self._rows) if self._rows else 0
             self._save_checkpoint(connection)
@@ -180,6 +181,11 @@ class Import:
         self.events += stored
         self.invalid += len(self._invalid_lines)
         self._rows, self._invalid_lines = [], []
+
+    def _check_project(self, connection: Connection) -> None:
+        own = select(Project.id).where(Project.id == self._project_id)
+        if connection.execute(own).first() is None:
+            raise StorageError("the project was deleted. Import again to create it.")
 
     def _check_no_other_import(self, connection: Connection) -> None:
         if self._sum_checkpoints(connection) != self._checkpoint_sum:

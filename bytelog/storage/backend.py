@@ -16,13 +16,23 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, ClauseElement, Connection, CursorResult, Dialect, Engine, Select
+from sqlalchemy import (
+    URL,
+    ClauseElement,
+    Connection,
+    CursorResult,
+    Dialect,
+    Engine,
+    Select,
+    select,
+)
 from sqlalchemy.engine import Compiled
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import Pool
 
 from ..config import SetupError
 from .keyset import KeysetPlan, Order
+from .models import Project
 from .sql import TextOfEvent
 
 Row = tuple[int, int, str, str, str, str]
@@ -216,10 +226,18 @@ class Backend(ABC):
     def vacuum(self, connection: Connection) -> None:
         """Remove deleted events from the files of the database, where deleting does not."""
 
+    @abstractmethod
     def find_stored(
         self, connection: Connection, rows: Sequence[Row], first_key: int
     ) -> set[Identity]:
         """Return which events are stored, with any data and a key from `first_key` on."""
+
+    @abstractmethod
+    def skip_deleted_projects(self, connection: Connection) -> None:
+        """Make the database skip new events of all deleted projects, within a transaction.
+
+        A request in progress may still store events in a project that has been deleted.
+        """
 
     @abstractmethod
     def last_assigned_key(self, connection: Connection) -> int:
@@ -329,3 +347,9 @@ def check_process(engine: Engine) -> None:
     """
     if _process_of_pool.setdefault(engine.pool, os.getpid()) != os.getpid():
         raise StorageError("used before the process forked; use it only in child processes.")
+
+
+def list_deleted(connection: Connection, last_id: int) -> str:
+    """Return the ids of deleted projects, separated by commas; `last_id` was assigned last."""
+    existing = set(connection.execute(select(Project.id)).scalars())
+    return ", ".join(str(number) for number in range(1, last_id + 1) if number not in existing)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Integer,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     literal_column,
@@ -21,7 +22,7 @@ from sqlalchemy import (
 from .. import timestamps
 from ..config import IDEMPOTENCY_HOURS
 from .backend import Backend
-from .models import IdempotencyKey
+from .models import IdempotencyKey, Project
 
 FORGET_KEYS = 2
 """Expired keys deleted for each new one: more than are stored, and few enough for a commit."""
@@ -52,7 +53,12 @@ _forget_this = delete(IdempotencyKey).where(*_this)
 _first_created = select(func.min(IdempotencyKey.created)).where(
     IdempotencyKey.created >= bindparam("after"), IdempotencyKey.created < bindparam("before")
 )
-_store = insert(IdempotencyKey)
+_values = [bindparam(column.name, type_=column.type) for column in IdempotencyKey.__table__.columns]
+# A request in progress may have the id of a project that has been deleted.
+_has_project = exists().where(Project.id == bindparam("project_id", type_=Integer))
+_store = insert(IdempotencyKey).from_select(
+    [*IdempotencyKey.__table__.columns], select(*_values).where(_has_project)
+)
 
 
 class IdempotencyToken(NamedTuple):

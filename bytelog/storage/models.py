@@ -21,6 +21,8 @@ class Project(Base):
     """A set of events and keys that belongs to a team or an application."""
 
     __tablename__ = "project"
+    # An id is never assigned twice: a request in progress may have that of a deleted project.
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(255), unique=True)

@@ -44,6 +44,7 @@ from .backend import (
     StorageFull,
     UnusableDatabase,
     check_process,
+    list_deleted,
 )
 from .keyset import ROW_COMPARISON_PLANS
 from .leaves import is_sealed
@@ -86,6 +87,13 @@ _FIND = (
     "AND event.date BETWEEN %b::text::timestamptz AND %b::text::timestamptz "
     "AND event.key >= %b::bigint LIMIT 1) AS stored"
 )
+
+_SKIP_DELETED = """
+    CREATE OR REPLACE FUNCTION skip_event() RETURNS trigger LANGUAGE plpgsql
+        AS 'BEGIN RETURN NULL; END';
+    CREATE OR REPLACE TRIGGER event_of_deleted_project BEFORE INSERT ON event
+        FOR EACH ROW WHEN (NEW.project_id IN ({})) EXECUTE FUNCTION skip_event();
+"""
 
 # SQLSTATE codes (PostgreSQL documentation, appendix A)
 _BUSY = {"40001", "40P01", "55P03", "57014"}
@@ -214,6 +222,13 @@ class PostgreSQL(Backend):
         values = [*_transpose(rows)[:-1], min(dates), max(dates), first_key]
         with dbapi_errors():
             return set(driver(connection).execute(_FIND, values, prepare=True))
+
+    def skip_deleted_projects(self, connection: Connection) -> None:
+        """Make the database skip new events of all deleted projects, within a transaction."""
+        assigned = "SELECT last_value FROM project_id_seq"
+        ids = list_deleted(connection, connection.exec_driver_sql(assigned).scalar_one())
+        # Readers need not wait for this lock, and writers wait for the transaction anyway.
+        connection.exec_driver_sql(_SKIP_DELETED.format(ids))
 
     def last_assigned_key(self, connection: Connection) -> int:
         """Return the last key that an event got, even if the event is deleted."""

@@ -31,6 +31,7 @@ from .backend import (
     TextTooLong,
     UnusableDatabase,
     check_process,
+    list_deleted,
 )
 from .file_lock import DatabaseFile
 from .file_space import SQLiteFileSpace
@@ -201,6 +202,16 @@ class SQLite(Backend):
             values = (*chain.from_iterable(part), first_key)
             stored.update(execute(_find_statement(len(part)), values))
         return stored
+
+    def skip_deleted_projects(self, connection: Connection) -> None:
+        """Make the database skip new events of all deleted projects, within a transaction."""
+        assigned = "SELECT seq FROM sqlite_sequence WHERE name = 'project'"
+        ids = list_deleted(connection, connection.exec_driver_sql(assigned).scalar_one())
+        connection.exec_driver_sql("DROP TRIGGER IF EXISTS event_of_deleted_project")
+        connection.exec_driver_sql(
+            "CREATE TRIGGER event_of_deleted_project BEFORE INSERT ON event "
+            f"WHEN NEW.project_id IN ({ids}) BEGIN SELECT RAISE(IGNORE); END"
+        )
 
     def last_assigned_key(self, connection: Connection) -> int:
         """Return the last key that an event got, even if the event is deleted."""

@@ -23,8 +23,8 @@ PRAGMAS = {
     # Entries that move to another page of an index should leave no copy, which would remain when an
     # event is erased later. FAST writes no page only for that.
     "secure_delete": "FAST",
-    # A key gives access only if its project exists, and no project is deleted. Checking that for
-    # each event again would need a journal of each INSERT.
+    # A key gives access only if its project exists, and a trigger skips events of those that were
+    # deleted meanwhile. Checking each event again would need a journal of each INSERT.
     "foreign_keys": "OFF",
     # Only the writer's connection writes: before 3.51.3, SQLite can damage the file when two
     # connections write or checkpoint at the same moment.

@@ -88,10 +88,10 @@ def test_every_endpoint_is_documented(app: Flask) -> None:
 
 
 def test_every_command_and_option_is_documented() -> None:
-    groups: dict[str | None, click.Command] = {command.name: command for command in COMMANDS}
-    keys = groups.pop("keys")
-    assert isinstance(keys, click.Group)
-    commands = groups | {f"keys {name}": command for name, command in keys.commands.items()}
+    commands: dict[str, click.Command] = {}
+    for command in COMMANDS:
+        members = command.commands if isinstance(command, click.Group) else {"": command}
+        commands |= {f"{command.name} {name}".strip(): each for name, each in members.items()}
     for name, command in commands.items():
         assert f"### `bytelog {name} [OPTIONS]" in TEXT
         for option in command.params:
