@@ -105,7 +105,7 @@ def _find_changeable(name: str, change: str) -> int:
     project_id = projects.find(name)
     if project_id == DEFAULT_PROJECT_ID:
         raise UnchangeableProject(
-            f"the project {name!r} cannot be {change}: commands use it unless told otherwise. "
+            f"the project {name!r} cannot be {change}: commands use it by default. "
             f"To delete its events, run: bytelog prune --project {name} --before DATE --yes"
         )
     return project_id

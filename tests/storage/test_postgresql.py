@@ -121,6 +121,22 @@ def test_pruning_drops_the_partitions_of_past_days(
     assert partition(1) not in str(sql("SELECT relname FROM pg_class"))
 
 
+def test_partitions_are_dropped_where_the_longest_rule_has_expired_their_events(
+    alice: Person, bob: Person, name: str, sql: Sql, tmp_path: Path
+) -> None:
+    for days in (-10, -3):
+        start, end = (TODAY + timedelta(days)).date(), (TODAY + timedelta(days + 1)).date()
+        bounds = f"FROM ('{start}') TO ('{end}')"
+        sql(f"CREATE TABLE {partition(days)} PARTITION OF event FOR VALUES {bounds}")
+        alice.post(event(days))
+        bob.post(event(days))
+    bytelog = Bytelog(tmp_path)
+    bytelog.environment["BYTELOG_KEEP"] = "5d, shop=1d"
+    assert bytelog.run("prune", "--yes").startswith(b"Deleted 3 events")
+    assert partitions(sql) == {partition(-3): 1}
+    assert partition(-10) not in str(sql("SELECT relname FROM pg_class"))
+
+
 def test_partitions_of_an_administrator_are_not_changed(
     alice: Person, name: str, sql: Sql, tmp_path: Path
 ) -> None:
