@@ -179,7 +179,7 @@ def test_the_table_of_contents_opens_and_closes_on_a_phone(docs: Page) -> None:
     docs.set_viewport_size({"width": 390, "height": 844})
     contents = docs.get_by_role("navigation")
     expect(contents).to_be_hidden()
-    docs.get_by_text("Contents").click()
+    docs.get_by_text("Contents", exact=True).click()
     contents.get_by_role("link", name="Errors", exact=True).click()
     expect(contents).to_be_hidden()
     expect(docs.locator("#errors")).to_be_in_viewport()

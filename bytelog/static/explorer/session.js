@@ -44,14 +44,19 @@ export function listen(onEnter) {
   byId("stay").parentElement.hidden = isBlocked;
   if (key.get()) enter();
   else if (form.dataset.signOn !== undefined && !wantsKey) enterAsUser(enter);
+  else showForm();
+}
+
+// The form is hidden until it works.
+function showForm() {
+  form.hidden = false;
+  byId("key").focus();
 }
 
 // Enters without a key if a sign-on proxy names the reader.
 async function enterAsUser(enter) {
-  byId("sign-in").hidden = true;
   const identity = await fetchIdentity().catch(() => undefined);
-  byId("sign-in").hidden = false;
-  if (!identity) return byId("key").focus();
+  if (!identity) return showForm();
   isUser = true;
   byId("sign-out").textContent = "Use a key";
   showIdentity(identity);
