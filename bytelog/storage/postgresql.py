@@ -209,8 +209,8 @@ class PostgreSQL(Backend):
         return nullcontext()
 
     def vacuum(self, connection: Connection) -> None:
-        """Vacuum the table, outside a transaction."""
-        connection.exec_driver_sql("VACUUM event")
+        """Vacuum the table and renew its statistics, which have values; not in a transaction."""
+        connection.exec_driver_sql("VACUUM (ANALYZE) event")
 
     def find_stored(
         self, connection: Connection, rows: Sequence[Row], first_key: int
