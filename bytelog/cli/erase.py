@@ -42,7 +42,7 @@ _NOT_REWRITTEN = (
 def erase(
     _: Flask, parameters: Mapping[str, list[str]], project: str, dry_run: bool, yes: bool
 ) -> None:
-    """Delete the events that match, and remove their text from the database.
+    """Delete events that match filters, and their text from the disk.
 
     Takes the filters of `GET /api/v1/events`, at least one, and `start`, `end` and `tz`. For
     example: `bytelog erase data.user_id=17039485`. Backups and replicas keep the events.

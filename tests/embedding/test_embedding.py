@@ -68,7 +68,7 @@ def test_the_api_is_served(client: FlaskClient) -> None:
 
 def test_the_api_keeps_its_own_error_format(client: FlaskClient) -> None:
     assert client.get(EVENTS).json == {"error": "unauthorized"}
-    assert client.delete(EVENTS).headers["Allow"]
+    assert client.put(EVENTS).headers["Allow"]
     assert client.get(f"{EVENTS}/nothing").json == {"error": "not found"}
 
 
