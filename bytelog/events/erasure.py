@@ -91,10 +91,15 @@ def vacuum() -> None:
 
 
 def _delete(events: list[Position], pause: Pause) -> Iterator[int]:
-    step = partial(_delete_next, backend_of(db.engine), iter(events))
-    return run_in_steps(step, pause)
+    backend = backend_of(db.engine)
+    return run_in_steps(lambda: partial(_delete_next, backend, iter(events)), pause)
 
 
-def _delete_next(backend: Backend, events: Iterator[Position], connection: Connection) -> int:
+def _delete_next(
+    backend: Backend, events: Iterator[Position], connection: Connection
+) -> int | None:
+    some = list(islice(events, STEP_EVENTS))
+    if not some:
+        return None
     with backend.overwrite_deleted(connection):
-        return delete_events(connection, list(islice(events, STEP_EVENTS)))
+        return delete_events(connection, some)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select
@@ -147,15 +148,16 @@ def prune(
     for expired in groups:
         if expired.events:
             for page in _read_pages(expired):
-                yield from run_in_steps(partial(_delete_next, page), pause) if page else (0,)
+                yield from _delete(page, pause) if page else (0,)
 
 
-def _delete_next(events: list[Position], connection: Connection) -> int:
-    """Delete some of the events, and remove them from the list; returns their number."""
-    some = events[:STEP_EVENTS]
-    del events[:STEP_EVENTS]
-    delete_events(connection, some)
-    return len(some)
+def _delete(events: list[Position], pause: Pause) -> Iterator[int]:
+    return run_in_steps(lambda: partial(_delete_next, iter(events)), pause)
+
+
+def _delete_next(events: Iterator[Position], connection: Connection) -> int | None:
+    some = list(islice(events, STEP_EVENTS))
+    return delete_events(connection, some) if some else None
 
 
 def _read_pages(expired: Expired) -> Iterator[list[Position]]:

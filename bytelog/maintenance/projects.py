@@ -90,7 +90,7 @@ def delete_project(name: str) -> Iterator[int]:
         connection.execute(update(ApiKey).where(*of_project).values(revoked=timestamps.now()))
     time.sleep(REVOCATION_SECONDS)
     yield from prune([find_expired(Scope(project_id, name), _END)])
-    for _ in run_in_steps(partial(_delete_tokens, project_id)):
+    for _ in run_in_steps(lambda: partial(_delete_tokens, project_id)):
         pass
     with current_writer().transaction() as connection:
         yield _delete_rest(connection, project_id)
@@ -111,11 +111,11 @@ def _find_changeable(name: str, change: str) -> int:
     return project_id
 
 
-def _delete_tokens(project_id: int, connection: Connection) -> int:
+def _delete_tokens(project_id: int, connection: Connection) -> int | None:
     key = tuple_(IdempotencyKey.project_id, IdempotencyKey.key)
     some = select(IdempotencyKey.project_id, IdempotencyKey.key)
     some = some.where(IdempotencyKey.project_id == project_id).limit(STEP_KEYS)
-    return connection.execute(delete(IdempotencyKey).where(key.in_(some))).rowcount
+    return connection.execute(delete(IdempotencyKey).where(key.in_(some))).rowcount or None
 
 
 def _delete_rest(connection: Connection, project_id: int) -> int:

@@ -41,7 +41,7 @@ def shrink(space: FileSpace, pause: Pause = time.sleep) -> Iterator[int]:
 
     Yields the number of released pages after each transaction.
     """
-    yield from run_in_steps(space.release_page, pause)
+    yield from run_in_steps(lambda: space.release_page, pause)
     for _ in range(CHECKPOINT_TRIES):
         with current_writer().exclusive_connection() as connection:
             if space.empty_log(connection):

@@ -113,8 +113,8 @@ class FileSpace(ABC):
         """Return whether the file can shrink in small steps; after `rewrite` it can."""
 
     @abstractmethod
-    def release_page(self, connection: Connection) -> int:
-        """Release a free page to the disk, in a transaction; returns the number, 0 or 1."""
+    def release_page(self, connection: Connection) -> int | None:
+        """Release a free page to the disk, in a transaction; returns 1, None if there is none."""
 
     @abstractmethod
     def empty_log(self, connection: Connection) -> bool:

@@ -36,10 +36,10 @@ class SQLiteFileSpace(FileSpace):
         """
         return self._read("auto_vacuum") > 0
 
-    def release_page(self, connection: Connection) -> int:
-        """Release a free page to the disk, in a transaction; returns the number, 0 or 1."""
+    def release_page(self, connection: Connection) -> int | None:
+        """Release a free page to the disk, in a transaction; returns 1, None if there is none."""
         if not read_pragma(connection, "freelist_count"):
-            return 0
+            return None
         # SQLite releases one page for each step of this statement. The driver makes a single step
         # for a statement without columns, so a higher number would release no more.
         connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")

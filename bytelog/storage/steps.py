@@ -27,18 +27,22 @@ FULL_SECONDS = 2
 
 log = logging.getLogger("bytelog")
 
+Step = Callable[[Connection], int | None]
+"""Handles some of the work, and returns how much, None if nothing is left."""
+
 Pause = Callable[[float], object]
 """Waits for a number of seconds."""
 
 
-def run_in_steps(step: Callable[[Connection], int], pause: Pause = time.sleep) -> Iterator[int]:
-    """Repeat a step until nothing is left; yields the number that each transaction handled.
+def run_in_steps(begin: Callable[[], Step], pause: Pause = time.sleep) -> Iterator[int]:
+    """Repeat the step that `begin` returns until nothing is left.
 
-    If the disk is full, releases the reserve and continues: the step must be one that deletes.
+    Yields the number that each transaction handled. If the disk is full, releases the reserve and
+    begins again, because the last transaction was rolled back: the step must be one that deletes.
     Raises StorageError.
     """
     backend = backend_of(db.engine)
-    is_over, first_pause = False, 0.0
+    step, is_over, first_pause = begin(), False, 0.0
     while not is_over:
         try:
             with current_writer().transaction() as connection:
@@ -48,7 +52,8 @@ def run_in_steps(step: Callable[[Connection], int], pause: Pause = time.sleep) -
             if not backend.release_reserve():
                 raise
             log.warning("the disk is full: the reserve was released, to delete events")
-            first_pause = time.monotonic() + FULL_SECONDS
+            # Also if the commit of the last step failed.
+            step, is_over, first_pause = begin(), False, time.monotonic() + FULL_SECONDS
             continue
         yield done
         if not is_over and time.monotonic() > first_pause:
@@ -56,14 +61,12 @@ def run_in_steps(step: Callable[[Connection], int], pause: Pause = time.sleep) -
     backend.restore_reserve()
 
 
-def _repeat_until(
-    deadline: float, step: Callable[[Connection], int], connection: Connection
-) -> tuple[int, bool]:
+def _repeat_until(deadline: float, step: Step, connection: Connection) -> tuple[int, bool]:
     """Repeat a step until the deadline; returns the number handled, and whether none is left."""
     total = 0
     while time.monotonic() < deadline:
         done = step(connection)
-        if not done:
+        if done is None:
             return total, True
         total += done
     return total, False

@@ -47,14 +47,16 @@ export function listen(onEnter) {
   else showForm();
 }
 
-// The form is hidden until it works.
+// The form is disabled until it works.
 function showForm() {
-  form.hidden = false;
+  byId("sign-in").hidden = false;
+  for (const control of form.elements) control.disabled = false;
   byId("key").focus();
 }
 
 // Enters without a key if a sign-on proxy names the reader.
 async function enterAsUser(enter) {
+  byId("sign-in").hidden = true;
   const identity = await fetchIdentity().catch(() => undefined);
   if (!identity) return showForm();
   isUser = true;
