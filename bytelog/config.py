@@ -131,6 +131,19 @@ MAX_FUNNEL_STEPS = 10
 MAX_WITHIN_SECONDS = 10 * 366 * 24 * 60 * 60
 """Maximum time that traces may take: ten years."""
 
+EVENT_STREAM = "text/event-stream"
+"""The media type of a stream of events (HTML, section 9.2 Server-sent events)."""
+
+STREAMS = 32
+"""Maximum number of event streams of a project in `bytelog serve`: each has a thread."""
+
+HEARTBEAT_SECONDS = 15
+"""How often an event stream sends something: proxies close connections that are silent for a
+minute."""
+
+STREAM_PAUSE_MILLISECONDS = 100
+"""How long an event stream collects commits: it must not read for each one of a busy server."""
+
 MAX_WAIT_SECONDS = 30
 """How long a listing may wait for an event: proxies give up after a minute."""
 

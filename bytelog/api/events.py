@@ -17,7 +17,7 @@ from ..events import store
 from ..queries.formats import FORMATS, Format
 from ..queries.listing import Listing
 from ..queries.selection import Selection
-from . import bounds, idempotency, parameters
+from . import bounds, idempotency, parameters, streams
 from .body import is_batch, load_events, read_body
 from .parameters import InvalidParameters, load_paths, load_selection
 from .reader_slots import ReaderSlot, ReaderSlots, TooManyReaders, slots_of
@@ -63,7 +63,9 @@ def register_events(grant: Grant) -> Response:
 @blueprint.get("")
 @requires("read")
 def list_events(grant: Grant) -> Response:
-    """Send the events that match the query."""
+    """Send the events that match the query, or for a client of event streams all that arrive."""
+    if streams.is_requested():
+        return streams.respond(grant)
     return _respond(load_selection(parameters.listing, read_query(), grant))
 
 

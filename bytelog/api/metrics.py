@@ -105,6 +105,9 @@ class Metrics:
             "Reader slots taken by long listings and by requests that wait for events.",
             registry=self.registry,
         ).set_function(lambda: slots_of(app).in_use)
+        Gauge(
+            "bytelog_streams", "Event streams that are open.", registry=self.registry
+        ).set_function(lambda: slots_of(app).streams)
 
 
 def init_app(app: Flask) -> None:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..config import IDEMPOTENCY_HOURS, MAX_TEXT_LENGTH
+from ..config import EVENT_STREAM, IDEMPOTENCY_HOURS, MAX_TEXT_LENGTH
 from ..events import schemas
-from . import erasure, idempotency, parameters, question_operations, response_schemas
+from . import (
+    erasure,
+    idempotency,
+    parameters,
+    question_operations,
+    response_schemas,
+    streams,
+)
 from .operation_parts import (
     CSV,
     EVENTS,
@@ -32,6 +39,7 @@ _EVENT = {
 }
 _LISTING = {"count": 1, "events": [_EVENT]}
 _LINE = json.dumps(_EVENT) + "\n"
+_BLOCK = f"id: k1c9b7a2e0d4f6385-qkzvbwtm\ndata: {json.dumps(_EVENT)}\n\n"
 _COPY = {"copy": {"operationId": "register_events", "requestBody": "$response.body#/events/0"}}
 
 
@@ -71,12 +79,17 @@ def _describe_register_events() -> dict[str, Any]:
 
 
 def _describe_list_events() -> dict[str, Any]:
-    links = _build_links("$response.body#/events/0") | _COPY
+    response = _describe_listing() | {"links": _build_links("$response.body#/events/0") | _COPY}
+    response["content"] |= {EVENT_STREAM: {"schema": TEXT, "example": _BLOCK}}
+    operation = describe_read(parameters.ListingParameters, response, 410)
     return {
         "tags": [EVENTS],
         "summary": "Get all events",
-        "description": "Returns all events, or those that match the parameters.",
-        **describe_read(parameters.ListingParameters, _describe_listing() | {"links": links}, 410),
+        "description": "Returns all events, or those that match the parameters. A client that "
+        "accepts `text/event-stream` gets all that arrive, as server-sent events: without `limit` "
+        "and `wait`, in order of arrival, from now or from the `cursor` on.",
+        **operation,
+        "parameters": [*operation["parameters"], _describe_last_id()],
     }
 
 
@@ -101,6 +114,16 @@ def _describe_erase_events() -> dict[str, Any]:
         "removes their text from the files of the database.",
         **describe_read(erasure.ErasureParameters, response, 507),
         **require_scope("delete"),
+    }
+
+
+def _describe_last_id() -> dict[str, Any]:
+    return {
+        "in": "header",
+        "name": streams.HEADER,
+        "description": "Where a stream of events continues, in place of `cursor`: the last `id` "
+        "that it sent. A listing ignores it.",
+        "schema": TEXT,
     }
 
 

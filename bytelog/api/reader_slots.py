@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock
 from typing import cast
 
@@ -19,6 +20,14 @@ class TooManyReaders(ServiceUnavailable):
 
     def __init__(self) -> None:
         detail = "Too many long reads are in progress; try again, or ask for fewer days."
+        super().__init__(detail, retry_after=RETRY_AFTER_SECONDS)
+
+
+class TooManyStreams(ServiceUnavailable):
+    """No event stream can be opened for a project."""
+
+    def __init__(self) -> None:
+        detail = "Too many event streams are open; close one, or try again."
         super().__init__(detail, retry_after=RETRY_AFTER_SECONDS)
 
 
@@ -58,10 +67,14 @@ class ReaderSlots:
         # Called by a thread whose request takes a slot, and so may take long.
         self.on_take: Callable[[], None] = _ignore
 
-    def set_limit(self, limit: int) -> None:
-        """Set the number of slots, before any is taken."""
+    def set_limit(self, limit: int, streams: int | None = None) -> None:
+        """Set the number of slots, before any is taken.
+
+        Event streams have slots of their own: as many as may wait, unless there are more threads.
+        """
         self._reading = _Slots(limit)
         self._waiting = _Slots(max(1, limit // 2))
+        self._streaming = _Slots(streams or max(1, limit // 2))
 
     @property
     def capacity(self) -> int:
@@ -72,6 +85,24 @@ class ReaderSlots:
     def in_use(self) -> int:
         """Return how many slots are taken at the moment."""
         return self._reading.taken.total()
+
+    @property
+    def stream_capacity(self) -> int:
+        """Return how many event streams there can be for all projects together."""
+        return self._streaming.limit + self._streaming.reserve()
+
+    @property
+    def streams(self) -> int:
+        """Return how many event streams are open at the moment."""
+        return self._streaming.taken.total()
+
+    def open_stream(self, project_id: int) -> Callable[[], None]:
+        """Take the slot of an event stream; returns what frees it, raises TooManyStreams."""
+        try:
+            self._streaming.take(project_id)
+        except TooManyReaders as error:
+            raise TooManyStreams from error
+        return partial(self._streaming.free, project_id)
 
     def slot(self, project_id: int) -> ReaderSlot:
         """Return a slot for a request, which is not taken yet."""

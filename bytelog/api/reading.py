@@ -70,7 +70,7 @@ def send_object(content: object) -> Response:
 
 def choose_format(formats: Iterable[str]) -> Format:
     """Return the format among some media types that the client prefers, JSON by default."""
-    format_ = FORMATS[_read_accepted_types().best_match(formats, JSON.media_type)]
+    format_ = FORMATS[read_accepted_types().best_match(formats, JSON.media_type)]
     accepted = [parse_options_header(media_type) for media_type, _ in request.accept_mimetypes]
     has_mark = any(
         name.lower() == CSV.media_type and options.get("bom") == "1" for name, options in accepted
@@ -85,7 +85,8 @@ def build_link(cursor: Cursor) -> str:
     return f'<?{urlencode([*query, ("cursor", format_cursor(cursor))])}>; rel="next"'
 
 
-def _read_accepted_types() -> MIMEAccept:
+def read_accepted_types() -> MIMEAccept:
+    """Return the media types that the client accepts, without their parameters."""
     # Werkzeug would take a parameter such as the charset for another format.
     return MIMEAccept(
         (media_type.partition(";")[0], quality) for media_type, quality in request.accept_mimetypes

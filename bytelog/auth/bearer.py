@@ -106,6 +106,13 @@ def authorize(scope: str, *, may_wait: bool = True) -> Grant:
     return cast("Grant", grant)
 
 
+def authorize_again(scope: str) -> Grant:
+    """Return the access that a request has by now; raises Denied if it has none any more."""
+    grant, _ = request.environ[GRANT]
+    request.environ[GRANT] = (grant, 0.0)
+    return authorize(scope)
+
+
 def _find_grant(may_wait: bool) -> Grant:
     grant = current_app.extensions["bytelog.grant"](may_wait)
     if grant is None:

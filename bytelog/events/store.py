@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from sqlalchemy import Engine
 
-from ..queries import funnel, grouping, listing, names, path_changes, paths, summary, traces
+from ..queries import (
+    arrivals,
+    funnel,
+    grouping,
+    listing,
+    names,
+    path_changes,
+    paths,
+    summary,
+    traces,
+)
+from ..queries.arrivals import Arrivals
 from ..queries.buckets import Buckets
 from ..queries.formats import Format
 from ..queries.funnel import FunnelCounts
@@ -28,6 +40,8 @@ from ..storage.reader import NO_LIMITS, Reader, ReadLimits
 from ..storage.writer import current_writer
 from .schemas import EventFields
 
+T = TypeVar("T")
+
 POLL_SECONDS = 0.5
 """How often a waiting request checks for events that another process has stored."""
 
@@ -45,14 +59,15 @@ def record(
 
 def select(selection: Selection, format_: Format, limits: ReadLimits = NO_LIMITS) -> Listing:
     """List the selected events; raises StorageError and CursorGone."""
-    engine = _choose_engine(selection)
-    try:
-        return listing.read(Reader(engine, limits), selection, format_)
-    except CursorGone:
-        if engine is db.engine:
-            raise
-        # A replica that has not received the event of the cursor does not know its epoch.
-        return listing.read(Reader(db.engine, limits), selection, format_)
+    return _read(selection, limits, lambda reader: listing.read(reader, selection, format_))
+
+
+def read_arrivals(selection: Selection, limits: ReadLimits) -> Arrivals:
+    """Read the first selected events that arrived after the cursor, or without a cursor none.
+
+    Raises StorageError and CursorGone.
+    """
+    return _read(selection, limits, lambda reader: arrivals.read(reader, selection))
 
 
 def is_long(selection: Selection, format_: Format, limits: ReadLimits) -> bool:
@@ -142,6 +157,17 @@ def ping() -> None:
     """Raise StorageError if events cannot be read or cannot be stored."""
     listing.last_key(Reader(db.engine))
     current_writer().check()
+
+
+def _read(selection: Selection, limits: ReadLimits, read: Callable[[Reader], T]) -> T:
+    engine = _choose_engine(selection)
+    try:
+        return read(Reader(engine, limits))
+    except CursorGone:
+        if engine is db.engine:
+            raise
+        # A replica that has not received the event of the cursor does not know its epoch.
+        return read(Reader(db.engine, limits))
 
 
 def _choose_engine(selection: Selection) -> Engine:

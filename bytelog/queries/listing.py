@@ -79,9 +79,16 @@ def read_page(
         date, key = positions[limit - 1]
         following = Cursor(key, "" if is_arrival else date)
     elif is_arrival:
-        following = Cursor(last)
+        following = Cursor(values["last"])
     following = _mark(reader, following, newest) if following else None
     return Listing(count, _read_pages(reader, queries, parts[0], values, count), following)
+
+
+def mark(reader: Reader, cursor: Cursor) -> Cursor:
+    """Return a cursor with the name of its epoch; raises StorageError."""
+    query = prepare_keys(type(reader.backend)).epoch
+    ((epoch,),) = reader.fetch(query, {"cursor_key": cursor.key})
+    return replace(cursor, epoch=epoch or "")
 
 
 def last_key(reader: Reader) -> int:
@@ -144,12 +151,7 @@ def _check_cursor(
 
 
 def _mark(reader: Reader, cursor: Cursor, newest: Cursor) -> Cursor:
-    """Return a cursor with the name of its epoch; raises StorageError."""
-    epoch: str | None = newest.epoch
-    if cursor.key < newest.key:
-        query = prepare_keys(type(reader.backend)).epoch
-        ((epoch,),) = reader.fetch(query, {"cursor_key": cursor.key})
-    return replace(cursor, epoch=epoch or "")
+    return mark(reader, cursor) if cursor.key < newest.key else replace(cursor, epoch=newest.epoch)
 
 
 def _first_position(selection: Selection) -> Values:

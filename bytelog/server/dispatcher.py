@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from threading import Condition, get_ident
+from threading import Condition, Lock, get_ident
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import ThreadedTaskDispatcher
 
+from ..config import EVENT_STREAM
 from ..storage.writer import BatchedRequest
 
 BATCH_REQUESTS = 500
@@ -171,16 +172,43 @@ class ReadDispatcher(ThreadedTaskDispatcher):
             return self.queue.popleft()
 
 
+class StreamDispatcher(ThreadedTaskDispatcher):
+    """A thread for each event stream; they start with the streams, because most servers have none.
+
+    A stream lasts as long as its client stays, so the threads of other requests cannot serve it.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+        self._start_lock = Lock()
+
+    def add_task(self, task: HTTPChannel) -> None:
+        """Queue a request, and start a thread for it if none is idle."""
+        task.send_at_once()
+        with self._start_lock:
+            super().add_task(task)
+            with self.lock:
+                threads = len(self.threads)
+                has_idle = threads - self.active_count >= len(self.queue)
+            if not has_idle and threads < self._most:
+                self.set_thread_count(threads + 1)
+
+
 class RequestDispatcher(ThreadedTaskDispatcher):
     """Queues each request for the threads that serve its kind."""
 
     def __init__(
-        self, readers: ThreadedTaskDispatcher, wake_loop: Callable[[], None], prefix: str
+        self,
+        readers: ThreadedTaskDispatcher,
+        streams: ThreadedTaskDispatcher,
+        wake_loop: Callable[[], None],
+        prefix: str,
     ) -> None:
         super().__init__()
         self._health_paths = {"/healthz", f"{prefix}/healthz"}
         self._api_path = f"{prefix}/api/"
-        self._readers = readers
+        self._readers, self._streams = readers, streams
         self._write_dispatcher = WriteDispatcher(wake_loop)
         self._large_body_dispatcher = ThreadedTaskDispatcher()
         self._large_body_dispatcher.set_thread_count(LARGE_BODY_THREADS)
@@ -200,7 +228,8 @@ class RequestDispatcher(ThreadedTaskDispatcher):
         elif request.path in self._health_paths:
             self._health_dispatcher.add_task(task)
         elif request.path.startswith(self._api_path):
-            self._readers.add_task(task)
+            is_stream = EVENT_STREAM in request.headers.get("ACCEPT", "")
+            (self._streams if is_stream else self._readers).add_task(task)
         else:
             super().add_task(task)
 

@@ -25,6 +25,7 @@ from ..config import (
     MAX_HEADER_BYTES,
     SEND_BUFFER_BYTES,
     STOP_SECONDS,
+    STREAMS,
     SetupError,
 )
 from ..maintenance import retention
@@ -32,7 +33,7 @@ from ..storage.database import backend_of, close_readers, db
 from ..storage.writer import current_writer
 from .bodies import SHARED_BODY_BYTES, Quota
 from .channel import Listener
-from .dispatcher import BUSY_SECONDS, ReadDispatcher, RequestDispatcher
+from .dispatcher import BUSY_SECONDS, ReadDispatcher, RequestDispatcher, StreamDispatcher
 from .loop import Loop
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Server:
         self._app = app
         self._stop_time = 0.0
         self._loop = Loop()
-        slots_of(app).set_limit(threads)
+        slots_of(app).set_limit(threads, STREAMS)
         listening = _listen(host, port)
         self.url = _format_url(host, listening.getsockname()[1])
         self._pages_url = app.config["BYTELOG_URL"] or self.url + prefix
@@ -78,7 +79,8 @@ class Server:
         threads = slots_of(app).capacity + SHORT_REQUEST_THREADS
         self._readers = ReadDispatcher(threads, leaders, self._wake_loop)
         slots_of(app).on_take = self._readers.leave
-        dispatcher = RequestDispatcher(self._readers, self._wake_loop, prefix)
+        streams = StreamDispatcher(slots_of(app).stream_capacity + SHORT_REQUEST_THREADS)
+        dispatcher = RequestDispatcher(self._readers, streams, self._wake_loop, prefix)
         self._listener = self._create_listener(listening, dispatcher, prefix)
 
     def run(self) -> None:

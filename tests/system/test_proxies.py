@@ -20,7 +20,8 @@ from support.api import CLICK, EVENTS
 from support.history import make_history
 from support.programs import require
 from support.reverse_proxy import DEPLOY, HOST, Proxy
-from support.server import Server
+from support.server import Server, wait_for
+from support.streams import ACCEPT, read_blocks, read_events
 
 from bytelog.config import KEEP_ALIVE_SECONDS, MAX_WAIT_SECONDS, NUMBERS
 
@@ -51,6 +52,10 @@ def start(
     yield begin
     for proxy in proxies:
         proxy.stop()
+
+
+def read_metrics(server: Server) -> bytes:
+    return server.request("/metrics", Authorization="Bearer metrics").body
 
 
 Start = Callable[..., tuple[Server, Proxy]]
@@ -144,6 +149,21 @@ def test_a_waiting_client_gets_an_event_at_once(start: Start) -> None:
     listener.join()
     assert json.loads(received[0])["count"] == 1
     assert time.monotonic() - began < MAX_WAIT_SECONDS / 2
+
+
+def test_an_event_stream_passes_the_proxy_at_once_and_ends_with_its_client(start: Start) -> None:
+    server, proxy = start(BYTELOG_METRICS_KEY="metrics")
+    with proxy.open("GET", EVENTS, Accept=ACCEPT, Accept_Encoding="gzip") as response:
+        assert response.headers["Content-Encoding"] is None
+        next(read_blocks(response))
+        for number in range(3):
+            began = time.monotonic()
+            assert proxy.post(json.dumps({**CLICK, "id": number}).encode())[0] == 201
+            (block,) = read_events(response, 1)
+            assert block.event == {**CLICK, "id": number}
+            assert time.monotonic() - began < 1
+    # Caddy notices that its client has gone when something is sent.
+    wait_for(lambda: proxy.post(BODY) and b"bytelog_streams 0.0" in read_metrics(server))
 
 
 def test_the_largest_batch_passes_and_a_larger_one_is_rejected_by_bytelog(

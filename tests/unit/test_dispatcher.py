@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.server import wait_for
 
-from bytelog.server.dispatcher import WAKE_REQUESTS, ReadDispatcher
+from bytelog.server.dispatcher import WAKE_REQUESTS, ReadDispatcher, StreamDispatcher
 
 
 class Connection:
@@ -16,6 +16,10 @@ class Connection:
     def __init__(self, handle: Callable[[], object]) -> None:
         self._handle = handle
         self.thread = 0
+        self.sends_at_once = False
+
+    def send_at_once(self) -> None:
+        self.sends_at_once = True
 
     def service(self) -> None:
         self.thread = threading.get_ident()
@@ -33,7 +37,7 @@ def dispatcher(wakes: list[int]) -> ReadDispatcher:
     return new
 
 
-def queue(dispatcher: ReadDispatcher, handle: Callable[[], object]) -> Any:
+def queue(dispatcher: ReadDispatcher | StreamDispatcher, handle: Callable[[], object]) -> Any:
     connection: Any = Connection(handle)
     dispatcher.add_task(connection)
     return connection
@@ -81,3 +85,15 @@ def test_the_thread_that_was_idle_last_serves_the_next_request(dispatcher: ReadD
         wait_for(lambda: len(dispatcher._idle) == 3)  # noqa: SLF001
         threads.add(connection.thread)
     assert len(threads) <= 2
+
+
+def test_a_thread_for_streams_starts_when_none_is_idle_up_to_the_limit() -> None:
+    dispatcher, gate = StreamDispatcher(2), threading.Event()
+    first = queue(dispatcher, int)
+    wait_for(lambda: first.thread and not dispatcher.active_count)
+    assert len(dispatcher.threads) == 1
+    streams = [queue(dispatcher, gate.wait) for _ in range(3)]
+    wait_for(lambda: len(dispatcher.threads) == 2 and len(dispatcher.queue) == 1)
+    assert all(stream.sends_at_once for stream in streams)
+    gate.set()
+    wait_for(lambda: all(stream.thread for stream in streams))

@@ -92,6 +92,7 @@ def test_every_sample_gets_the_documented_result(
 def test_every_sample_is_run_by_a_test(page: str) -> None:
     captions = {"config.py, in the data folder", "app.py", "litestream.yml", "Response"}
     captions |= {"record.py", "record.mts"}  # in test_generated_clients.py
+    captions |= {"stream.js, in a web page"}  # in test_docs_in_browser.py
     for sample in samples(page):
         assert sample.kind in {*RUNTIMES, "commands"} or sample.caption in captions
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from support.api import CLICK, EVENTS
 from support.browser import barriers
 from support.commands import Bytelog
-from support.docs_page import Sample
-from support.server import Server
+from support.docs_page import Sample, samples
+from support.server import Server, wait_for
 
 LANGUAGES = ["Shell", "Ruby", "Python", "JavaScript"]
 
@@ -54,6 +56,20 @@ def test_the_copied_first_sample_prints_the_documented_result(
     key = command.run("keys", "create", "reader", "--project", language).decode().strip()
     assert sample.documents(sample.run(folder, key))
     assert len(list(folder.glob("bytelog*"))) == 1
+
+
+def test_the_sample_that_reads_a_stream_prints_an_event_of_the_project(
+    docs: Page, server: Server
+) -> None:
+    page = server.request("/docs").body.decode()
+    (text,) = [sample.text for sample in samples(page) if sample.caption.startswith("stream.js")]
+    text = text.replace("YOUR_API_KEY", server.key)
+    requested = docs.expect_response(lambda response: EVENTS in response.url)
+    with docs.expect_console_message() as message, requested:
+        docs.evaluate(f"void (async () => {{ {text} }})()")
+        docs.wait_for_function("() => performance.getEntriesByType('resource').length")
+        wait_for(lambda: server.request(EVENTS, json.dumps(CLICK).encode()).status == 201)
+    assert message.value.args[0].json_value() == CLICK
 
 
 @pytest.mark.parametrize("has_scripts", [True, False])
