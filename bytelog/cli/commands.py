@@ -10,6 +10,7 @@ from .demo import demo
 from .erase import erase
 from .events import export_events, import_events
 from .keys import keys_group
+from .mcp import mcp
 from .migrate import migrate
 from .projects import projects_group
 from .prune import prune
@@ -36,6 +37,7 @@ COMMANDS = (
     stats,
     migrate,
     demo,
+    mcp,
 )
 
 
