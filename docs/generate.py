@@ -20,7 +20,13 @@ DOCS = ROOT / "docs"
 ADDRESS = "http://127.0.0.1:8000"
 
 PART = re.compile(r"<!-- from /docs: ([\w -]+?)(, all languages)? -->\n.*?<!-- end -->", re.DOTALL)
-FILE_LANGUAGES = {".mts": "typescript", ".py": "python", ".yml": "yaml"}
+FILE_LANGUAGES = {
+    ".js": "javascript",
+    ".mts": "typescript",
+    ".py": "python",
+    ".sql": "sql",
+    ".yml": "yaml",
+}
 
 
 class Block(NamedTuple):
@@ -140,7 +146,7 @@ def _convert_sample(figure: Element) -> Iterator[Block]:
     if kind == "output":
         language = "json" if code.startswith("{") else "text"
     elif kind == "file":
-        language = FILE_LANGUAGES.get(Path(caption.split(",")[0]).suffix, "json")
+        language = _guess_language(Path(caption.split(",")[0]).suffix, code)
     else:
         languages = [kind] if "tabbed" in figure.attrib["class"] else []
         is_for_shell = kind in ("terminal", "commands", "shell") or "terminal" in caption
@@ -148,6 +154,14 @@ def _convert_sample(figure: Element) -> Iterator[Block]:
     if caption != "Terminal":
         yield Block(f"{caption}:", frozenset(languages))
     yield Block(f"```{language}\n{code}\n```", frozenset(languages))
+
+
+def _guess_language(suffix: str, code: str) -> str:
+    if suffix in FILE_LANGUAGES:
+        return FILE_LANGUAGES[suffix]
+    if code.startswith("#!"):
+        return "sh"
+    return "json" if code.startswith("{") else "text"
 
 
 def _escape(text: str | None) -> str:

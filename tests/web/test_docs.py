@@ -32,6 +32,18 @@ PROGRAMS = Path(sys.executable).parent
 EMPTY = {"quick-start", "background", "record", "batches", "retries"}
 """The sections whose samples start with an empty project."""
 
+CONNECT_FILES = {
+    "read_events.py",
+    "traces.sql",
+    "URL of a query",
+    "prometheus.yml",
+    "/etc/syslog-ng/conf.d/bytelog.conf",
+    "/etc/rsyslog.d/bytelog.conf",
+    "/usr/local/bin/bytelog-syslog, executable",
+    "mcpServers.json",
+    "wsgi.py",
+}
+
 STORED = {"quick-start": EVENTS[:1], "record": EVENTS[1:2], "batches": EVENTS}
 """The events stored after a sample of a section."""
 
@@ -93,6 +105,7 @@ def test_every_sample_is_run_by_a_test(page: str) -> None:
     captions = {"config.py, in the data folder", "app.py", "litestream.yml", "Response"}
     captions |= {"record.py", "record.mts"}  # in test_generated_clients.py
     captions |= {"stream.js, in a web page"}  # in test_docs_in_browser.py
+    captions |= CONNECT_FILES  # in test_connect.py
     for sample in samples(page):
         assert sample.kind in {*RUNTIMES, "commands"} or sample.caption in captions
 
