@@ -17,8 +17,8 @@ from ..events.i_json import compact_object, decode_text
 from ..events.keep_rules import OldestDates
 from ..events.schemas import INTEGER, EventFields, load_event, load_text
 from ..queries.formats import CELL_ENDS, FORMULA_STARTS
+from ..sources.mappings import SOURCES
 from ..storage.models import FIELDS
-from .import_sources import SOURCES
 
 MAX_LINE_BYTES = 2 * MAX_BODY_BYTES
 """Bytes of an imported line: CSV doubles the quotes of an event."""
@@ -109,8 +109,8 @@ def read_json(
         if source == OWN:
             return load_text(text, oldest)
         line, trace_id = decode_text(text), _create_trace_id(lines)
-        members = SOURCES[source].parse(line, lines.number, trace_id, time_zone)
-        return load_event(members, oldest)
+        message = SOURCES[source].parse(line, lines.number, trace_id, time_zone)
+        return load_event(message.event, oldest)
 
     return map(load, filter(None, map(_strip, lines)))
 

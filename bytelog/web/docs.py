@@ -19,7 +19,7 @@ from ..api.openapi import document
 from ..api.response_headers import PAGE_POLICY
 from ..cli.commands import COMMANDS
 from ..clients import packages
-from ..maintenance.import_sources import SOURCES
+from ..sources.mappings import SOURCES
 
 LANGUAGES = {"shell": "Shell", "ruby": "Ruby", "python": "Python", "javascript": "JavaScript"}
 """The languages of the samples, by their names in Pygments."""

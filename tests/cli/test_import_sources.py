@@ -15,7 +15,7 @@ from support.generated import many_examples
 
 from bytelog.events.i_json import InvalidJSON
 from bytelog.events.schemas import load_event
-from bytelog.maintenance.import_sources import SOURCES
+from bytelog.sources.mappings import SOURCES
 
 SEGMENT = [
     (
@@ -115,7 +115,7 @@ SAMPLES: dict[str, list[Any]] = {
 def test_a_line_of_another_system_becomes_an_event_and_loses_nothing(
     source: str, line: str, expected: tuple[str, str | None, str], members_outside_data: list[str]
 ) -> None:
-    event = load_event(SOURCES[source].parse(line, 7, "own"))
+    event = load_event(SOURCES[source].parse(line, 7, "own").event)
     name, trace_id, date = expected
     assert event.name == name
     assert event.trace_id == (trace_id or str(event.id))
@@ -142,20 +142,21 @@ def test_an_id_comes_from_the_message_id_or_the_line_number() -> None:
     segment, clef = SOURCES["segment"], SOURCES["clef"]
     digest = sha256(b"m-1").digest()
     identified = '{"type":"track","event":"e","userId":"u","messageId":"m-1"}'
-    assert segment.parse(identified, 5, "")["id"] == int.from_bytes(digest[:8]) >> 1
-    assert segment.parse(identified, 6, "")["id"] == segment.parse(identified, 5, "")["id"] < 2**63
-    assert clef.parse('{"@t":"2021-08-15","@mt":"m"}', 5, "")["id"] == 5
+    first, second = segment.parse(identified, 5, ""), segment.parse(identified, 6, "")
+    assert first.event["id"] == int.from_bytes(digest[:8]) >> 1
+    assert second.event["id"] == first.event["id"] < 2**63
+    assert clef.parse('{"@t":"2021-08-15","@mt":"m"}', 5, "").event["id"] == 5
 
 
 def test_numbers_stay_as_written() -> None:
     line = f'{{"event": "e", "properties": {{"n": [1.10, 1E5, {"9" * 5000}, -0]}}}}'
-    event = SOURCES["mixpanel"].parse(line, 1, "")
+    event = SOURCES["mixpanel"].parse(line, 1, "").event
     assert event["data"].text == f'{{"properties":{{"n":[1.10,1E5,{"9" * 5000},-0]}}}}'
 
 
 def test_a_name_that_is_too_long_is_cut_and_kept_in_data() -> None:
     line = json.dumps({"@t": "2021-08-15", "@mt": "m" * 300, "@tr": "t" * 255})
-    event = SOURCES["clef"].parse(line, 1, "")
+    event = SOURCES["clef"].parse(line, 1, "").event
     assert event["name"] == "m" * 255
     assert event["trace_id"] == "t" * 255
     assert json.loads(event["data"].text) == {"@t": "2021-08-15", "@mt": "m" * 300}
@@ -177,7 +178,7 @@ def test_a_name_that_is_too_long_is_cut_and_kept_in_data() -> None:
 )
 def test_a_line_of_the_wrong_system_is_rejected(source: str, line: str, complaint: str) -> None:
     with pytest.raises((InvalidJSON, ValidationError), match=complaint):
-        load_event(SOURCES[source].parse(line, 1, ""))
+        load_event(SOURCES[source].parse(line, 1, "").event)
 
 
 def test_the_command_names_the_invalid_line(tmp_path: Path) -> None:
@@ -217,7 +218,7 @@ def test_a_trace_id_is_the_same_in_every_import_of_a_file(tmp_path: Path) -> Non
 def test_a_date_that_ends_in_utc_is_accepted() -> None:
     for date in ("2024-05-01 08:00:00 UTC", "2024-05-01 08:00:00.000000 UTC"):
         line = json.dumps({"event": "e", "timestamp": date})
-        event = SOURCES["segment"].parse(line, 1, "own")
+        event = SOURCES["segment"].parse(line, 1, "own").event
         assert event["date"] == "2024-05-01T08:00:00.000Z"
 
 
@@ -257,7 +258,7 @@ def test_every_value_of_a_line_is_in_its_event(
     line: dict[str, Any], source: str, indent: int | None
 ) -> None:
     line |= {"@t": "2021-08-15"} if source == "clef" else {}
-    event = SOURCES[source].parse(json.dumps(line, indent=indent), 1, "own")
+    event = SOURCES[source].parse(json.dumps(line, indent=indent), 1, "own").event
     data = json.loads(event["data"].text)
     for name, value in line.items():
         if name in data:

@@ -1,4 +1,4 @@
-"""The exports of other systems, with one JSON object per line, as events of bytelog.
+"""The messages of other systems as events of bytelog, whether imported from a file or posted.
 
              segment             posthog                  mixpanel                  clef
 id           messageId           uuid, id                 properties.$insert_id
@@ -11,14 +11,15 @@ date         timestamp,          timestamp                properties.time       
              sentAt, receivedAt
 
 The first of them counts that is a number or a text that is not empty. An `id` is 63 bits of the
-SHA-256 of what is there, so that it is the same in every import, and the line's number where there
-is nothing. A trace id is then the event's `id` or, without one, the digest of the file up to the
-line, which no other line has. A date is then the present moment, except in CLEF, where each event
-has one. The name of a CLEF event is then "Information"; others must have one. A date that is a
-number counts seconds since 1970, or milliseconds from 10^11 on; Mixpanel counts from 1970 in the
-time zone of the project. Names and trace ids are cut after MAX_TEXT_LENGTH characters.
+SHA-256 of what is there, so that it is the same whenever the message arrives. Without it, the
+caller assigns an `id`, such as the number of an imported line. A trace id is then the event's `id`
+or, without one, a text from the caller that no other message has. A date is then the present
+moment, except in CLEF, where each event has one. The name of a CLEF event is then "Information";
+others must have one. A date that is a number counts seconds since 1970, or milliseconds from 10^11
+on; Mixpanel counts from 1970 in the time zone of the project. Names and trace ids are cut after
+MAX_TEXT_LENGTH characters.
 
-`data` contains the line as it was written, without the members that a field repeats exactly:
+`data` contains the message as it was written, without the members that a field repeats exactly:
 members that were cut, converted, hashed or not used remain. (RudderStack uses Segment's
 specification; CLEF is written by Serilog and exported by Seq.)
 """
@@ -47,29 +48,43 @@ class _Value(NamedTuple):
     member: str | None  # None for a nested member
 
 
+class Message(NamedTuple):
+    """A message of another system: its own id, None without one, and the members of its event."""
+
+    id: str | None
+    event: dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The members of a line from which each field is read; `a.b` is the member `b` within `a`."""
+    """The members of a message that become each field; `a.b` is the member `b` within `a`.
+
+    `secrets` are members that contain keys; they are dropped.
+    """
 
     id: tuple[str, ...]
     name: tuple[str, ...]
     trace_id: tuple[str, ...]
     date: tuple[str, ...]
     defaults: Mapping[str, str] = field(default_factory=dict)
-    has_dates: bool = False  # in every line
+    has_dates: bool = False  # in every message
+    secrets: tuple[str, ...] = ()
 
     def parse(
-        self, line: str, number: int, own_trace_id: str, time_zone: tzinfo | None = None
-    ) -> dict[str, Any]:
-        """Return the members of the event in a line, for `load_event`.
+        self, text: str, own_id: int, own_trace_id: str, time_zone: tzinfo | None = None
+    ) -> Message:
+        """Return the message in a text, with the members of its event for `load_event`.
 
-        `own_trace_id` is for a line that has neither a trace id nor an id, and `time_zone` that of
-        dates that are numbers. Raises InvalidJSON and ValidationError.
+        `own_id` is for a message without an id, `own_trace_id` for one that has no trace id either,
+        and `time_zone` is that of dates that are numbers. Raises InvalidJSON and ValidationError.
         """
-        members = split_members(compact_object(line).text)
+        members = split_members(compact_object(text).text)
+        for name in self.secrets:
+            members.pop(name, None)
         key = _find_first(members, self.id)
-        event_id = _hash(str(key.value)) if key else number
-        event = {"id": event_id, "trace_id": str(event_id) if key else own_trace_id}
+        event_id = compute_id(str(key.value)) if key else own_id
+        event: dict[str, Any] = {"id": event_id}
+        event["trace_id"] = str(event_id) if key else own_trace_id
         event |= self.defaults
         for name in ("name", "trace_id", "date"):
             found = _find_first(members, getattr(self, name))
@@ -82,7 +97,9 @@ class Source:
             if found and found.member is not None and found.value == event[name]:
                 del members[found.member]
         data = ",".join(f"{member.name}:{member.text}" for member in members.values())
-        return {**event, "data": ObjectText(f"{{{data}}}")}
+        return Message(
+            str(key.value) if key else None, {**event, "data": ObjectText(f"{{{data}}}")}
+        )
 
 
 SOURCES = {
@@ -91,12 +108,14 @@ SOURCES = {
         name=("event", "type"),
         trace_id=("userId", "anonymousId"),
         date=("timestamp", "originalTimestamp", "sentAt", "receivedAt"),
+        secrets=("writeKey",),
     ),
     "posthog": Source(
         id=("uuid", "id"),
         name=("event",),
         trace_id=("properties.$session_id", "distinct_id", "properties.distinct_id"),
         date=("timestamp",),
+        secrets=("api_key",),
     ),
     "mixpanel": Source(
         id=("properties.$insert_id",),
@@ -116,6 +135,11 @@ SOURCES = {
 """The supported systems, by their name in `bytelog import --from`."""
 
 
+def compute_id(text: str) -> int:
+    """Return the `id` of the event whose message has a text as its id: 63 bits of the SHA-256."""
+    return int.from_bytes(sha256(text.encode()).digest()[:8]) >> 1
+
+
 def _find_first(members: Mapping[str, Member], paths: tuple[str, ...]) -> _Value | None:
     for path in paths:
         name, _, inner = path.partition(".")
@@ -125,10 +149,6 @@ def _find_first(members: Mapping[str, Member], paths: tuple[str, ...]) -> _Value
         if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
             return _Value(value, None if inner else name)
     return None
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(sha256(text.encode()).digest()[:8]) >> 1
 
 
 def _format_text(value: str | float) -> str:
