@@ -33,6 +33,7 @@ from ..queries.selection import CursorGone, Selection
 from ..queries.summary import Summary
 from ..queries.trace_selection import Funnel, TraceSelection
 from ..queries.traces import TracePage
+from ..storage import message_ids
 from ..storage.database import db, read_engine
 from ..storage.idempotency import IdempotencyToken
 from ..storage.keyset import Order
@@ -55,6 +56,18 @@ def record(
     RequestInProgress and IdempotencyKeyReused.
     """
     current_writer().append([(project_id, *event) for event in events], token)
+
+
+def record_messages(
+    project_id: int, source: str, messages: Sequence[tuple[str | None, EventFields]]
+) -> None:
+    """Store the events of messages whose ids are not known; returns when they are on the disk.
+
+    A message is its id in the source, None without one, and its event. Raises StorageError if
+    nothing was stored.
+    """
+    keys = [message_id and message_ids.key_of(source, message_id) for message_id, _ in messages]
+    current_writer().append([(project_id, *event) for _, event in messages], message_keys=keys)
 
 
 def select(selection: Selection, format_: Format, limits: ReadLimits = NO_LIMITS) -> Listing:

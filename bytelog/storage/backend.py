@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     URL,
+    BindParameter,
     ClauseElement,
     Connection,
     CursorResult,
@@ -264,6 +265,11 @@ class Backend(ABC):
 
         The text is None, or the statement raises TextTooLong, if it exceeds PAGE_BYTES.
         """
+
+    @staticmethod
+    @abstractmethod
+    def select_texts(array: BindParameter[str]) -> Select[Any]:
+        """Return a statement for the texts in a JSON array, in the column `value`."""
 
     @abstractmethod
     def open_reader(self) -> AbstractContextManager[ReadConnection]:

@@ -83,30 +83,34 @@ class IdempotencyKeys:
     A clock that is far ahead must not expire a key: a retry would be stored twice. So a key expires
     only if the time since then has certainly passed: this process has run for that long, or keys
     were stored in every IDEMPOTENCY_HOURS from then until now.
+
+    `bounds` are the values in `is_expired`: the moments between which the expired keys were stored.
     """
+
+    is_expired = _is_expired
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._start, self._start_seconds = timestamps.now(), time.monotonic()
         self._checked: datetime | None = None
-        self._bounds: dict[str, str] = {}
+        self.bounds: dict[str, str] = {}
 
     def delete_expired(self, connection: Connection, new_keys: int) -> None:
         """Delete the oldest of the keys that are too old for a retry, some for each new key."""
         self._update_bounds(connection)
         rows = {"rows": FORGET_KEYS * new_keys}
-        self._backend.execute(connection, _forget, {**self._bounds, **rows})
+        self._backend.execute(connection, _forget, {**self.bounds, **rows})
 
     def contains(self, connection: Connection, token: IdempotencyToken) -> bool:
         """Return whether a request is stored; raises IdempotencyKeyReused if its body differs."""
         values = {"project_id": token.project_id, "key": token.key}
-        found = self._backend.execute(connection, _find, {**self._bounds, **values})
+        found = self._backend.execute(connection, _find, {**self.bounds, **values})
         row: Any = found.first()
         if row is None:
             return False
         fingerprint, is_expired = row
         if is_expired:
-            self._backend.execute(connection, _forget_this, values)
+            self.delete(connection, token.project_id, token.key)
             return False
         if fingerprint != token.fingerprint:
             raise IdempotencyKeyReused
@@ -116,6 +120,10 @@ class IdempotencyKeys:
         """Store the key of a request."""
         created = timestamps.format_utc(timestamps.now())
         self._backend.execute(connection, _store, {**token._asdict(), "created": created})
+
+    def delete(self, connection: Connection, project_id: int, key: str) -> None:
+        """Delete a key."""
+        self._backend.execute(connection, _forget_this, {"project_id": project_id, "key": key})
 
     def _update_bounds(self, connection: Connection) -> None:
         """Determine between which moments the expired keys were stored."""
@@ -129,7 +137,7 @@ class IdempotencyKeys:
         else:
             after, before = _find_gap(connection, now), now - _LIFETIME
         bounds = {"after": after, "before": before}
-        self._bounds = {name: timestamps.format_utc(moment) for name, moment in bounds.items()}
+        self.bounds = {name: timestamps.format_utc(moment) for name, moment in bounds.items()}
         self._checked = now
 
 

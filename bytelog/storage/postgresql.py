@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     URL,
+    BindParameter,
     Connection,
     Engine,
     Select,
     Table,
     case,
+    cast,
     event,
     func,
     select,
     table,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg as PostgreSQLDialect
 from sqlalchemy.exc import DBAPIError
 
@@ -261,6 +263,12 @@ class PostgreSQL(Backend):
         text = select(Joined(texts.c.text, separator) + closing).scalar_subquery()
         count = select(func.count()).select_from(events).scalar_subquery()
         return select(count, type_coerce(case((size <= PAGE_BYTES, text)), UTF8))
+
+    @staticmethod
+    def select_texts(array: BindParameter[str]) -> Select[Any]:
+        """Return a statement for the texts in a JSON array, in the column `value`."""
+        texts = func.jsonb_array_elements_text(cast(array, JSONB))
+        return select(texts.table_valued("value").c.value)
 
     @contextmanager
     def open_reader(self) -> Iterator[ReadConnection]:

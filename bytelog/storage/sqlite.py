@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Select, event, func, select
+from sqlalchemy import URL, BindParameter, Connection, Engine, Select, event, func, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite as SQLiteDialect
 from sqlalchemy.exc import DBAPIError
@@ -243,6 +243,11 @@ class SQLite(Backend):
         texts = ordered.with_only_columns(write(Event.__table__.c).label("text"))
         text = Joined(texts.subquery().c.text, separator) + closing
         return select(func.count(), sql_cast(text, UTF8))
+
+    @staticmethod
+    def select_texts(array: BindParameter[str]) -> Select[Any]:
+        """Return a statement for the texts in a JSON array, in the column `value`."""
+        return select(func.json_each(array).table_valued("value").c.value)
 
     @contextmanager
     def open_reader(self) -> Iterator[ReadConnection]:

@@ -20,6 +20,7 @@ SQLite has one writer at a time and a commit costs an fsync, so requests share b
 5. The Idempotency-Key of a request is looked up and stored in the transaction of its events. While
    the request is in progress, its key is in `_in_flight`, so a group has each key at most once.
    With BYTELOG_DEDUPE_DAYS, events that are stored already are looked up there too.
+   Messages that have ids of their own are looked up there too, and the known ones are left out.
 6. A large batch is a group of its own, and does not wait in `_queue`: together, such batches would
    take too much memory, and requests that share its group would wait for all of it.
 
@@ -36,7 +37,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TypeVar, cast
 
@@ -56,6 +57,7 @@ from .idempotency import (
     IdempotencyToken,
     RequestInProgress,
 )
+from .message_ids import MessageIds
 from .models import DEFAULT_PROJECT_ID, Project
 
 PROBE_SECONDS = 1
@@ -82,11 +84,14 @@ class BatchedRequest(greenlet):
 
 
 class _PendingWrite:
-    __slots__ = ("error", "is_done", "is_small", "rows", "token")
+    __slots__ = ("error", "is_done", "is_small", "message_keys", "rows", "token")
 
-    def __init__(self, rows: list[Row], token: IdempotencyToken | None) -> None:
+    def __init__(
+        self, rows: list[Row], token: IdempotencyToken | None, message_keys: Sequence[str | None]
+    ) -> None:
         self.rows = rows
         self.token = token
+        self.message_keys = message_keys
         self.is_done = False
         self.error: StorageError | IdempotencyKeyReused | None = None
         self.is_small = sum(len(data) for *_, data in rows) < MAX_BODY_BYTES
@@ -99,6 +104,7 @@ class Writer:
         self._backend = backend_of(engine)
         self._deduplication = Deduplication(self._backend, dedupe_days) if dedupe_days else None
         self._idempotency_keys = IdempotencyKeys(self._backend)
+        self._message_ids = MessageIds(self._backend, self._idempotency_keys)
         self._connection: Connection | None = None
         self._queue: deque[_PendingWrite] = deque()
         self._lock = threading.Lock()
@@ -114,13 +120,19 @@ class Writer:
         # Called after each commit with the number of events stored.
         self.on_commit: Callable[[int], object] = _ignore
 
-    def append(self, rows: list[Row], token: IdempotencyToken | None = None) -> None:
+    def append(
+        self,
+        rows: list[Row],
+        token: IdempotencyToken | None = None,
+        message_keys: Sequence[str | None] = (),
+    ) -> None:
         """Store events, all or none; returns when they are on the disk.
 
-        Stores nothing if the token is already stored. Raises StorageError if nothing was stored,
-        RequestInProgress and IdempotencyKeyReused.
+        Stores nothing if the token is already stored. `message_keys` has an item for each event, if
+        it has any: an event whose key is already stored is left out. All events are of one project.
+        Raises StorageError if nothing was stored, RequestInProgress and IdempotencyKeyReused.
         """
-        write = _PendingWrite(rows, token)
+        write = _PendingWrite(rows, token, message_keys)
         with self._mark_in_flight(write, token) if token else nullcontext():
             if write.is_small:
                 self._queue.append(write)
@@ -298,7 +310,7 @@ class Writer:
             with self._backend.transaction(connection):
                 epochs.begin(self._backend, connection)
             self._has_epoch = True
-        keys = sum(write.token is not None for write in group)
+        keys = sum((write.token is not None) + len(write.message_keys) for write in group)
         if keys or self._deduplication:
             rows = self._commit_checked(connection, group, keys)
         else:
@@ -313,7 +325,8 @@ class Writer:
             if keys:
                 self._idempotency_keys.delete_expired(connection, keys)
             new = [write for write in group if not self._is_repeated(connection, write)]
-            rows = self._insert_new(connection, _rows_of(new))
+            unknown = [row for write in new for row in self._select_new(connection, write)]
+            rows = self._insert_new(connection, unknown)
             for token in [write.token for write in new if write.token]:
                 self._idempotency_keys.add(connection, token)
         return rows
@@ -332,6 +345,19 @@ class Writer:
         except IdempotencyKeyReused as error:
             write.error = error
             return True
+
+    def _select_new(self, connection: Connection, write: _PendingWrite) -> list[Row]:
+        """Return the events whose message is not stored; of equal messages, the first."""
+        keys = {key for key in write.message_keys if key}
+        if not keys:
+            return write.rows
+        new = self._message_ids.add(connection, write.rows[0][0], keys)
+        rows = []
+        for row, key in zip(write.rows, write.message_keys, strict=True):
+            if key is None or key in new:
+                rows.append(row)
+                new.discard(key or "")
+        return rows
 
 
 def yield_to_batch() -> None:
