@@ -28,6 +28,7 @@ from .cli import commands
 from .clients import downloads
 from .direct import Bytelog
 from .events import keep_rules
+from .intake import endpoints as intake
 from .migrations import upgrade
 from .settings import loading, sources
 from .storage import database, writer
@@ -87,6 +88,7 @@ def create_app(
     summaries.init_app(app)
     traces.init_app(app)
     erasure.init_app(app)
+    intake.init_app(app)
     explorer.init_app(app)
     health.init_app(app)
     key.init_app(app)

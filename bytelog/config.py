@@ -17,6 +17,8 @@ SETTINGS: dict[str, str] = {
     " stored again, whatever its `data`; off by default",
     "BYTELOG_EXPLORER": "`false` disables the explorer, the page at `/`; `true` by default",
     "BYTELOG_HOST": "address on which `bytelog serve` listens; 127.0.0.1 by default",
+    "BYTELOG_INTAKE": "formats of other systems that are accepted, such as `segment, hooks`, or"
+    " `off`; all by default in `bytelog serve`, none in other servers",
     "BYTELOG_KEEP": "rules for how long to keep events, by their date, such as"
     " `365d, shop=90d, shop/click=7d` for all events, a project, and a name in a project; forever"
     " by default",

@@ -28,6 +28,7 @@ def init_app(app: Flask) -> None:
 def check_head(app: Flask, environ: WSGIEnvironment, *, may_wait: bool) -> bool:
     """Check a request's route, method, key, scope and headers; return whether its body is read.
 
+    A view whose requests are not those of the API has a function `check_head` of its own.
     Stores the access that the key grants in the environment. Raises the exceptions of the views,
     and MustWait if the access is not known yet and the caller may not wait for it.
     """
@@ -36,7 +37,11 @@ def check_head(app: Flask, environ: WSGIEnvironment, *, may_wait: bool) -> bool:
             raise request.routing_exception
         if request.method == "OPTIONS" or request.endpoint is None:
             return False
-        scope = bearer.required_scope(current_app.view_functions[request.endpoint])
+        view = current_app.view_functions[request.endpoint]
+        if check := getattr(view, "check_head", None):
+            check(may_wait=may_wait)
+            return True
+        scope = bearer.required_scope(view)
         if scope:
             bearer.authorize(scope, may_wait=may_wait)
         if request.method != "POST":

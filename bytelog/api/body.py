@@ -53,8 +53,18 @@ def read_body() -> bytes:
     BYTELOG_BATCH_BYTES, and ValidationError for invalid gzip.
     """
     check_headers()
+    return receive_body(current_app.config["BYTELOG_BATCH_BYTES"])
+
+
+def receive_body(limit: int) -> bytes:
+    """Return the request's body of any type, decompressed.
+
+    Raises the exceptions of `check_length`, RequestEntityTooLarge for more than `limit` bytes, and
+    ValidationError for invalid gzip.
+    """
+    check_length(limit)
     body = request.get_data(cache=False)
-    return _decompress(body) if _is_compressed() else body
+    return _decompress(body, limit) if _is_compressed() else body
 
 
 def check_headers() -> None:
@@ -66,8 +76,16 @@ def check_headers() -> None:
     media_type = _read_media_type()
     if media_type not in _JSON_TYPES and media_type != LINES and not media_type.endswith("+json"):
         raise UnsupportedMediaType("Send JSON, with the header `Content-Type: application/json`.")
+    check_length(current_app.config["BYTELOG_BATCH_BYTES"])
+
+
+def check_length(limit: int) -> None:
+    """Check the headers that describe how long the body is.
+
+    Raises UnsupportedMediaType for a coding that is not supported, and RequestEntityTooLarge for a
+    length above the limit.
+    """
     _is_compressed()
-    limit = current_app.config["BYTELOG_BATCH_BYTES"]
     if (request.content_length or 0) > limit:
         raise RequestEntityTooLarge(f"A batch may have at most {limit} bytes.")
 
@@ -122,9 +140,9 @@ def _is_compressed() -> bool:
     return bool(codings)
 
 
-def _decompress(body: bytes) -> bytes:
+def _decompress(body: bytes, limit: int) -> bytes:
     try:
-        return b"".join(_decompress_members(body, current_app.config["BYTELOG_BATCH_BYTES"]))
+        return b"".join(_decompress_members(body, limit))
     except zlib.error as error:
         raise ValidationError(f"Not gzip: {error}.") from error
 

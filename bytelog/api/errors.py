@@ -86,6 +86,11 @@ def error_response(error: HTTPException, problems: list[dict[str, str]] | None =
     return response
 
 
+def describe(error: ValidationError) -> str:
+    """Return each problem after the place where it is, in printable ASCII."""
+    return _encode_detail(_explain(BadRequest(), _list_problems(error)))
+
+
 def _explain(error: HTTPException, problems: list[dict[str, str]]) -> str:
     """Return each problem after the place where it is, or without problems the detail."""
     return " ".join(": ".join(problem.values()) for problem in problems) or error.description or ""
@@ -116,13 +121,14 @@ def _prefers_problem(accept: MIMEAccept) -> bool:
 
 
 def _handle_invalid(error: ValidationError) -> Response:
-    messages: dict[Any, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
     detail = "The request is invalid; `errors` lists each problem."
+    return error_response(BadRequest(detail), _list_problems(error))
+
+
+def _list_problems(error: ValidationError) -> list[dict[str, str]]:
+    messages: dict[Any, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
     problems = islice(_list_messages(messages), MAX_REPORTED_ERRORS)
-    return error_response(
-        BadRequest(detail),
-        [{**_locate(error, path), "detail": message} for path, message in problems],
-    )
+    return [{**_locate(error, path), "detail": message} for path, message in problems]
 
 
 def _handle_outside_bound(error: OutsideBound) -> Response:

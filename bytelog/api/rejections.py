@@ -22,8 +22,11 @@ def init_app(app: Flask) -> None:
     app.extensions["bytelog.rejections"] = WindowCounts(60)
 
 
-def note(detail: str) -> None:
-    """Log why the request is invalid, if it has a valid key; `detail` is printable ASCII."""
+def note(detail: str, outcome: str = "400") -> None:
+    """Log why the request is invalid, or a part of it, if it has a valid key.
+
+    `detail` is printable ASCII, and `outcome` tells what became of the request.
+    """
     grant, _ = request.environ.get(GRANT, (None, 0.0))
     if grant is None:  # A stranger must not write to the log.
         return
@@ -31,7 +34,7 @@ def note(detail: str) -> None:
     if number <= LINES_PER_MINUTE:
         # The pattern of the path: the path itself may contain a trace id.
         path = request.url_rule.rule if request.url_rule else "?"
-        log.info("400 for %s %s with %s: %s", request.method, path, _name(grant), detail)
+        log.info("%s for %s %s with %s: %s", outcome, request.method, path, _name(grant), detail)
     elif number == LINES_PER_MINUTE + 1:
         log.info("more requests got 400; the log has no more of them in this minute")
 

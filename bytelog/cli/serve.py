@@ -6,6 +6,7 @@ import click
 from flask import Flask
 
 from ..config import RANGES
+from ..intake import endpoints as intake
 from ..server.server import AccessLog, Server, set_up_logging
 from ..storage.database import backend_of, db
 from .options import with_service
@@ -41,6 +42,7 @@ def serve(
     if access_log:
         service.wsgi_app = AccessLog(service.wsgi_app)  # type: ignore[method-assign]
     backend_of(db.engine).restore_reserve()
+    intake.init_server(service)
     config = service.config
     Server(
         service,

@@ -24,6 +24,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "BYTELOG_DATA": ("{file}", "{file}/below", "/proc/bytelog"),
     "BYTELOG_DATABASE_URL": URLS,
     "BYTELOG_HOST": ("300.300.300.300", "192.0.2.1", "::g", "\N{PARTY POPPER}"),
+    "BYTELOG_INTAKE": ("segments", "segment, off", "all"),
     "BYTELOG_KEEP": (
         "many",
         "0d",

@@ -1,0 +1,94 @@
+"""From messages to stored events. Each message is stored once, however often it arrives."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from flask import current_app
+from marshmallow import ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Response
+
+from ..api import bounds, rejections
+from ..api.errors import DETAIL, describe
+from ..auth.keys import Grant
+from ..config import MAX_BODY_BYTES
+from ..events import store
+from ..events.i_json import InvalidJSON, decode_text
+from ..events.keep_rules import find_oldest_by_id
+from ..events.schemas import EventFields, load_event
+from ..sources.mappings import SOURCES, Message
+from ..storage.writer import current_writer
+
+Load = Callable[[], Message]
+"""Returns a message; raises InvalidJSON, and ValidationError naming each bad field."""
+
+
+def read_texts(source: str, texts: Sequence[bytes]) -> list[Load]:
+    """Return the functions that read the messages of a source."""
+    return [partial(_parse, source, text) for text in texts]
+
+
+def record(grant: Grant, source: str, messages: Sequence[Load], response: Response) -> Response:
+    """Store the events of messages, and return the response when they are on the disk.
+
+    Messages whose id is known in the source are left out, and so are invalid ones: SDKs drop a
+    whole request that gets 400. The response and the log say which ones are invalid, and why.
+    Raises ValidationError if all are, RequestEntityTooLarge for more than BYTELOG_BATCH_EVENTS,
+    OutsideBound if the key may not record all events, and StorageError if nothing was stored.
+    """
+    limit = current_app.config["BYTELOG_BATCH_EVENTS"]
+    if len(messages) > limit:
+        raise RequestEntityTooLarge(f"A batch may have at most {limit} events.")
+    events, problems = _load(grant, messages)
+    if problems and not events:
+        raise ValidationError(problems)
+    bounds.check(grant, [event for _, event in events], is_batch=True)
+    if events:
+        store.record_messages(grant.project_id, source, events)
+    if problems:
+        detail = describe(ValidationError(problems))
+        rejections.note(detail, f"{response.status_code} without {len(problems)} messages")
+        response.headers[DETAIL] = detail
+    return response
+
+
+def _load(
+    grant: Grant, messages: Sequence[Load]
+) -> tuple[list[tuple[str | None, EventFields]], dict[int, Any]]:
+    """Return the ids and events of valid messages, and the problems of others by position."""
+    oldest = find_oldest_by_id(grant.project_id)
+    # Keys with another bound must not learn of these messages, nor block them.
+    prefix = f"{grant.bound}\n" if grant.bound else ""
+    events: list[tuple[str | None, EventFields]] = []
+    problems: dict[int, Any] = {}
+    for position, load in enumerate(current_writer().share_time(messages)):
+        try:
+            message = load()
+            message_id = message.id and prefix + message.id
+            events.append((message_id, load_event(message.event, oldest)))
+        except InvalidJSON as error:
+            problems[position] = [f"Not I-JSON: {error}."]
+        except ValidationError as error:
+            problems[position] = error.normalized_messages()  # type: ignore[no-untyped-call]
+    return events, problems
+
+
+def _parse(source: str, text: bytes) -> Message:
+    if len(text) > MAX_BODY_BYTES:
+        raise ValidationError(f"A message may have at most {MAX_BODY_BYTES} bytes.")
+    return SOURCES[source].parse(decode_text(text), create_id(), create_trace_id())
+
+
+def create_id() -> int:
+    """Return the `id` of an event whose message has none."""
+    return secrets.randbits(63)
+
+
+def create_trace_id() -> str:
+    """Return a trace id that no other event has."""
+    return uuid4().hex

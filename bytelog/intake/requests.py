@@ -1,0 +1,101 @@
+"""The requests of other systems' SDKs: a key in a header or in the body, and a body of any type."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+import msgspec
+from flask import Blueprint, current_app, request
+from marshmallow import ValidationError
+from werkzeug.exceptions import LengthRequired
+from werkzeug.wrappers import Response
+
+from ..api.body import check_length, receive_body
+from ..api.errors import DETAIL
+from ..auth.bearer import authorize
+from ..auth.keys import Grant
+
+T = TypeVar("T")
+View = Callable[[Grant, bytes], Response]
+
+
+def takes_messages(
+    read_key: Callable[[bytes], str], limit: int
+) -> Callable[[View], Callable[[], Response]]:
+    """Restrict a view to keys with the scope `write`; its arguments are the grant and the body.
+
+    The key is in the header `Authorization`, or `read_key` returns it from the body, "" if there is
+    none. A body without a key in the header has at most `limit` bytes, also decompressed: it must
+    be received before anybody knows who sent it.
+    """
+
+    def check_head(*, may_wait: bool) -> None:
+        if "Authorization" in request.headers:
+            authorize("write", may_wait=may_wait)
+            check_length(current_app.config["BYTELOG_BATCH_BYTES"])
+        else:
+            check_stranger(limit)
+
+    def decorate(view: View) -> Callable[[], Response]:
+        @wraps(view)
+        def call_view() -> Response:
+            check_head(may_wait=True)
+            if "Authorization" in request.headers:
+                return view(
+                    authorize("write"), receive_body(current_app.config["BYTELOG_BATCH_BYTES"])
+                )
+            body = receive_body(limit)
+            if key := read_key(body):
+                _use_key(key)
+            return view(authorize("write"), body)
+
+        call_view.check_head = check_head  # type: ignore[attr-defined]
+        return call_view
+
+    return decorate
+
+
+def check_stranger(limit: int) -> None:
+    """Check the headers of a request whose body must be received before its sender is known.
+
+    Raises LengthRequired for a body of unknown length, and the exceptions of `check_length`.
+    """
+    if request.content_length is None:
+        raise LengthRequired("Send the key in the header Authorization, or send Content-Length.")
+    check_length(limit)
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """Return the members of a JSON object that a Struct has; raises ValidationError."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ValidationError(f"Not valid: {error}.") from error
+
+
+def shape_errors(blueprint: Blueprint, build: Callable[[int, str, str], dict[str, Any]]) -> None:
+    """Send the errors of a blueprint in the shape that its SDKs read.
+
+    `build` takes the status, its name, such as `not found`, and the reason.
+    """
+
+    @blueprint.after_request
+    def reshape(response: Response) -> Response:
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            name = HTTPStatus(response.status_code).phrase.lower()
+            detail = unquote(response.headers.get(DETAIL, name))
+            response.set_data(json.dumps(build(response.status_code, name, detail)))
+            response.mimetype = "application/json"
+        return response
+
+
+def _use_key(key: str) -> None:
+    """Let the request be authorized as if its key were a bearer token."""
+    if key:
+        # WSGI passes header bytes as Latin-1 (PEP 3333).
+        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {key.encode().decode('latin-1')}"
