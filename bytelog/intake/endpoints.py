@@ -10,10 +10,11 @@ from collections.abc import Callable
 from flask import Flask
 
 from ..config import SetupError
-from . import segment
+from . import posthog, segment
 
 FORMATS: dict[str, Callable[[Flask], None]] = {
     "segment": segment.init_app,
+    "posthog": posthog.init_app,
 }
 """The formats, by their names in BYTELOG_INTAKE."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from hashlib import sha256
+from typing import Any
 
 from sqlalchemy import Connection, Integer, String, Text, bindparam, insert, select
 
@@ -50,8 +51,8 @@ class MessageIds:
         """Store those keys that are not stored, and return them; after `delete_expired`."""
         values = {"project_id": project_id, "keys": json.dumps([*keys])}
         bounds = self._idempotency_keys.bounds
-        found = self._backend.execute(connection, self._find, {**bounds, **values})
-        stored = {row[0]: bool(row[1]) for row in found}
+        found: Any = self._backend.execute(connection, self._find, {**bounds, **values})
+        stored = dict(found.all())
         for key in [key for key, is_expired in stored.items() if is_expired]:
             self._idempotency_keys.delete(connection, project_id, key)
         new = {key for key in keys if stored.get(key, True)}
