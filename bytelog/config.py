@@ -16,6 +16,8 @@ SETTINGS: dict[str, str] = {
     "BYTELOG_DEDUPE_DAYS": "days for which an event that arrives again is acknowledged and not"
     " stored again, whatever its `data`; off by default",
     "BYTELOG_EXPLORER": "`false` disables the explorer, the page at `/`; `true` by default",
+    "BYTELOG_HOOKS": "webhooks that are accepted at `/hooks/NAME`, by name: a mapping in"
+    " `config.py`, or a JSON object; none by default",
     "BYTELOG_HOST": "address on which `bytelog serve` listens; 127.0.0.1 by default",
     "BYTELOG_INTAKE": "formats of other systems that are accepted, such as `segment, hooks`, or"
     " `off`; all by default in `bytelog serve`, none in other servers",
@@ -48,6 +50,7 @@ SETTINGS: dict[str, str] = {
 SECRETS = (
     "BYTELOG_API_KEY",
     "BYTELOG_DATABASE_URL",
+    "BYTELOG_HOOKS",
     "BYTELOG_METRICS_KEY",
     "BYTELOG_READ_DATABASE_URL",
 )

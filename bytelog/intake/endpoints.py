@@ -10,11 +10,12 @@ from collections.abc import Callable
 from flask import Flask
 
 from ..config import SetupError
-from . import posthog, segment
+from . import hooks, posthog, segment
 
 FORMATS: dict[str, Callable[[Flask], None]] = {
     "segment": segment.init_app,
     "posthog": posthog.init_app,
+    "hooks": hooks.init_app,
 }
 """The formats, by their names in BYTELOG_INTAKE."""
 

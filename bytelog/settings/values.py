@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ..config import MAX_NUMBER, NUMBERS, RANGES, SWITCHES, SetupError
@@ -37,6 +39,8 @@ def parse(name: str, value: Any) -> Any:
         return _parse_number(name, value)
     if name in SWITCHES:
         return _parse_switch(name, value)
+    if name == "BYTELOG_HOOKS":
+        return _parse_object(name, value)
     if not isinstance(value, str | os.PathLike):
         raise SetupError(f"{name} must be text; put it in quotes.")
     if name == "BYTELOG_URL" and not _URL.fullmatch(str(value)):
@@ -72,6 +76,16 @@ def _parse_number(name: str, value: Any) -> int:
             f"{name} must be a whole number from {lowest} to {highest}, not {text[:40]!r}."
         )
     return int(text)
+
+
+def _parse_object(name: str, value: Any) -> Mapping[str, Any]:
+    try:
+        value = json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise SetupError(f"{name} is not JSON: {error}. Write a JSON object.") from error
+    if not isinstance(value, Mapping):
+        raise SetupError(f"{name} must be a mapping in config.py, or a JSON object.")
+    return value
 
 
 def _parse_switch(name: str, value: Any) -> bool:

@@ -26,6 +26,7 @@ specification; CLEF is written by Serilog and exported by Seq.)
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ from ..events.i_json import Member, ObjectText, compact_object, split_members
 
 _LOWEST_MILLISECONDS = 10**11
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING: Mapping[str, str] = {}
 
 
 class _Value(NamedTuple):
@@ -57,7 +59,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The members of a message that become each field; `a.b` is the member `b` within `a`.
+    """The members of a message that become each field; `a.b.c` is the member `c` of `b` in `a`.
 
     `secrets` are members that contain keys; they are dropped.
     """
@@ -71,16 +73,25 @@ class Source:
     secrets: tuple[str, ...] = ()
 
     def parse(
-        self, text: str, own_id: int, own_trace_id: str, time_zone: tzinfo | None = None
+        self,
+        text: str,
+        own_id: int,
+        own_trace_id: str,
+        time_zone: tzinfo | None = None,
+        beside: Mapping[str, str] = _NOTHING,
     ) -> Message:
         """Return the message in a text, with the members of its event for `load_event`.
 
         `own_id` is for a message without an id, `own_trace_id` for one that has no trace id either,
-        and `time_zone` is that of dates that are numbers. Raises InvalidJSON and ValidationError.
+        and `time_zone` is that of dates that are numbers. `beside` has values of paths that are not
+        in the text; `data` has them too, by these paths, if no field repeats them exactly.
+        Raises InvalidJSON and ValidationError.
         """
         members = split_members(compact_object(text).text)
         for name in self.secrets:
             members.pop(name, None)
+        for path, value in beside.items():
+            members[path] = Member(value, json.dumps(path), json.dumps(value, ensure_ascii=False))
         key = _find_first(members, self.id)
         event_id = compute_id(str(key.value)) if key else own_id
         event: dict[str, Any] = {"id": event_id}
@@ -142,10 +153,10 @@ def compute_id(text: str) -> int:
 
 def _find_first(members: Mapping[str, Member], paths: tuple[str, ...]) -> _Value | None:
     for path in paths:
-        name, _, inner = path.partition(".")
+        name, *inner = [path] if path in members else path.split(".")
         value = members[name].value if name in members else None
-        if inner:
-            value = value.get(inner) if isinstance(value, dict) else None
+        for inner_name in inner:
+            value = value.get(inner_name) if isinstance(value, dict) else None
         if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
             return _Value(value, None if inner else name)
     return None

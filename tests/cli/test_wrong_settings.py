@@ -23,6 +23,15 @@ WRONG: dict[str, tuple[str, ...]] = {
     "BYTELOG_CORS_ORIGINS": ("shop.example", "https://shop.example/path", "https://shop.example:x"),
     "BYTELOG_DATA": ("{file}", "{file}/below", "/proc/bytelog"),
     "BYTELOG_DATABASE_URL": URLS,
+    "BYTELOG_HOOKS": (
+        "garbage",
+        "[]",
+        '{{"a/b": {{}}}}',
+        '{{"a": {{"title": "x"}}}}',
+        '{{"a": {{"name": 5}}}}',
+        '{{"a": {{"signature": {{"header": "x", "secret": ""}}}}}}',
+        '{{"a": {{"signature": {{"header": "x", "secret": "hidden", "encoding": "rot"}}}}}}',
+    ),
     "BYTELOG_HOST": ("300.300.300.300", "192.0.2.1", "::g", "\N{PARTY POPPER}"),
     "BYTELOG_INTAKE": ("segments", "segment, off", "all"),
     "BYTELOG_KEEP": (
