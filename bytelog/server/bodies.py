@@ -14,9 +14,13 @@ from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from ..api.errors import InsufficientStorage
 from ..config import BUFFERED_BODY_BYTES, RETRY_AFTER_SECONDS
 
-SHARED_BODY_BYTES = BUFFERED_BODY_BYTES - 96 * 1024 * 1024
-"""Bytes for the bodies of all connections together. The rest is for UNSHARED_BODY_BYTES, and a read
-of 8 KiB that holds several requests, of each of at most 2,150 connections."""
+UNKNOWN_BODY_BYTES = 32 * 1024 * 1024
+"""Bytes for the bodies of all connections whose sender is not known before the body has arrived,
+because the body has the key or is signed. So strangers never keep out a body with a valid key."""
+
+SHARED_BODY_BYTES = BUFFERED_BODY_BYTES - UNKNOWN_BODY_BYTES - 96 * 1024 * 1024
+"""Bytes for all other bodies together. The rest is for UNSHARED_BODY_BYTES, and a read of 8 KiB
+that holds several requests, of each of at most 2,150 connections."""
 
 UNSHARED_BODY_BYTES = 32 * 1024
 """Bytes of a body that do not count, so that large bodies never keep out a small one."""
@@ -76,6 +80,10 @@ class Body:
             # A full disk must be noticed now, while the request can still be refused.
             self._file.flush()
         self._size += len(data)
+
+    def use(self, quota: Quota) -> None:
+        """Count against another quota; only before more than UNSHARED_BODY_BYTES have arrived."""
+        self._quota = quota
 
     def getfile(self) -> IO[bytes]:
         """Return the complete body as a file, at its start."""

@@ -127,7 +127,8 @@ class Channel(HTTPChannel):
     @property
     def parser_class(self) -> Any:
         """Return what creates a request that counts its body against the server's quota."""
-        return partial(Parser, quota=self.server.quota)
+        server = self.server
+        return partial(Parser, quota=server.quota, unknown_quota=server.unknown_quota)
 
     @property
     def last_activity(self) -> float:
@@ -348,6 +349,7 @@ class Listener(TcpWSGIServer):
     service: Flask
     connection_limit: int
     quota: Quota
+    unknown_quota: Quota
     readers: ReadDispatcher
     head_dispatcher: ThreadedTaskDispatcher
     _next_check = 0.0

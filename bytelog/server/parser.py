@@ -41,9 +41,10 @@ class Parser(HTTPRequestParser):
     needs_body = True
     environment: dict[str, Any]
 
-    def __init__(self, adj: Any, quota: Quota) -> None:
+    def __init__(self, adj: Any, quota: Quota, unknown_quota: Quota) -> None:
         super().__init__(adj)
         self._quota = quota
+        self._unknown_quota = unknown_quota
         self.environment = {}
 
     def received(self, data: bytes) -> int:
@@ -108,6 +109,8 @@ class Parser(HTTPRequestParser):
         if not self.needs_body:
             self.body_rcv.getbuf().discard()
             self.headers["CONTENT_LENGTH"] = "0"
+        elif not self.environment:  # No access has been granted yet.
+            self.body_rcv.getbuf().use(self._unknown_quota)
 
     def _refuse_number_or_url(self, error: ValueError) -> None:
         if self.headers.get("CONTENT_LENGTH", "").isdecimal() and hasattr(self, "path"):

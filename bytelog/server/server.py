@@ -31,7 +31,7 @@ from ..config import (
 from ..maintenance import retention
 from ..storage.database import backend_of, close_readers, db
 from ..storage.writer import current_writer
-from .bodies import SHARED_BODY_BYTES, Quota
+from .bodies import SHARED_BODY_BYTES, UNKNOWN_BODY_BYTES, Quota
 from .channel import Listener
 from .dispatcher import BUSY_SECONDS, ReadDispatcher, RequestDispatcher, StreamDispatcher
 from .loop import Loop
@@ -134,6 +134,7 @@ class Server:
         listener.connection_limit = connection_limit
         listener.readers = self._readers
         listener.quota = Quota(max(SHARED_BODY_BYTES, batch_bytes))
+        listener.unknown_quota = Quota(UNKNOWN_BODY_BYTES)
         listener.head_dispatcher = ThreadedTaskDispatcher()
         listener.head_dispatcher.set_thread_count(HEAD_THREADS)
         return listener

@@ -69,6 +69,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         (KEYED | {"Content-Type": "text/html"}, 415),
         (KEYED | {"Content-Encoding": "br"}, 415),
         (KEYED | {"length": 17 * MEBIBYTE}, 413),
+        ({"path": "/v1/batch"}, 413),
+        ({"path": "/v1/batch", "Authorization": "Basic eDo="}, 401),
+        ({"path": "/hooks/unknown"}, 404),
     ],
     ids=str,
 )
@@ -169,6 +172,23 @@ def test_large_bodies_have_a_shared_limit_and_small_ones_are_accepted(
         admitted.sendall(b" " * 100_000)
         assert status(admitted.recv(1000)) == [400]
     wait_for(lambda: server.request(EVENTS, b" " * 900_000).status == 400)
+
+
+def test_bodies_of_unknown_senders_keep_out_no_body_with_a_key(
+    tmp_path: Path, serve: Callable[..., Server]
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "config.py").write_text(
+        "from bytelog.server import server\nserver.UNKNOWN_BODY_BYTES = 700_000\n"
+    )
+    server = serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATA=str(tmp_path / "data"))
+    upload = head(path="/v1/batch", length=500_000) + b" " * 450_000
+    with connect(server) as one, connect(server) as other:
+        for peer in (one, other):
+            peer.sendall(upload)
+        (refused,), _, _ = select([one, other], [], [], 20)
+        assert status(refused.recv(1000)) == [503]
+        assert server.request(EVENTS, BATCH).status == 201
 
 
 def test_a_request_counts_once_against_the_rate_limit(serve: Callable[..., Server]) -> None:
