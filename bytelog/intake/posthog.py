@@ -12,7 +12,7 @@ from flask import Blueprint, Flask
 from werkzeug.wrappers import Response
 
 from ..auth.keys import Grant
-from .recording import read_texts, record
+from .recording import read_array, record
 from .requests import decode, shape_errors, takes_messages
 
 MAX_BATCH_BYTES = 6 * 1024 * 1024
@@ -27,7 +27,7 @@ class _Key(msgspec.Struct):
 
 
 class _Batch(msgspec.Struct):
-    batch: list[msgspec.Raw]
+    batch: msgspec.Raw
 
 
 def init_app(app: Flask) -> None:
@@ -39,16 +39,16 @@ def _read_key(body: bytes) -> str:
     return decode(body, _Key).api_key
 
 
-@blueprint.post("/batch/")
+@blueprint.post("/batch/", strict_slashes=False)
 @takes_messages(_read_key, MAX_BATCH_BYTES)
 def record_batch(grant: Grant, body: bytes) -> Response:
     """Store the messages of a batch."""
-    texts = [bytes(text) for text in decode(body, _Batch).batch]
+    messages = read_array("posthog", bytes(decode(body, _Batch).batch))
     response = Response('{"status": 1}', mimetype="application/json")
-    return record(grant, "posthog", read_texts("posthog", texts), response)
+    return record(grant, "posthog", messages, response)
 
 
-@blueprint.post("/flags/")
+@blueprint.post("/flags/", strict_slashes=False)
 @takes_messages(_read_key, MAX_BATCH_BYTES)
 def list_flags(grant: Grant, body: bytes) -> Response:
     """Send no feature flags."""

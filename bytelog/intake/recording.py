@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from ..api.errors import DETAIL, describe
 from ..auth.keys import Grant
 from ..config import MAX_BODY_BYTES
 from ..events import store
+from ..events.decoder import split_array
 from ..events.i_json import InvalidJSON, decode_text
 from ..events.keep_rules import find_oldest_by_id
 from ..events.schemas import EventFields, load_event
@@ -28,8 +30,27 @@ Load = Callable[[], Message]
 """Returns a message; raises InvalidJSON, and ValidationError naming each bad field."""
 
 
-def read_texts(source: str, texts: Sequence[bytes]) -> list[Load]:
-    """Return the functions that read the messages of a source."""
+def read_text(source: str, text: bytes) -> list[Load]:
+    """Return the function that reads a message of a source, in a list."""
+    return [partial(_parse, source, text)]
+
+
+def read_array(source: str, array: bytes) -> list[Load]:
+    """Return the functions that read the messages of a source, the elements of a JSON array.
+
+    Raises ValidationError for what is no array, or has a message above MAX_BODY_BYTES, and
+    RequestEntityTooLarge for more than BYTELOG_BATCH_EVENTS messages.
+    """
+    if not array.startswith(b"["):
+        raise ValidationError("The batch must be an array.")
+    limit = current_app.config["BYTELOG_BATCH_EVENTS"]
+    # Not all elements at once: a batch of millions of digits would take a gigabyte.
+    try:
+        texts = list(islice(split_array(array), limit + 1))
+    except InvalidJSON as error:
+        raise ValidationError(f"Not I-JSON: {error}.") from error
+    if len(texts) > limit:
+        raise RequestEntityTooLarge(f"A batch may have at most {limit} events.")
     return [partial(_parse, source, text) for text in texts]
 
 
@@ -38,12 +59,9 @@ def record(grant: Grant, source: str, messages: Sequence[Load], response: Respon
 
     Messages whose id is known in the source are left out, and so are invalid ones: SDKs drop a
     whole request that gets 400. The response and the log say which ones are invalid, and why.
-    Raises ValidationError if all are, RequestEntityTooLarge for more than BYTELOG_BATCH_EVENTS,
-    OutsideBound if the key may not record all events, and StorageError if nothing was stored.
+    Raises ValidationError if all are, OutsideBound if the key may not record all events, and
+    StorageError if nothing was stored.
     """
-    limit = current_app.config["BYTELOG_BATCH_EVENTS"]
-    if len(messages) > limit:
-        raise RequestEntityTooLarge(f"A batch may have at most {limit} events.")
     events, problems = _load(grant, messages)
     if problems and not events:
         raise ValidationError(problems)

@@ -46,12 +46,10 @@ def takes_messages(
         def call_view() -> Response:
             check_head(may_wait=True)
             if "Authorization" in request.headers:
-                return view(
-                    authorize("write"), receive_body(current_app.config["BYTELOG_BATCH_BYTES"])
-                )
-            body = receive_body(limit)
-            if key := read_key(body):
-                _use_key(key)
+                body = receive_body(current_app.config["BYTELOG_BATCH_BYTES"])
+            else:
+                body = receive_body(limit)
+                _use_key(read_key(body))
             return view(authorize("write"), body)
 
         call_view.check_head = check_head  # type: ignore[attr-defined]

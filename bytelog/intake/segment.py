@@ -14,7 +14,7 @@ from flask import Blueprint, Flask
 from werkzeug.wrappers import Response
 
 from ..auth.keys import Grant
-from .recording import read_texts, record
+from .recording import read_array, read_text, record
 from .requests import decode, shape_errors, takes_messages
 
 MAX_BATCH_BYTES = 500 * 1024
@@ -31,7 +31,7 @@ class _Key(msgspec.Struct):
 
 
 class _Batch(msgspec.Struct):
-    batch: list[msgspec.Raw]
+    batch: msgspec.Raw
 
 
 def init_app(app: Flask) -> None:
@@ -48,14 +48,14 @@ def _read_key(body: bytes) -> str:
 @takes_messages(_read_key, MAX_BATCH_BYTES)
 def record_batch(grant: Grant, body: bytes) -> Response:
     """Store the messages of a batch."""
-    texts = [bytes(text) for text in decode(body, _Batch).batch]
-    return record(grant, "segment", read_texts("segment", texts), _succeed())
+    messages = read_array("segment", bytes(decode(body, _Batch).batch))
+    return record(grant, "segment", messages, _succeed())
 
 
 @takes_messages(_read_key, MAX_BATCH_BYTES)
 def record_message(grant: Grant, body: bytes) -> Response:
     """Store a message."""
-    return record(grant, "segment", read_texts("segment", [body]), _succeed())
+    return record(grant, "segment", read_text("segment", body), _succeed())
 
 
 def _succeed() -> Response:

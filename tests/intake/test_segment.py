@@ -98,6 +98,14 @@ def test_a_request_without_a_valid_message_gets_400(alice: Person) -> None:
     assert alice.events() == []
 
 
+def test_a_batch_may_not_have_too_many_messages(app: Flask, alice: Person) -> None:
+    app.config["BYTELOG_BATCH_EVENTS"] = 2
+    assert (
+        post(alice, "/v1/batch", {"batch": [TRACK] * 2}, headers=alice.headers).status_code == 200
+    )
+    assert post(alice, "/v1/batch", {"batch": [1] * 3}, headers=alice.headers).status_code == 413
+
+
 def test_an_empty_batch_is_accepted(alice: Person) -> None:
     assert post(alice, "/v1/batch", {"batch": []}, headers=alice.headers).status_code == 200
 
@@ -118,6 +126,19 @@ def test_a_key_must_have_the_scope_to_write(person: Callable[..., Person]) -> No
         assert response.status_code == 403
         assert errors_of(response)["code"] == "forbidden"
     assert reader.client.get("/v1/batch").status_code == 405
+
+
+def test_a_limited_key_records_only_its_events_and_blocks_no_other_message(
+    person: Callable[..., Person], alice: Person
+) -> None:
+    bound = '{"name":["page"]}'
+    page = {"type": "page", "userId": "u", "messageId": "ajs-1"}
+    limited = person("limited", "shop", scopes=["write"], bound=bound)
+    assert post(limited, "/v1/batch", {"batch": [page]}, headers=limited.headers).status_code == 200
+    response = post(limited, "/v1/batch", {"batch": [page, TRACK]}, headers=limited.headers)
+    assert (response.status_code, errors_of(response)["code"]) == (403, "forbidden")
+    assert post(alice, "/v1/batch", {"batch": [TRACK]}, headers=alice.headers).status_code == 200
+    assert {event["name"] for event in alice.events()} == {"page", "Order Completed"}
 
 
 def test_a_body_without_a_key_in_the_header_may_not_be_large(alice: Person) -> None:
