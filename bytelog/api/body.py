@@ -19,9 +19,8 @@ from ..events.decoder import split_array
 from ..events.i_json import InvalidJSON
 from ..events.keep_rules import find_oldest_by_id
 from ..events.schemas import EventFields
+from ..queries.formats import LINES_BY_TYPE
 from ..storage.writer import current_writer
-
-LINES = "application/x-ndjson"
 
 MAX_GZIP_MEMBERS = 1000
 """Members of one compressed body: tools start one every 64 KB at most, and each costs time."""
@@ -30,7 +29,7 @@ GZIP_SLICE_BYTES = 256 * 1024
 """Bytes decompressed at a time."""
 
 # `fetch` sends a string as text/plain unless the caller sets another type.
-_JSON_TYPES = {"application/json", "text/plain"}
+_KNOWN_TYPES = {"application/json", "text/plain", *LINES_BY_TYPE}
 
 _LINE = re.compile(rb"[^ \t\r\n][^\n]*")
 _ARRAY_START = re.compile(rb"[ \t\n\r]*\[")
@@ -74,7 +73,7 @@ def check_headers() -> None:
     RequestEntityTooLarge for a length above BYTELOG_BATCH_BYTES.
     """
     media_type = _read_media_type()
-    if media_type not in _JSON_TYPES and media_type != LINES and not media_type.endswith("+json"):
+    if media_type not in _KNOWN_TYPES and not media_type.endswith("+json"):
         raise UnsupportedMediaType("Send JSON, with the header `Content-Type: application/json`.")
     check_length(current_app.config["BYTELOG_BATCH_BYTES"])
 
@@ -98,7 +97,7 @@ def load_events(body: bytes, project_id: int) -> list[EventFields]:
     """
     try:
         oldest = find_oldest_by_id(project_id)
-        if _read_media_type() == LINES:
+        if _read_media_type() in LINES_BY_TYPE:
             return _load_batch(partial(load_event, line, oldest) for line in _split_lines(body))
         if is_batch(body):
             return _load_batch(partial(load_event, text, oldest) for text in split_array(body))
@@ -111,7 +110,7 @@ def load_events(body: bytes, project_id: int) -> list[EventFields]:
 
 def is_batch(body: bytes) -> bool:
     """Return whether a body is a batch: lines, or an array."""
-    return _read_media_type() == LINES or _ARRAY_START.match(body) is not None
+    return _read_media_type() in LINES_BY_TYPE or _ARRAY_START.match(body) is not None
 
 
 def _load_batch(batch: Iterator[Callable[[], EventFields]]) -> list[EventFields]:

@@ -9,7 +9,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from . import members
 
-JSON, LINES, CSV = "application/json", "application/x-ndjson", "text/csv"
+JSON, CSV = "application/json", "text/csv"
 TEXT = {"type": "string"}
 NEXT = {
     "description": 'The next page, relative to this request: `<?…>; rel="next"` (RFC 8288).',

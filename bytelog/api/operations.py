@@ -7,6 +7,7 @@ from typing import Any
 
 from ..config import EVENT_STREAM, IDEMPOTENCY_HOURS, MAX_TEXT_LENGTH
 from ..events import schemas
+from ..queries.formats import LINES_TYPES
 from . import (
     erasure,
     idempotency,
@@ -19,7 +20,6 @@ from .operation_parts import (
     CSV,
     EVENTS,
     JSON,
-    LINES,
     NEXT,
     SERVICE,
     TEXT,
@@ -169,13 +169,14 @@ def _describe_bodies() -> dict[str, Any]:
     lines = batch | {"description": "One event per line."}
     return {
         JSON: {"schema": {"oneOf": [schemas.NewEventSchema, batch]}, "example": _EVENT},
-        LINES: {"schema": lines, "example": [_EVENT]},
+        **{name: {"schema": lines, "example": [_EVENT]} for name in LINES_TYPES},
     }
 
 
 def _describe_listing() -> dict[str, Any]:
     response = describe_response("The events.", response_schemas.ListingSchema, _LISTING)
-    response["content"] |= {LINES: {"schema": TEXT, "example": _LINE}, CSV: {"schema": TEXT}}
+    lines = {"schema": TEXT, "example": _LINE}
+    response["content"] |= {**dict.fromkeys(LINES_TYPES, lines), CSV: {"schema": TEXT}}
     return response | {"headers": {"Link": NEXT}}
 
 

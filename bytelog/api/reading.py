@@ -13,7 +13,15 @@ from werkzeug.http import parse_options_header
 from werkzeug.wrappers import Response
 
 from ..config import MAX_GROUP_CHARACTERS, MAX_GROUPS
-from ..queries.formats import CSV, CSV_WITH_MARK, FORMATS, JSON, Format
+from ..queries.formats import (
+    CSV,
+    CSV_WITH_MARK,
+    FORMATS,
+    JSON,
+    LINES,
+    LINES_BY_TYPE,
+    Format,
+)
 from ..queries.groups import TooManyGroups
 from ..queries.selection import Cursor
 from ..storage.reader import ReadLimits
@@ -25,6 +33,8 @@ T = TypeVar("T")
 
 _GROUPS = f"{MAX_GROUPS} counts, with names of {MAX_GROUP_CHARACTERS} characters in all"
 """The counts that a response may have."""
+
+_OWN_NAMES = dict.fromkeys(LINES_BY_TYPE, LINES.media_type)
 
 
 def read_query() -> dict[str, list[str]]:
@@ -71,11 +81,9 @@ def send_object(content: object) -> Response:
 def choose_format(formats: Iterable[str]) -> Format:
     """Return the format among some media types that the client prefers, JSON by default."""
     format_ = FORMATS[read_accepted_types().best_match(formats, JSON.media_type)]
-    accepted = [parse_options_header(media_type) for media_type, _ in request.accept_mimetypes]
-    has_mark = any(
-        name.lower() == CSV.media_type and options.get("bom") == "1" for name, options in accepted
-    )
-    return CSV_WITH_MARK if format_ is CSV and has_mark else format_
+    if format_ is LINES:
+        return _name_lines()
+    return CSV_WITH_MARK if format_ is CSV and _wants_mark() else format_
 
 
 def build_link(cursor: Cursor) -> str:
@@ -87,7 +95,26 @@ def build_link(cursor: Cursor) -> str:
 
 def read_accepted_types() -> MIMEAccept:
     """Return the media types that the client accepts, without their parameters."""
-    # Werkzeug would take a parameter such as the charset for another format.
+    # Werkzeug compares every name that is offered, so JSON lines have one name here.
     return MIMEAccept(
-        (media_type.partition(";")[0], quality) for media_type, quality in request.accept_mimetypes
+        (_OWN_NAMES.get(name := _read_name(media_type), name), quality)
+        for media_type, quality in request.accept_mimetypes
+    )
+
+
+def _read_name(media_type: str) -> str:
+    # Werkzeug would take a parameter such as the charset for another format.
+    return media_type.partition(";")[0].strip().lower()
+
+
+def _name_lines() -> Format:
+    """Return JSON lines under the name that the client prefers: clients check it."""
+    names = map(_read_name, request.accept_mimetypes.values())
+    return next((LINES_BY_TYPE[name] for name in names if name in LINES_BY_TYPE), LINES)
+
+
+def _wants_mark() -> bool:
+    accepted = map(parse_options_header, request.accept_mimetypes.values())
+    return any(
+        name.lower() == CSV.media_type and options.get("bom") == "1" for name, options in accepted
     )

@@ -124,8 +124,16 @@ JSON = Format(
     between_pages=b",",
     end=b"]}",
 )
+LINES_TYPES = (
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonlines",
+)
+"""The media types of JSON lines, ours first: none of them is registered, so programs differ."""
+
 LINES = Format(
-    media_type="application/x-ndjson",
+    media_type=LINES_TYPES[0],
     event=_write_halves,
     separator="}\n",
     closing="}\n",
@@ -141,6 +149,9 @@ CSV = Format(
 )
 CSV_WITH_MARK = replace(CSV, beginning=BOM_UTF8 + CSV.beginning)
 """CSV as Excel reads it: without the byte order mark it takes UTF-8 for the system's encoding."""
+
+LINES_BY_TYPE = {media_type: replace(LINES, media_type=media_type) for media_type in LINES_TYPES}
+"""JSON lines under each of their media types."""
 
 FORMATS = {format_.media_type: format_ for format_ in (JSON, LINES, CSV)}
 """Every format by its media type, the default first."""

@@ -19,16 +19,19 @@ from support.server import Server
 
 from bytelog import create_app
 from bytelog.config import MAX_BODY_BYTES, MAX_REPORTED_ERRORS, SetupError
+from bytelog.queries.formats import LINES_TYPES
 
 pytestmark = pytest.mark.each_database
 
 
-@pytest.mark.parametrize("kind", [JSON, "text/plain;charset=UTF-8", LINES, LINES.upper()])
+@pytest.mark.parametrize("kind", [JSON, "text/plain;charset=UTF-8", *LINES_TYPES])
 def test_a_batch_is_stored_in_its_order(alice: Person, kind: str) -> None:
     sent = clicks(1234)
     random.shuffle(sent)
-    response = send(alice, written(LINES if kind.lower() == LINES else JSON, *sent), kind)
-    assert (response.status_code, response.data) == (201, b"")
+    body = written(LINES if kind in LINES_TYPES else JSON, *sent)
+    for written_type in (kind, f"{kind.upper()} ; charset=UTF-8"):
+        response = send(alice, body, written_type, Idempotency_Key="a")
+        assert (response.status_code, response.data) == (201, b"")
     assert alice.events("?order=arrival") == sent
 
 

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from bytelog import create_app
 from bytelog.config import MAX_ID, MIN_ID
-from bytelog.queries.formats import FORMULA_STARTS
+from bytelog.queries.formats import FORMULA_STARTS, LINES_TYPES
 from bytelog.storage.writer import current_writer
 
 pytestmark = pytest.mark.each_database
@@ -82,6 +82,10 @@ def from_lines(text: str) -> list[dict[str, Any]]:
         ("*/*, text/csv", CSV),
         (";;;,,/", JSON),
         ("text/csv;q=nan", JSON),
+        *((name, name) for name in LINES_TYPES),
+        ("Application/JSONL; charset=UTF-8", "application/jsonl"),
+        ("application/ndjson;q=0.5, application/x-jsonlines", "application/x-jsonlines"),
+        ("application/ndjson;q=0.5, application/json;q=0.6", JSON),
     ],
 )
 def test_a_client_gets_the_format_that_it_prefers(
@@ -112,7 +116,7 @@ def test_every_format_contains_the_same_events_and_links(
     for query in ("", "?order=newest", "?limit=1", "?limit=7", "?name=none", "?order=arrival"):
         whole = get(alice, JSON, query)
         assert whole.json is not None
-        for form, read in ((LINES, from_lines), (CSV, from_csv)):
+        for form, read in ((LINES, from_lines), ("application/jsonl", from_lines), (CSV, from_csv)):
             response = get(alice, form, query)
             events = read(response.text)
             assert events == whole.json["events"]

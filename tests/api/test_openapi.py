@@ -46,6 +46,7 @@ from bytelog.api.trace_parameters import TracesParameters
 from bytelog.auth import keys
 from bytelog.config import MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_ID, MAX_TEXT_LENGTH
 from bytelog.events import erasure, schemas, store
+from bytelog.queries.formats import LINES_TYPES
 from bytelog.queries.selection import CursorGone
 from bytelog.storage.backend import StorageBusy, StorageFull
 from bytelog.storage.idempotency import IdempotencyKeyReused, RequestInProgress
@@ -387,7 +388,7 @@ def without_whole_fractions(context: Any, body: Any) -> Any:
     return body
 
 
-@schemathesis.serializer("application/x-ndjson")
+@schemathesis.serializer(*LINES_TYPES)
 def as_lines(_: object, events: Any) -> bytes:
     if isinstance(events, list):
         return "".join(f"{json.dumps(line)}\n" for line in events).encode()
