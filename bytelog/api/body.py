@@ -6,7 +6,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import current_app, request
 from marshmallow import ValidationError
@@ -21,6 +21,10 @@ from ..events.keep_rules import find_oldest_by_id
 from ..events.schemas import EventFields
 from ..queries.formats import LINES_BY_TYPE
 from ..storage.writer import current_writer
+from .other_formats import Recorder, find_recorder
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 MAX_GZIP_MEMBERS = 1000
 """Members of one compressed body: tools start one every 64 KB at most, and each costs time."""
@@ -45,14 +49,14 @@ class UnsupportedCoding(UnsupportedMediaType):
         return [*super().get_headers(*args, **kwargs), ("Accept-Encoding", "gzip")]
 
 
-def read_body() -> bytes:
-    """Return the request's body, decompressed.
+def read_body() -> tuple[bytes, Recorder | None]:
+    """Return the request's body, decompressed, and what stores it if its format is not bytelog's.
 
     Raises the exceptions of `check_headers`, RequestEntityTooLarge for more than
     BYTELOG_BATCH_BYTES, and ValidationError for invalid gzip.
     """
-    check_headers()
-    return receive_body(current_app.config["BYTELOG_BATCH_BYTES"])
+    recorder = check_headers()
+    return _receive(current_app.config["BYTELOG_BATCH_BYTES"]), recorder
 
 
 def receive_body(limit: int) -> bytes:
@@ -62,20 +66,22 @@ def receive_body(limit: int) -> bytes:
     ValidationError for invalid gzip.
     """
     check_length(limit)
-    body = request.get_data(cache=False)
-    return _decompress(body, limit) if _is_compressed() else body
+    return _receive(limit)
 
 
-def check_headers() -> None:
-    """Check the headers that describe the body.
+def check_headers() -> Recorder | None:
+    """Check the headers that describe the body; return what stores it as `read_body` does.
 
     Raises UnsupportedMediaType for a type or coding that is not supported, and
     RequestEntityTooLarge for a length above BYTELOG_BATCH_BYTES.
     """
-    media_type = _read_media_type()
-    if media_type not in _KNOWN_TYPES and not media_type.endswith("+json"):
+    environ = request.environ
+    media_type = _read_media_type(environ)
+    recorder = find_recorder(environ, media_type)
+    if not recorder and media_type not in _KNOWN_TYPES and not _is_json(media_type):
         raise UnsupportedMediaType("Send JSON, with the header `Content-Type: application/json`.")
     check_length(current_app.config["BYTELOG_BATCH_BYTES"])
+    return recorder
 
 
 def check_length(limit: int) -> None:
@@ -97,7 +103,7 @@ def load_events(body: bytes, project_id: int) -> list[EventFields]:
     """
     try:
         oldest = find_oldest_by_id(project_id)
-        if _read_media_type() in LINES_BY_TYPE:
+        if _read_media_type(request.environ) in LINES_BY_TYPE:
             return _load_batch(partial(load_event, line, oldest) for line in _split_lines(body))
         if is_batch(body):
             return _load_batch(partial(load_event, text, oldest) for text in split_array(body))
@@ -110,7 +116,8 @@ def load_events(body: bytes, project_id: int) -> list[EventFields]:
 
 def is_batch(body: bytes) -> bool:
     """Return whether a body is a batch: lines, or an array."""
-    return _read_media_type() in LINES_BY_TYPE or _ARRAY_START.match(body) is not None
+    media_type = _read_media_type(request.environ)
+    return media_type in LINES_BY_TYPE or _ARRAY_START.match(body) is not None
 
 
 def _load_batch(batch: Iterator[Callable[[], EventFields]]) -> list[EventFields]:
@@ -122,9 +129,19 @@ def _load_batch(batch: Iterator[Callable[[], EventFields]]) -> list[EventFields]
         raise RequestEntityTooLarge(str(error)) from error
 
 
-def _read_media_type() -> str:
-    content_type: str = request.environ.get("CONTENT_TYPE", "")
+def _read_media_type(environ: WSGIEnvironment) -> str:
+    content_type: str = environ.get("CONTENT_TYPE", "")
     return content_type.partition(";")[0].strip().lower()
+
+
+def _is_json(media_type: str) -> bool:
+    # A CloudEvent is JSON, but no event of ours: it is refused where CloudEvents are off.
+    return media_type.endswith("+json") and not media_type.startswith("application/cloudevents")
+
+
+def _receive(limit: int) -> bytes:
+    body = request.get_data(cache=False)
+    return _decompress(body, limit) if _is_compressed() else body
 
 
 def _is_compressed() -> bool:

@@ -17,7 +17,7 @@ from ..events import store
 from ..queries.formats import FORMATS, Format
 from ..queries.listing import Listing
 from ..queries.selection import Selection
-from . import bounds, idempotency, parameters, streams
+from . import bounds, idempotency, other_formats, parameters, streams
 from .body import is_batch, load_events, read_body
 from .parameters import InvalidParameters, load_paths, load_selection
 from .reader_slots import ReaderSlot, ReaderSlots, TooManyReaders, slots_of
@@ -45,6 +45,7 @@ def init_app(app: Flask) -> None:
     app.url_map.converters["trace_id"] = TraceIdConverter
     app.url_map.merge_slashes = False
     app.extensions["bytelog.reader_slots"] = ReaderSlots(READER_THREADS)
+    other_formats.init_app(app)
     app.register_blueprint(blueprint)
 
 
@@ -52,7 +53,10 @@ def init_app(app: Flask) -> None:
 @requires("write")
 def register_events(grant: Grant) -> Response:
     """Store an event or a batch of events."""
-    body = read_body()
+    body, recorder = read_body()
+    if recorder:
+        recorder(grant, body)
+        return Response(status=201)
     events = load_events(body, grant.project_id)
     bounds.check(grant, events, is_batch(body))
     token = idempotency.read_token(grant, request.headers.get(idempotency.HEADER), body)

@@ -67,7 +67,8 @@ def _describe_register_events() -> dict[str, Any]:
         "parameters": [_describe_idempotency_key()],
         "requestBody": {
             "description": "I-JSON (RFC 7493), which may be compressed with gzip. A body of the "
-            "type `text/plain` is read as JSON too.",
+            "type `text/plain` is read as JSON too. Where they are on, CloudEvents 1.0 are "
+            "accepted in all their modes.",
             "required": True,
             "content": _describe_bodies(),
         },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from marshmallow import ValidationError
 
@@ -13,18 +13,20 @@ from .i_json import InvalidJSON
 from .keep_rules import OldestDates
 from .schemas import EventFields
 
+T = TypeVar("T")
+
 
 class TooManyEvents(Exception):
     """A batch has more events than the limit, which the message names."""
 
 
-def load_batch(batch: Iterator[Callable[[], EventFields]], limit: int) -> list[EventFields]:
-    """Return the events of a batch, which the functions in it load.
+def load_batch(batch: Iterator[Callable[[], T]], limit: int) -> list[T]:
+    """Return the events of a batch, as the functions in it load them.
 
     Raises TooManyEvents, and ValidationError naming the bad fields of each event, at most
     MAX_REPORTED_ERRORS.
     """
-    events: list[EventFields] = []
+    events: list[T] = []
     errors: dict[int, Any] = {}
     try:
         for index, load in enumerate(batch):

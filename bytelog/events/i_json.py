@@ -75,6 +75,15 @@ def compact_object(text: str) -> ObjectText:
     return ObjectText(_compact(text))
 
 
+def compact_value(text: str) -> str:
+    """Return a JSON value without the whitespace between its tokens; raises InvalidJSON.
+
+    Checks neither the depth nor surrogates, which `compact_object` does for the object around it.
+    """
+    _decode_whole(text)
+    return _compact(text)
+
+
 def split_members(text: str) -> dict[str, Member]:
     """Return the members of a valid JSON object without whitespace between its tokens."""
     members, position = {}, 1

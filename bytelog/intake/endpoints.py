@@ -10,9 +10,10 @@ from collections.abc import Callable
 from flask import Flask
 
 from ..config import SetupError
-from . import hooks, posthog, segment
+from . import cloudevents, hooks, posthog, segment
 
 FORMATS: dict[str, Callable[[Flask], None]] = {
+    "cloudevents": cloudevents.init_app,
     "segment": segment.init_app,
     "posthog": posthog.init_app,
     "hooks": hooks.init_app,

@@ -80,20 +80,23 @@ def _load(
 ) -> tuple[list[tuple[str | None, EventFields]], dict[int, Any]]:
     """Return the ids and events of valid messages, and the problems of others by position."""
     oldest = find_oldest_by_id(grant.project_id)
-    # Keys with another bound must not learn of these messages, nor block them.
-    prefix = f"{grant.bound}\n" if grant.bound else ""
     events: list[tuple[str | None, EventFields]] = []
     problems: dict[int, Any] = {}
     for position, load in enumerate(current_writer().share_time(messages)):
         try:
             message = load()
-            message_id = message.id and prefix + message.id
-            events.append((message_id, load_event(message.event, oldest)))
+            events.append((identify(grant, message.id), load_event(message.event, oldest)))
         except InvalidJSON as error:
             problems[position] = [f"Not I-JSON: {error}."]
         except ValidationError as error:
             problems[position] = error.normalized_messages()  # type: ignore[no-untyped-call]
     return events, problems
+
+
+def identify(grant: Grant, message_id: str | None) -> str | None:
+    """Return the id under which a message is known, None without one."""
+    # Keys with another bound must not learn of these messages, nor block them.
+    return f"{grant.bound}\n{message_id}" if grant.bound and message_id else message_id
 
 
 def _parse(source: str, text: bytes) -> Message:
