@@ -10,10 +10,11 @@ from collections.abc import Callable
 from flask import Flask
 
 from ..config import SetupError
-from . import cloudevents, hooks, posthog, segment
+from . import cloudevents, hooks, otlp, posthog, segment
 
 FORMATS: dict[str, Callable[[Flask], None]] = {
     "cloudevents": cloudevents.init_app,
+    "otlp": otlp.init_app,
     "segment": segment.init_app,
     "posthog": posthog.init_app,
     "hooks": hooks.init_app,

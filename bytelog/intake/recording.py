@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -38,20 +38,33 @@ def read_text(source: str, text: bytes) -> list[Load]:
 def read_array(source: str, array: bytes) -> list[Load]:
     """Return the functions that read the messages of a source, the elements of a JSON array.
 
+    Raises the exceptions of `split_texts`.
+    """
+    return [partial(_parse, source, text) for text in split_texts(array)]
+
+
+def split_texts(array: bytes) -> list[bytes]:
+    """Return the texts of the messages in a JSON array.
+
     Raises ValidationError for what is no array, or has a message above MAX_BODY_BYTES, and
     RequestEntityTooLarge for more than BYTELOG_BATCH_EVENTS messages.
     """
     if not array.startswith(b"["):
         raise ValidationError("The batch must be an array.")
-    limit = current_app.config["BYTELOG_BATCH_EVENTS"]
-    # Not all elements at once: a batch of millions of digits would take a gigabyte.
     try:
-        texts = list(islice(split_array(array), limit + 1))
+        return take_texts(split_array(array))
     except InvalidJSON as error:
         raise ValidationError(f"Not I-JSON: {error}.") from error
-    if len(texts) > limit:
+
+
+def take_texts(texts: Iterable[bytes]) -> list[bytes]:
+    """Return the texts of messages; raises RequestEntityTooLarge as `split_texts` does."""
+    limit = current_app.config["BYTELOG_BATCH_EVENTS"]
+    # Not all elements at once: a batch of millions of digits would take a gigabyte.
+    taken = list(islice(texts, limit + 1))
+    if len(taken) > limit:
         raise RequestEntityTooLarge(f"A batch may have at most {limit} events.")
-    return [partial(_parse, source, text) for text in texts]
+    return taken
 
 
 def record(grant: Grant, source: str, messages: Sequence[Load], response: Response) -> Response:
@@ -62,17 +75,22 @@ def record(grant: Grant, source: str, messages: Sequence[Load], response: Respon
     Raises ValidationError if all are, OutsideBound if the key may not record all events, and
     StorageError if nothing was stored.
     """
+    if problems := record_valid(grant, source, messages):
+        detail = describe(ValidationError(problems))
+        rejections.note(detail, f"{response.status_code} without {len(problems)} messages")
+        response.headers[DETAIL] = detail
+    return response
+
+
+def record_valid(grant: Grant, source: str, messages: Sequence[Load]) -> dict[int, Any]:
+    """Store the events of valid messages as `record` does, and return the problems of others."""
     events, problems = _load(grant, messages)
     if problems and not events:
         raise ValidationError(problems)
     bounds.check(grant, [event for _, event in events], is_batch=True)
     if events:
         store.record_messages(grant.project_id, source, events)
-    if problems:
-        detail = describe(ValidationError(problems))
-        rejections.note(detail, f"{response.status_code} without {len(problems)} messages")
-        response.headers[DETAIL] = detail
-    return response
+    return problems
 
 
 def _load(

@@ -58,6 +58,34 @@ def takes_messages(
     return decorate
 
 
+def takes_bodies(
+    find_key: Callable[[], str] = lambda: "",
+) -> Callable[[View], Callable[[], Response]]:
+    """Restrict a view to keys with the scope `write`; its arguments are the grant and the body.
+
+    The key is in the header `Authorization`, or else `find_key` returns it from another header or
+    from the query. So bytelog knows the sender before it receives the body.
+    """
+
+    def check_head(*, may_wait: bool) -> None:
+        if "Authorization" not in request.headers:
+            _use_key(find_key())
+        authorize("write", may_wait=may_wait)
+        check_length(current_app.config["BYTELOG_BATCH_BYTES"])
+
+    def decorate(view: View) -> Callable[[], Response]:
+        @wraps(view)
+        def call_view() -> Response:
+            check_head(may_wait=True)
+            body = receive_body(current_app.config["BYTELOG_BATCH_BYTES"])
+            return view(authorize("write"), body)
+
+        call_view.check_head = check_head  # type: ignore[attr-defined]
+        return call_view
+
+    return decorate
+
+
 def check_stranger(limit: int) -> None:
     """Check the headers of a request whose body must be received before its sender is known.
 
