@@ -10,7 +10,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from ..config import SetupError
-from . import cloudevents, hooks, otlp, posthog, segment
+from . import cloudevents, hooks, otlp, posthog, segment, seq
 
 FORMATS: dict[str, Callable[[Flask], None]] = {
     "cloudevents": cloudevents.init_app,
@@ -18,6 +18,7 @@ FORMATS: dict[str, Callable[[Flask], None]] = {
     "segment": segment.init_app,
     "posthog": posthog.init_app,
     "hooks": hooks.init_app,
+    "seq": seq.init_app,
 }
 """The formats, by their names in BYTELOG_INTAKE."""
 
