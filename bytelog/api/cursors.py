@@ -30,6 +30,11 @@ def format_cursor(cursor: Cursor) -> str:
     return "-".join(filter(None, (token, digits, cursor.epoch)))
 
 
+def identify_event(cursor: Cursor) -> str:
+    """Return an identifier of the event of a cursor, the same each time, unlike the cursor."""
+    return _cipher().identify(f"{cursor.key}-{cursor.epoch}")
+
+
 def parse_cursor(text: str, order: Order) -> Cursor:
     """Return the cursor of a text that matches CURSOR_PATTERN, for a listing in an order.
 

@@ -9,6 +9,7 @@ from .database import back_up, check
 from .demo import demo
 from .erase import erase
 from .events import export_events, import_events
+from .follow import follow
 from .keys import keys_group
 from .mcp import mcp
 from .migrate import migrate
@@ -27,6 +28,7 @@ COMMANDS = (
     show_config,
     query,
     tail,
+    follow,
     export_events,
     import_events,
     back_up,

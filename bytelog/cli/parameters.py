@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 import click
 from marshmallow import Schema
@@ -14,7 +13,6 @@ from marshmallow import Schema
 from ..api.parameters import InvalidParameters, load_selection
 from ..auth import projects
 from ..auth.keys import grant_all
-from ..maintenance.snapshots import run_interruptibly
 from ..queries.formats import CSV, LINES
 from ..queries.selection import CursorGone, Selection
 
@@ -92,9 +90,3 @@ def explain_lost_cursor() -> Iterator[None]:
             "the event of this cursor was lost when a backup was restored. Start again without "
             "the cursor."
         ) from error
-
-
-def read_interruptibly(pages: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield pages, and let Ctrl-C take effect while the next one is searched for."""
-    while page := run_interruptibly(partial(next, pages, b"")):
-        yield page

@@ -13,7 +13,7 @@ from flask import Flask
 from ..api import parameters as api
 from ..api.cursors import format_cursor
 from ..events import store
-from ..maintenance.snapshots import run_interruptibly
+from ..maintenance.snapshots import read_interruptibly, run_interruptibly
 from ..queries.formats import LINES
 from ..queries.listing import Listing
 from ..queries.selection import Selection
@@ -27,7 +27,6 @@ from .parameters import (
     format_option,
     load,
     parameters_argument,
-    read_interruptibly,
 )
 from .table import Table
 from .terminal import write_safely

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import math
 import os
-import select
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 import click
 from flask import Flask
 
 from ..api.fields import IntegerField
 from ..api.parameters import TracedParameters
-from ..config import MAX_ID, MAX_LIMIT, MAX_WAIT_SECONDS
-from ..events import store
-from ..maintenance.snapshots import run_interruptibly
+from ..config import MAX_LIMIT
+from ..maintenance import arrivals
+from ..maintenance.snapshots import read_interruptibly, run_interruptibly
 from ..queries import listing
 from ..queries.formats import Format
-from ..queries.selection import Cursor, Selection
+from ..queries.selection import Selection
 from ..storage.backend import ReadInterrupted
 from ..storage.database import db
 from ..storage.keyset import Order
@@ -34,10 +32,9 @@ from .parameters import (
     format_option,
     load,
     parameters_argument,
-    read_interruptibly,
 )
 from .table import Table
-from .terminal import write_safely
+from .terminal import is_output_closed, write_safely
 
 LAST_EVENTS = 10
 """Events that are shown before those that arrive."""
@@ -75,17 +72,13 @@ def _tail(_: Flask, parameters: Mapping[str, list[str]], project: str, format_na
     format_ = FORMATS[format_name]
     write = Table().write if format_name == TABLE else write_safely
     with explain_lost_cursor(), suppress(ReadInterrupted):
-        end = _find_end(selection, format_)
+        end = arrivals.find_end(selection)
         last = run_interruptibly(lambda: list(_read_last(selection, format_, end.key)))
         write([format_.beginning, *map(format_.postprocess, reversed(last))])
-        for page in _follow(selection, format_, end):
-            write([format_.postprocess(page)])
-
-
-def _find_end(selection: Selection, format_: Format) -> Cursor:
-    """Return the position after all events."""
-    at_end = replace(selection, order=Order.ARRIVAL, cursor=Cursor(MAX_ID), limit=1)
-    return store.select(at_end, format_).next or Cursor(0)
+        limits = ReadLimits(math.inf, is_output_closed)
+        for arrived in arrivals.follow(replace(selection, limit=None), format_, end, limits):
+            for page in read_interruptibly(arrived.pages):
+                write([format_.postprocess(page)])
 
 
 def _read_last(selection: Selection, format_: Format, last_key: int) -> Iterator[bytes]:
@@ -98,22 +91,3 @@ def _read_last(selection: Selection, format_: Format, last_key: int) -> Iterator
         if event.next is None:
             return
         one = replace(one, cursor=event.next)
-
-
-def _follow(selection: Selection, format_: Format, end: Cursor) -> Iterator[bytes]:
-    """Yield pages of the events that arrive after a position, until the output is closed."""
-    limits = ReadLimits(math.inf, _is_output_closed)
-    selection = replace(selection, order=Order.ARRIVAL, limit=None, wait=MAX_WAIT_SECONDS)
-    position: Cursor | None = end
-    while not _is_output_closed():
-        following = replace(selection, cursor=position)
-        arrivals = run_interruptibly(partial(store.wait_for, following, format_, limits))
-        yield from read_interruptibly(arrivals.pages)
-        position = arrivals.next
-
-
-def _is_output_closed() -> bool:
-    """Return whether nobody reads standard output: a command that waits would not notice."""
-    poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)  # Closed pipes are reported without being asked for.
-    return bool(poll.poll(0))

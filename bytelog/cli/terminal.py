@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import select
 import sys
 from collections.abc import Iterable
 from unicodedata import category, east_asian_width
 
 import click
+
+
+def is_output_closed() -> bool:
+    """Return whether nobody reads standard output: a command that waits would not notice."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # Closed pipes are reported without being asked for.
+    return bool(poll.poll(0))
 
 
 def write_safely(chunks: Iterable[bytes]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -23,7 +24,7 @@ Result = TypeVar("Result")
 SIDE_SUFFIXES = ("-journal", "-wal")
 """Suffixes of the files that exist beside a database while a program uses it."""
 
-_LIVE_SUFFIXES = (*SIDE_SUFFIXES, "-shm", "-lock", "-reserve")
+_LIVE_SUFFIXES = (*SIDE_SUFFIXES, "-shm", "-lock", "-names", "-reserve")
 
 
 def open_service() -> AbstractContextManager[Connection]:
@@ -83,3 +84,9 @@ def run_interruptibly(work: Callable[[], Result]) -> Result:
 
     threading.Thread(target=run, daemon=True).start()
     return outcome.result()
+
+
+def read_interruptibly(pages: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield pages, and let Ctrl-C take effect while the next one is searched for."""
+    while page := run_interruptibly(partial(next, pages, b"")):
+        yield page

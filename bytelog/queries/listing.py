@@ -75,7 +75,8 @@ def read_page(
         positions += reader.fetch(part.positions, values | rows)
     count = min(len(positions), limit)
     following = None
-    if len(positions) > limit:
+    # In order of arrival, a full page ends with its last event, whether or not others follow it.
+    if len(positions) > limit or (is_arrival and len(positions) == limit):
         date, key = positions[limit - 1]
         following = Cursor(key, "" if is_arrival else date)
     elif is_arrival:

@@ -189,6 +189,10 @@ class Backend(ABC):
         """Lock out writes of other processes that transactions would allow; raises StorageError."""
 
     @abstractmethod
+    def try_lock(self, name: str) -> bool:
+        """Lock a name until this process ends; returns False if another process has locked it."""
+
+    @abstractmethod
     def check_writable(self) -> None:
         """Raise StorageError if it is certain, without asking the database, that nobody can write.
 
@@ -247,6 +251,13 @@ class Backend(ABC):
     @abstractmethod
     def prepare_bulk_insert(self, connection: Connection) -> None:
         """Tune the writing connection for an import."""
+
+    @abstractmethod
+    def defer_syncs(self, connection: Connection) -> None:
+        """Let commits of the writing connection return before they are on the disk.
+
+        They hold up other writers for less time. A power cut may lose the last ones.
+        """
 
     @abstractmethod
     def has_other_writers(self, connection: Connection) -> bool:

@@ -58,6 +58,10 @@ class KeyCipher:
             left, right = right ^ self._hash(left, number), left
         return (left << _HALF_BITS | right) >> SALT_BITS
 
+    def identify(self, text: str) -> str:
+        """Return an identifier that is always the same for a text, and does not reveal it."""
+        return blake2s(text.encode(), key=self.secret, digest_size=16).hexdigest()
+
     def _hash(self, half: int, number: int) -> int:
         digest = blake2s(half.to_bytes(4), key=self.secret, salt=bytes([number]), digest_size=4)
         return int.from_bytes(digest.digest())

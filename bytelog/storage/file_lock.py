@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2s
 from tempfile import TemporaryFile
 
 from ..config import BUSY_SECONDS, MAX_BODY_BYTES
@@ -17,6 +18,10 @@ LOCK_POLL_SECONDS = 0.001
 """Pause between two attempts to acquire the lock: about as long as a commit."""
 
 
+NAME_BYTES = 6
+"""Length of the hash of a locked name: an offset of a file, on any file system."""
+
+
 class DatabaseFile:
     """A database file and its lock. Detects that the file was removed or replaced."""
 
@@ -24,6 +29,7 @@ class DatabaseFile:
         self._path = path
         self._identity = self._identify()
         self._lock: int | None = None
+        self._names: int | None = None
 
     def check(self) -> None:
         """Raise StorageError unless the path still names the file that was opened.
@@ -66,6 +72,22 @@ class DatabaseFile:
             yield
         finally:
             fcntl.flock(lock, fcntl.LOCK_UN)
+
+    def try_lock(self, name: str) -> bool:
+        """Lock a name until this process ends; returns False if another process has locked it."""
+        if not self._path:
+            return True
+        # A lock of a range of bytes ends when the process closes the file: it has one of its own,
+        # which stays open.
+        if self._names is None:
+            flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
+            self._names = os.open(f"{self._path}-names", flags, 0o600)
+        byte = int.from_bytes(blake2s(name.encode(), digest_size=NAME_BYTES).digest())
+        try:
+            fcntl.lockf(self._names, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
 
     def close(self) -> None:
         """Close the lock file."""

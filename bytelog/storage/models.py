@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text, text
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from .types import UTCTimestamp
@@ -100,6 +110,40 @@ class CursorSecret(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     value: Mapped[str] = mapped_column(String(32))
     last_plain_key: Mapped[int] = mapped_column(BigInteger)
+
+
+class Follower(Base):
+    """The position of a `bytelog follow` with a name, and its filters as parameters in JSON.
+
+    `cursor` is the text of a cursor in order of arrival, `updated` when it was saved, and
+    `delivered` when an event was last delivered.
+    """
+
+    __tablename__ = "follower"
+    __table_args__ = (UniqueConstraint("project_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
+    name: Mapped[str] = mapped_column(String(255))
+    parameters: Mapped[str] = mapped_column(Text)
+    cursor: Mapped[str] = mapped_column(String(255))
+    updated: Mapped[datetime] = mapped_column(UTCTimestamp)
+    delivered: Mapped[datetime | None] = mapped_column(UTCTimestamp)
+
+
+class SetAsideEvent(Base):
+    """An event that a receiver refused for good: its message, the cursor before it, the reason."""
+
+    __tablename__ = "set_aside_event"
+    __table_args__ = (Index("set_aside_event_by_follower", "follower_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    follower_id: Mapped[int] = mapped_column(ForeignKey("follower.id"))
+    message: Mapped[str] = mapped_column(String(255))
+    cursor: Mapped[str] = mapped_column(String(255))
+    parameters: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    created: Mapped[datetime] = mapped_column(UTCTimestamp)
 
 
 class MigrationNote(Base):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
+from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ from .models import ROW_COLUMNS
 from .postgresql_connection import (
     CONNECT_SECONDS,
     OPTIONS,
+    SERVER_SILENCE_SECONDS,
     configure_connection,
     dbapi_errors,
     driver,
@@ -70,6 +72,14 @@ COPY_EVENTS = 50
 """Number of events from which COPY is faster than INSERT."""
 
 _LOCK = "SELECT pg_advisory_xact_lock(6453612)"
+_NAMES = 6453612
+_TRY_LOCK = "SELECT pg_try_advisory_lock(%s, %s)"
+# Without it, a machine that lost its power would hold the locks of its names for two hours.
+_KEEP_ALIVE = f"""
+    SET tcp_keepalives_idle = {SERVER_SILENCE_SECONDS // 2};
+    SET tcp_keepalives_interval = 1;
+    SET tcp_keepalives_count = {SERVER_SILENCE_SECONDS // 2};
+"""
 _ARRAYS = {"project_id": "int[]", "id": "bigint[]", "date": "text[]::timestamptz[]"}
 _IDENTITY_ARRAYS = {"project_id": "int[]", "id": "bigint[]"}
 _INSERT = (
@@ -117,6 +127,7 @@ class PostgreSQL(Backend):
         super().__init__(engine)
         self._partitions = partitions.PartitionMaintainer()
         self._warnings: list[str] = []
+        self._names: Connection | None = None
 
     @staticmethod
     def prepare(url: URL, folder: Path) -> URL:
@@ -160,6 +171,15 @@ class PostgreSQL(Backend):
         check_process(self.engine)
         self._partitions.maintain(connection, self.transaction)
         yield
+
+    def try_lock(self, name: str) -> bool:
+        """Lock a name until this process ends; returns False if another process has locked it."""
+        connection = self._names = self._names or self.engine.connect()
+        with self.errors():
+            connection.exec_driver_sql(_KEEP_ALIVE)
+            digest = blake2s(name.encode(), digest_size=4).digest()
+            values = (_NAMES, int.from_bytes(digest, signed=True))
+            return bool(connection.exec_driver_sql(_TRY_LOCK, values).scalar_one())
 
     def check_writable(self) -> None:
         """Do nothing: only a transaction shows whether the server can write."""
@@ -239,6 +259,10 @@ class PostgreSQL(Backend):
 
     def prepare_bulk_insert(self, connection: Connection) -> None:
         """Do nothing: the server manages its memory."""
+
+    def defer_syncs(self, connection: Connection) -> None:
+        """Wait neither for the disk nor for a standby."""
+        connection.exec_driver_sql("SET synchronous_commit = off")
 
     def has_other_writers(self, connection: Connection) -> bool:
         """Return True: other processes may write at any time."""

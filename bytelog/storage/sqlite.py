@@ -133,6 +133,10 @@ class SQLite(Backend):
         with self._file.write_lock():
             yield
 
+    def try_lock(self, name: str) -> bool:
+        """Lock a name until this process ends; returns False if another process has locked it."""
+        return self._file.try_lock(name)
+
     def check_writable(self) -> None:
         """Raise StorageError if the file has been replaced or its disk is read-only."""
         self._file.check_writable()
@@ -221,6 +225,10 @@ class SQLite(Backend):
     def prepare_bulk_insert(self, connection: Connection) -> None:
         """Enlarge the page cache."""
         connection.exec_driver_sql(f"PRAGMA cache_size=-{IMPORT_CACHE_BYTES // 1024}")
+
+    def defer_syncs(self, connection: Connection) -> None:
+        """Leave syncing the write-ahead log to the next commit of another connection."""
+        connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
 
     def has_other_writers(self, connection: Connection) -> bool:
         """Return whether another connection has committed since the last call."""

@@ -227,9 +227,8 @@ def test_a_target_with_keys_but_no_events_is_refused(
 
 def delete_note(cluster: Cluster, name: str) -> None:
     """Make the target look as version 0.1.0 left it."""
-    cluster.sql(
-        "DROP TABLE migration_note, epoch, cursor_secret, sealed_log, seal_leaf, arrival_day", name
-    )
+    tables = "epoch, cursor_secret, sealed_log, seal_leaf, arrival_day, set_aside_event, follower"
+    cluster.sql(f"DROP TABLE migration_note, {tables}", name)
     cluster.sql("ALTER TABLE api_key DROP COLUMN last_used, DROP COLUMN bound", name)
     cluster.sql("ALTER TABLE project DROP COLUMN applied_rules", name)
     cluster.sql("UPDATE bytelog_version SET version_num = '0003'", name)

@@ -5,7 +5,6 @@ import os
 import pty
 import re
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +17,8 @@ import pytest
 from flask import Flask
 from support.api import CLICK, EVENTS, Person
 from support.commands import Bytelog
+from support.following import PIPES, Following
 from support.history import make_history
-from support.processes import Process
 from support.server import Server, wait_for
 
 from bytelog.queries import listing
@@ -29,41 +28,11 @@ from bytelog.storage.database import db
 from bytelog.storage.keyset import Order
 from bytelog.storage.reader import Reader
 
-PIPES = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-
-
-class Tail:
-    """A running `bytelog tail`, and the lines that it has written."""
-
-    def __init__(self, process: Process) -> None:
-        self.process = process
-        self.lines: list[str] = []
-        self._thread = threading.Thread(target=self._read)
-        self._thread.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.decode())
-
-    @property
-    def ids(self) -> list[int]:
-        return [json.loads(line)["id"] for line in self.lines]
-
-    def finish(self) -> None:
-        """Press Ctrl-C, which is not an error."""
-        self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(20) == 0
-        self._thread.join()
-        assert self.process.stderr is not None
-        assert self.process.stderr.read() == b""
-        self.process.__exit__()
-
 
 @contextmanager
-def tailing(server: Server, *arguments: str) -> Iterator[Tail]:
+def tailing(server: Server, *arguments: str) -> Iterator[Following]:
     bytelog = Bytelog(server.folder / "data")
-    tail = Tail(bytelog.start("tail", *arguments, **PIPES))
+    tail = Following(bytelog.start("tail", *arguments, **PIPES))
     try:
         yield tail
         tail.finish()

@@ -24,7 +24,7 @@ LAYERS = [
     {"events"},
     {"sources"},
     {"maintenance", "api"},
-    {"intake", "server", "clients"},
+    {"intake", "follow", "server", "clients"},
     {"mcp"},
     {"cli"},
     {"web", "direct"},

@@ -185,6 +185,15 @@ def test_the_command_that_follows_events_works(page: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+def test_the_command_that_passes_events_on_works(page: str, tmp_path: Path) -> None:
+    run("bytelog import --project shop", tmp_path, json.dumps(EVENTS[0]))
+    clicks = tmp_path / "clicks.txt"
+    with run_in_background(commands(page, "follow"), tmp_path):
+        wait_for(lambda: clicks.exists() and clicks.read_text().endswith("\n"))
+        assert json.loads(clicks.read_text()) == EVENTS[0]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("section", ["serve", "settings"])
 def test_the_commands_that_start_a_server_work(page: str, tmp_path: Path, section: str) -> None:
     command = commands(page, section).replace("/var/lib/bytelog", str(tmp_path / "data"))
