@@ -44,6 +44,8 @@ SETTINGS: dict[str, str] = {
     " time; 8 by default",
     "BYTELOG_URL": "URL of the service, such as `https://log.example/bytelog`, for the samples in"
     " `/docs`; that of the request by default",
+    "BYTELOG_WEBHOOK_SECRET": "secret with which `bytelog follow --post` signs, `whsec_` and 24 to"
+    " 64 bytes in base64",
 }
 """The settings and their meanings. `config.py` in the data folder cannot set BYTELOG_DATA."""
 
@@ -53,6 +55,7 @@ SECRETS = (
     "BYTELOG_HOOKS",
     "BYTELOG_METRICS_KEY",
     "BYTELOG_READ_DATABASE_URL",
+    "BYTELOG_WEBHOOK_SECRET",
 )
 """The settings that contain keys or passwords. NAME_FILE names a file with the value of each."""
 

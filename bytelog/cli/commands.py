@@ -10,6 +10,7 @@ from .demo import demo
 from .erase import erase
 from .events import export_events, import_events
 from .follow import follow
+from .followers import followers_group
 from .keys import keys_group
 from .mcp import mcp
 from .migrate import migrate
@@ -29,6 +30,7 @@ COMMANDS = (
     query,
     tail,
     follow,
+    followers_group,
     export_events,
     import_events,
     back_up,

@@ -13,16 +13,23 @@ from typing import Any
 import click
 from flask import Flask
 
-from ..api.parameters import TracedParameters
 from ..follow.follower import Follower
 from ..follow.progress import Progress
+from ..follow.registry import PARAMETERS
 from ..follow.target import CommandTarget, OutputTarget, Stopped, Target
+from ..follow.webhook import InvalidTarget, WebhookTarget
 from ..maintenance import arrivals
 from ..queries.selection import CursorGone
 from ..server.server import set_up_logging
 from .options import check_name, project_option, with_existing_database
 from .parameters import load, parameters_argument
 from .terminal import is_output_closed, write_safely
+
+
+class FollowerStopped(click.ClickException):
+    """Starting again would not help, so the systemd unit does not."""
+
+    exit_code = 3
 
 
 def check_optional_name(
@@ -44,29 +51,36 @@ def check_optional_name(
 )
 @click.option("--from-start", is_flag=True, help="Begin with the first event, not with the next.")
 @click.option("--exec", "command", metavar="COMMAND", help="Shell command to run for each event.")
+@click.option("--post", "url", metavar="URL", help="Send each event to this URL, as a webhook.")
+@click.option("--allow-private", is_flag=True, help="Permit --post to private addresses, and http.")
 @with_existing_database
 def follow(
-    _: Flask,
+    service: Flask,
     parameters: Mapping[str, list[str]],
     project: str,
     name: str | None,
     from_start: bool,
     command: str | None,
+    url: str | None,
+    allow_private: bool,
 ) -> None:
     """Pass on each event that arrives, in order of arrival.
 
-    Each event is a line of JSON on standard output, or on the standard input of a command. If the
-    command fails, it is run again until it succeeds. The filters are those of `GET
+    Each event is a line of JSON on standard output, or on the standard input of a command, or the
+    body of a webhook. What fails is repeated until it succeeds. The filters are those of `GET
     /api/v1/events`. Ctrl-C and SIGTERM end the command after the current event.
     """
     set_up_logging()
-    selection = load(TracedParameters(), parameters, project)
-    target: Target = CommandTarget(command) if command else OutputTarget(write_safely)
+    selection = load(PARAMETERS, parameters, project)
+    if url and (command or not name):
+        raise click.UsageError("--post needs a name with --as, and excludes --exec.")
+    secret = service.config["BYTELOG_WEBHOOK_SECRET"]
+    target = _choose_target(command, url, secret, allow_private=allow_private)
     try:
         progress = Progress(selection.project_id, name, parameters) if name else None
         position = arrivals.BEGINNING if from_start else arrivals.find_end(selection)
         position = progress.claim(position) if progress else position
-        closed = bool if command else is_output_closed
+        closed = is_output_closed if isinstance(target, OutputTarget) else bool
         Follower(selection, position, target, progress, _stop_on_signals(), closed).run()
     except CursorGone as error:
         raise click.ClickException(
@@ -74,10 +88,28 @@ def follow(
             "another name with --as."
         ) from error
     except Stopped as error:
-        raise click.ClickException(str(error)) from error
+        raise FollowerStopped(str(error)) from error
     except BrokenPipeError:
         # Python would report the failure again when it flushes standard output at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _choose_target(
+    command: str | None, url: str | None, secret: str | None, *, allow_private: bool
+) -> Target:
+    if command:
+        return CommandTarget(command)
+    if url is None:
+        return OutputTarget(write_safely)
+    if secret is None:
+        raise click.ClickException(
+            "--post needs a secret to sign with, in BYTELOG_WEBHOOK_SECRET or in the file that "
+            "BYTELOG_WEBHOOK_SECRET_FILE names."
+        )
+    try:
+        return WebhookTarget(url, secret, allows_private=allow_private)
+    except InvalidTarget as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _stop_on_signals() -> Event:

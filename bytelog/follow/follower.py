@@ -83,7 +83,8 @@ class Follower:
         after = arrived.next or self.position
         failure = None
         for page in read_interruptibly(arrived.pages):
-            failure = self._deliver(Message(identify_event(after), LINES.postprocess(page)), after)
+            message = Message(f"msg_{identify_event(after)}", LINES.postprocess(page))
+            failure = self._deliver(message, after)
         if self.progress and failure is None:
             self.progress.advance(after, is_delivered=arrived.count > 0)
         self.position = after

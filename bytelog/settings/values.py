@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,6 +46,8 @@ def parse(name: str, value: Any) -> Any:
         raise SetupError(f"{name} must be text; put it in quotes.")
     if name == "BYTELOG_URL" and not _URL.fullmatch(str(value)):
         raise SetupError(f"{name} must be a URL like https://log.example, not {value!r}.")
+    if name == "BYTELOG_WEBHOOK_SECRET":
+        _check_webhook_secret(str(value))
     return value
 
 
@@ -64,6 +67,20 @@ def _check_key(name: str, value: Any) -> None:
         raise SetupError(
             f"{name} contains a line end or another control character, which no HTTP header can "
             "contain. Use a key of one line."
+        )
+
+
+def _check_webhook_secret(secret: str) -> None:
+    # https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    prefix, _, text = secret.partition("_")
+    try:
+        size = len(b64decode(text, validate=True)) if prefix == "whsec" else 0
+    except ValueError:
+        size = 0
+    if not 24 <= size <= 64:
+        raise SetupError(
+            "BYTELOG_WEBHOOK_SECRET must be `whsec_` and 24 to 64 random bytes in base64. This "
+            'command creates one: echo "whsec_$(head -c 32 /dev/urandom | base64)"'
         )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import time
@@ -20,6 +21,7 @@ from support.server import Server, wait_for
 from bytelog.api.cursors import identify_event
 from bytelog.auth import projects
 from bytelog.events import store
+from bytelog.events.schemas import EventFields
 from bytelog.follow.progress import Progress
 from bytelog.maintenance import arrivals
 from bytelog.queries.formats import LINES
@@ -30,6 +32,7 @@ from bytelog.storage.models import Follower
 
 IMPATIENT = """from bytelog.follow import attempts, progress
 attempts.FIRST_DELAY_SECONDS = 0.05
+progress.SAVE_SECONDS = 0.1
 progress.CLAIM_SECONDS = 0.2
 """
 
@@ -113,7 +116,7 @@ def test_a_name_is_refused_while_another_process_has_it(server: Server) -> None:
     post(server, 1)
     with following(server, "--from-start", "--as", "a") as first:
         wait_for(lambda: first.lines)
-        assert "another process follows as a" in bytelog.refuse("follow", "--as", "a")
+        assert "another process follows as a" in bytelog.refuse("follow", "--as", "a", status=3)
         with following(server, "--from-start", "--as", "b") as second:
             wait_for(lambda: second.lines)
             second.finish()
@@ -164,8 +167,37 @@ def test_a_parameter_that_contradicts_following_is_refused(tmp_path: Path) -> No
         assert f"Error: {parameter.partition('=')[0]}: Unknown field.\n" in errors
 
 
+@pytest.mark.each_database
+def test_followers_are_listed_and_removed(server: Server) -> None:
+    bytelog = Bytelog(server.folder / "data")
+    post(server, 1, 2)
+    post(server, 3, name="other")
+    with following(server, "name=click", "--from-start", "--as", "a") as output:
+        wait_for(lambda: len(output.lines) == 2)
+        output.finish()
+    post(server, 4)
+    post(server, 5, name="other")
+    (follower,) = json.loads(bytelog.run("followers", "list", "--json"))["followers"]
+    assert follower.pop("delivered").startswith("20")
+    assert follower == {
+        "project": "default",
+        "name": "a",
+        "behind": 1,
+        "set_aside": 0,
+        "parameters": {"name": ["click"]},
+    }
+    _, row = bytelog.run("followers", "list").decode().splitlines()
+    assert re.fullmatch(r"default +a +1 +0 +20\S+ +name=click", row)
+    with following(server, "--as", "a") as output:
+        wait_for(lambda: output.lines)
+        assert bytelog.run("followers", "remove", "a") == b"Removed a.\n"
+        post(server, 6)
+        assert output.process.wait(20) == 3
+    assert "no follower 'a' in this project" in bytelog.refuse("followers", "remove", "a")
+
+
 def record(project_id: int, number: int) -> None:
-    store.record(project_id, [(number, "n", "t", "2021-08-15T00:00:00.000Z", "{}")])
+    store.record(project_id, [EventFields(number, "n", "t", "2021-08-15T00:00:00.000Z", "{}")])
 
 
 @pytest.mark.each_database

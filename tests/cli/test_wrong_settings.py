@@ -49,6 +49,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "BYTELOG_PROXY_USER": ("Remote-User", "Remote_User", "Remote User"),
     "BYTELOG_RATE_LIMIT": ("many", "0 per minute", "-1 per minute", "5 per blink"),
     "BYTELOG_READ_DATABASE_URL": URLS,
+    "BYTELOG_WEBHOOK_SECRET": ("hidden", "whsec_hidden", "whsec_aGlkZGVu", "whsec_" + "A" * 100),
     "BYTELOG_URL": ("log.example", "ftp://log.example", "https://log.example/?q=1"),
     **dict.fromkeys(NUMBERS, ("many", "-1", "1.5", "1e3", "9" * 30, "0x10")),
     **dict.fromkeys(SWITCHES, ("maybe", "2", "truefalse")),

@@ -154,13 +154,15 @@ def test_a_switch_takes_booleans_and_text(
 def test_a_secret_can_be_in_a_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
-    file, value = tmp_path / "secret", f"sqlite:///{tmp_path / 'other.db'}"
+    file, value, other = tmp_path / "secret", f"sqlite:///{tmp_path / 'other.db'}", "mine"
+    if name == "BYTELOG_WEBHOOK_SECRET":
+        value, other = f"whsec_{'A' * 32}", f"whsec_{'B' * 86}=="
     file.write_text(f"{value}\n")
     monkeypatch.setenv(f"{name}_FILE", str(file))
     (tmp_path / "config.py").write_text(f"{name} = 'from config.py'")
     setting = load(list_sources(tmp_path, {}))[name]
     assert setting == (value, f"file {file}")
-    assert load(list_sources(tmp_path, {name: "mine"}))[name].value == "mine"
+    assert load(list_sources(tmp_path, {name: other}))[name].value == other
     monkeypatch.setenv(name, value)
     with pytest.raises(SetupError, match=f"{name} and {name}_FILE are both set"):
         create_app(instance_path=tmp_path)

@@ -194,6 +194,19 @@ def test_the_command_that_passes_events_on_works(page: str, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_the_commands_that_send_webhooks_work(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("bytelog import --project shop", tmp_path, json.dumps(EVENTS[0] | {"name": "order"}))
+    export, command = commands(page, "webhooks").splitlines()
+    show = ["sh", "-c", f'{export}; printf %s "$BYTELOG_WEBHOOK_SECRET"']
+    monkeypatch.setenv("BYTELOG_WEBHOOK_SECRET", subprocess.check_output(show, text=True))
+    command = command.replace("https://billing.example", "http://127.0.0.1:1")
+    with run_in_background(f"{command} --allow-private --from-start", tmp_path) as log:
+        wait_for(lambda: "cannot be reached: [Errno 111]" in log.read_text())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("section", ["serve", "settings"])
 def test_the_commands_that_start_a_server_work(page: str, tmp_path: Path, section: str) -> None:
     command = commands(page, section).replace("/var/lib/bytelog", str(tmp_path / "data"))
