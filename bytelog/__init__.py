@@ -28,6 +28,7 @@ from .cli import commands
 from .clients import downloads
 from .direct import Bytelog
 from .events import keep_rules
+from .follow import lag
 from .intake import endpoints as intake
 from .migrations import upgrade
 from .settings import loading, sources
@@ -78,6 +79,7 @@ def create_app(
     # Metrics before all that may end a request early: it counts what they refuse, too.
     metrics.init_app(app)
     admission.init_app(app)
+    lag.init_app(app)
     bearer.init_app(app, authenticate)
     sign_on.init_app(app)
     last_use.init_app(app)

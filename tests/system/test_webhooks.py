@@ -193,6 +193,12 @@ def test_a_refused_event_is_set_aside_and_the_rest_goes_on(
     shown = bytelog.run("followers", "set-aside", "a").decode()
     assert refused["message"] in shown
     assert '"id":2' in shown
+    metrics = server.request("/metrics", Authorization="Bearer m").body.decode()
+    labels = '{follower="a",project="default"}'
+    assert f"bytelog_follower_set_aside_events{labels} 1.0" in metrics
+    assert f"bytelog_follower_lag_events{labels} 0.0" in metrics
+    (age,) = re.findall(rf"bytelog_follower_delivery_age_seconds{labels} (.+)", metrics)
+    assert 0 <= float(age) < 20
 
 
 def test_a_receiver_that_is_gone_stops_the_follower(server: Server, bytelog: Bytelog) -> None:
