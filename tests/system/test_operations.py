@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 GUIDE = (ROOT / "docs" / "operations.md").read_text()
 UNIT = (DEPLOY / "bytelog.service").read_text()
+FOLLOWER = (DEPLOY / "bytelog-follow@.service").read_text()
 # test_docs.py runs the samples of the sections that are also at /docs.
 OWN_PARTS = re.sub(r"<!-- from /docs:.*?<!-- end -->", "", GUIDE, flags=re.DOTALL)
 BUILD, *COMMANDS = re.findall(r"```sh\n(.*?)```", OWN_PARTS, re.DOTALL)
@@ -53,6 +54,12 @@ start() {{
   echo $! > {home}/pid
   until curl -fs -o {home}/health http://127.0.0.1:8000/healthz; do sleep 0.1; done
 }}
+follow() {{
+  set -a
+  . /etc/bytelog-follow-billing.env
+  {environment} setpriv --reuid=bytelog --regid=bytelog --clear-groups \
+    strace -f -qq -o {home}/follower_calls timeout 5 {follower} > {home}/follower_log 2>&1 || true
+}}
 stop() {{
   kill "$(cat {home}/pid)"
   while kill -0 "$(cat {home}/pid)" 2>/dev/null; do sleep 0.05; done
@@ -60,6 +67,7 @@ stop() {{
 case "$*" in
   daemon-reload) ;;
   "enable --now bytelog" | "start bytelog") start ;;
+  "enable --now bytelog-follow@billing") follow ;;
   "stop bytelog") stop ;;
   "restart bytelog") stop; start ;;
 esac
@@ -110,7 +118,13 @@ def machine(executable: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     environment = " ".join(re.findall(r"^Environment=(.*)", UNIT, re.MULTILINE))
     environment = environment.replace("%S", "/var/lib").replace("%C", "/var/cache")
     (program,) = re.findall(r"^ExecStart=(.*)", UNIT, re.MULTILINE)
-    systemctl = SYSTEMCTL.format(home=home, environment=environment, program=program)
+    (follower,) = re.findall(r"^ExecStart=(.*)", FOLLOWER, re.MULTILINE)
+    systemctl = SYSTEMCTL.format(
+        home=home,
+        environment=environment,
+        program=program,
+        follower=follower.replace("%i", "billing"),
+    )
     (home / "bin").mkdir()
     (home / "bin" / "systemctl").write_text(systemctl)
     (home / "bin" / "systemctl").chmod(0o755)
@@ -177,23 +191,42 @@ def test_the_unit_allows_every_system_call_that_bytelog_makes(
     )
     machine.run("systemctl stop bytelog")
     calls = (machine.home / "calls").read_text()
-    permitted, forbidden = re.findall(r"^SystemCallFilter=~?(.*)$", UNIT, re.MULTILINE)
+    assert "fdatasync" in calls
+    assert set(re.findall(r"\bsocket\((\w+)", calls)) == {"AF_INET"}
+    check_calls(UNIT, calls)
+
+
+def check_calls(unit: str, calls: str) -> None:
+    permitted, forbidden = re.findall(r"^SystemCallFilter=~?(.*)$", unit, re.MULTILINE)
     filtered = allowed(permitted).difference(*map(allowed, forbidden.split()))
     used = set(re.findall(r"^\d+ +(\w+)\(", calls, re.MULTILINE))
-    assert "fdatasync" in used
     assert used - filtered - allowed("@default") == set()
-    assert set(re.findall(r"\bsocket\((\w+)", calls)) == {"AF_INET"}
+    families = re.findall(r"^RestrictAddressFamilies=(.*)$", unit, re.MULTILINE)
+    assert set(re.findall(r"\bsocket\((\w+)", calls)) <= set(families[0].split())
     assert "PROT_WRITE|PROT_EXEC" not in calls
 
 
-def test_the_security_score_of_the_unit_matches_the_guide() -> None:
+def test_the_follower_runs_under_the_restrictions_of_its_unit(
+    machine: Machine, guide_output: str
+) -> None:
+    assert (machine.home / "follower_log").read_text() == ""
+    calls = (machine.home / "follower_calls").read_text()
+    assert "getrandom" in calls
+    check_calls(FOLLOWER, calls)
+    listed = machine.run("stat -c '%U %a' /etc/bytelog-follow-billing.env")
+    assert listed == "root 600\n"
+
+
+@pytest.mark.parametrize("unit", ["bytelog.service", "bytelog-follow@.service"])
+def test_the_security_score_of_a_unit_matches_the_guide(unit: str) -> None:
     require("systemd-analyze")
-    stated = re.findall(r"exposure at ([\d.]+)\s+of 10", GUIDE)
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
-    text = subprocess.check_output([*command, DEPLOY / "bytelog.service"], text=True)
-    assert re.findall(r"exposure level for bytelog.service: ([\d.]+)", text) == stated
+    text = subprocess.check_output([*command, DEPLOY / unit], text=True)
+    (score,) = re.findall(r"exposure level for bytelog\S*.service: ([\d.]+)", text)
+    assert re.search(rf"exposure (at|is rated at) {re.escape(score)}\s+of 10", GUIDE)
 
 
-def test_systemd_accepts_the_unit(machine: Machine, guide_output: str) -> None:
-    unit = "/etc/systemd/system/bytelog.service"
-    assert machine.run(f"systemd-analyze verify --recursive-errors=no {unit}") == ""
+def test_systemd_accepts_the_units(machine: Machine, guide_output: str) -> None:
+    for unit in ("bytelog.service", "bytelog-follow@.service"):
+        file = f"/etc/systemd/system/{unit}"
+        assert machine.run(f"systemd-analyze verify --recursive-errors=no {file}") == ""
