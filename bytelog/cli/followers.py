@@ -62,7 +62,10 @@ def list_set_aside(_: Flask, name: str, project: str, as_json: bool) -> None:
 @project_option("Project of the follower.")
 @with_existing_database
 def remove(_: Flask, name: str, project: str) -> None:
-    """Forget NAME: its position, and what it set aside. If it runs, it stops."""
+    """Forget the position of NAME, and what it set aside.
+
+    If the follower runs, it stops with the next event.
+    """
     try:
         registry.remove(projects.find(project), name)
     except (projects.UnknownProject, registry.UnknownFollower) as error:

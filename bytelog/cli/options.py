@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from .. import timestamps
-from ..config import MAX_TEXT_LENGTH, SetupError
+from ..config import MAX_TEXT_LENGTH, MAX_WITHIN_SECONDS, SetupError
 from ..maintenance.snapshots import open_file
 from ..migrations.upgrade import revision_of
 from ..settings.loading import load
@@ -31,6 +32,9 @@ from ..storage.sqlite_connection import is_in_memory
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
+
+_DURATION = re.compile("([0-9]{1,9})([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,6 +53,20 @@ class Date(click.ParamType[datetime]):
             return timestamps.parse(value)
         except ValueError as error:
             self.fail(f"{value!r}: {error}.", param, ctx)
+
+
+class Duration(click.ParamType[int]):
+    """A number of seconds, minutes, hours or days, such as 10m; in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the seconds, or fail with an example of a duration."""
+        match = _DURATION.fullmatch(value)
+        seconds = int(match[1]) * _UNITS[match[2]] if match else 0
+        if not 1 <= seconds <= MAX_WITHIN_SECONDS:
+            self.fail(f"{value!r} is not a time of ten years at most, such as 10m.", param, ctx)
+        return seconds
 
 
 def check_name(context: click.Context, parameter: click.Parameter, value: str) -> str:

@@ -18,6 +18,7 @@ from ..queries.selection import Cursor, Selection
 from ..storage.backend import ReadInterrupted, StorageError
 from ..storage.reader import ReadLimits
 from .attempts import Attempts
+from .overdue import Expectation
 from .progress import Progress
 from .target import Message, Target, Undelivered
 
@@ -26,6 +27,9 @@ DATABASE_SECONDS = 60.0
 
 DATABASE_DELAY_SECONDS = 1.0
 """Delay between two attempts to read."""
+
+WAIT_SECONDS = 1
+"""How long a follower waits for anything before it saves its position."""
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +48,7 @@ class Follower:
     progress: Progress | None
     stopping: Event
     is_output_closed: Callable[[], bool]
+    expectation: Expectation | None
 
     def run(self) -> None:
         """Deliver events until the end; raises Stopped, CursorGone and StorageError."""
@@ -71,9 +76,10 @@ class Follower:
                 self.stopping.wait(DATABASE_DELAY_SECONDS)
 
     def _follow(self) -> Iterator[Listing]:
-        selection = replace(self.selection, limit=self.target.limit)
+        limit = 1 if self.expectation else self.target.limit
+        selection = replace(self.selection, limit=limit)
         limits = ReadLimits(math.inf, self._is_ending)
-        return arrivals.follow(selection, LINES, self.position, limits)
+        return arrivals.follow(selection, LINES, self.position, limits, WAIT_SECONDS)
 
     def _is_ending(self) -> bool:
         return self.stopping.is_set() or self.is_output_closed()
@@ -81,27 +87,46 @@ class Follower:
     def _take(self, arrived: Listing) -> None:
         """Deliver the events of a listing, and note the position after them."""
         after = arrived.next or self.position
-        failure = None
+        is_delivered = is_set_aside = False
         for page in read_interruptibly(arrived.pages):
-            message = Message(f"msg_{identify_event(after)}", LINES.postprocess(page))
-            failure = self._deliver(message, after)
-        if self.progress and failure is None:
-            self.progress.advance(after, is_delivered=arrived.count > 0)
+            if message := self._select(identify_event(after), LINES.postprocess(page)):
+                is_delivered = self._deliver(message, after)
+                is_set_aside = not is_delivered
+        if self.progress and not is_set_aside:
+            self.progress.advance(after, is_delivered=is_delivered)
         self.position = after
 
-    def _deliver(self, message: Message, after: Cursor) -> Undelivered | None:
-        """Deliver a message, or set it aside if it is given up; returns the failure then."""
+    def _select(self, identifier: str, lines: bytes) -> Message | None:
+        """Return the message for events, None for an event that is not overdue."""
+        if self.expectation is None:
+            return Message(f"msg_{identifier}", lines)
+        if self.expectation.is_overdue(identifier, lines, self._wait):
+            return Message(f"msg_{identifier}_overdue", lines)
+        return None
+
+    def _wait(self, seconds: float) -> None:
+        """Wait; raises _Ending if the follower is stopped meanwhile."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if self.progress:
+                self.progress.save_if_due()
+            self.stopping.wait(min(left, WAIT_SECONDS))
+            if self._is_ending():
+                raise _Ending
+
+    def _deliver(self, message: Message, after: Cursor) -> bool:
+        """Deliver a message; returns False if it is given up and set aside."""
         attempts = Attempts()
         while not self.stopping.is_set():
             try:
                 self.target.deliver(message)
-                return None
+                return True
             except Undelivered as failure:
                 delay = attempts.next_delay(failure)
                 if delay is None and self.progress:
                     log.error("%s; %s is set aside", failure, message.id)
                     self.progress.set_aside(message, self.position, after, str(failure))
-                    return failure
+                    return False
                 log.warning("%s; next attempt in %.1f seconds", failure, delay or 0)
-                self.stopping.wait(delay)
+                self._wait(delay or 0)
         raise _Ending

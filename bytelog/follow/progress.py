@@ -47,6 +47,7 @@ class Progress:
         self._parameters = json.dumps(parameters)
         self._id = 0
         self._cursors: set[str] = set()
+        self._noted: Cursor | None = None
         self._unsaved: Cursor | None = None
         self._values: dict[str, Any] = {}
         self._saved_at = 0.0
@@ -68,14 +69,19 @@ class Progress:
             self._id, text = row
             change = update(Follower).where(Follower.id == self._id)
             connection.execute(change.values(parameters=self._parameters))
-        self._cursors = {text}
-        return parse_cursor(text, Order.ARRIVAL)
+        self._cursors, self._noted = {text}, parse_cursor(text, Order.ARRIVAL)
+        return self._noted
 
     def advance(self, cursor: Cursor, *, is_delivered: bool) -> None:
         """Note a position, and save it if that is due; raises Stopped."""
-        self._unsaved = cursor
+        if is_delivered or cursor != self._noted:
+            self._unsaved = self._noted = cursor
         if is_delivered:
             self._values["delivered"] = timestamps.now()
+        self.save_if_due()
+
+    def save_if_due(self) -> None:
+        """Save the position unless it was saved a moment ago; raises Stopped."""
         seconds = SAVE_SECONDS if self._values else IDLE_SAVE_SECONDS
         if time.monotonic() - self._saved_at >= seconds:
             self.save()

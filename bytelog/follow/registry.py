@@ -83,7 +83,10 @@ def list_set_aside(project_id: int, name: str) -> list[SetAside]:
 
 
 def remove(project_id: int, name: str) -> None:
-    """Remove a follower and what it set aside; raises UnknownFollower. If it runs, it stops."""
+    """Remove a follower and what it set aside; raises UnknownFollower.
+
+    If it runs, it stops when it next saves its position.
+    """
     follower_id = _find(project_id, name)
     with current_writer().transaction() as connection:
         of_follower = SetAsideEvent.follower_id == follower_id
@@ -112,6 +115,7 @@ def _read_event(row: Row[Any], project_id: int) -> bytes | None:
         listing = store.select(_select(row, project_id, 1), LINES)
     except (CursorGone, InvalidParameters):
         return None
-    if listing.next is None or row.message != f"msg_{identify_event(listing.next)}":
+    prefix = f"msg_{identify_event(listing.next)}" if listing.next else ""
+    if not prefix or not row.message.startswith(prefix):
         return None
     return LINES.postprocess(b"".join(listing.pages)).strip() or None

@@ -48,7 +48,11 @@ class WebhookTarget:
 
     limit = 1
 
-    def __init__(self, url: str, secret: str, *, allows_private: bool) -> None:
+    def __init__(self, url: str, secret: str, suffix: str, *, allows_private: bool) -> None:
+        """Check the arguments; `suffix` follows the name of an event in the type of its message.
+
+        Raises InvalidTarget.
+        """
         try:
             from standardwebhooks import Webhook
         except ImportError as error:
@@ -56,6 +60,7 @@ class WebhookTarget:
                 "--post needs a package. Install it: pip install 'bytelog[webhooks]'"
             ) from error
         self._sign = Webhook(secret).sign
+        self._suffix = suffix
         self._agent = f"bytelog/{version('bytelog')}"
         parts = _split(url, allows_private=allows_private)
         self._host = str(parts.hostname)
@@ -69,7 +74,7 @@ class WebhookTarget:
 
     def deliver(self, message: Message) -> None:
         """Send an event; raises Undelivered, and Stopped if no event is to be sent any more."""
-        body = write_body(message.lines)
+        body = write_body(message.lines, self._suffix)
         try:
             response = self._connection.post(self._path, body, self._write_headers(message, body))
         except PrivateAddress as error:
@@ -104,11 +109,11 @@ class WebhookTarget:
         raise Undelivered(f"{reason} {_quote(response.body)}", seconds, is_refused=is_refused)
 
 
-def write_body(line: bytes) -> bytes:
-    """Return the body for an event: its name as `type`, its date, and the event as it is."""
+def write_body(line: bytes, suffix: str) -> bytes:
+    """Return the body for an event: its type, its date, and the event as it is."""
     event = _decode_event(line)
-    name, date = msgspec.json.encode(event.name), msgspec.json.encode(event.date)
-    return b'{"type":%s,"timestamp":%s,"data":%s}' % (name, date, line.strip())
+    kind, date = msgspec.json.encode(event.name + suffix), msgspec.json.encode(event.date)
+    return b'{"type":%s,"timestamp":%s,"data":%s}' % (kind, date, line.strip())
 
 
 def _split(url: str, *, allows_private: bool) -> SplitResult:

@@ -26,14 +26,18 @@ def find_end(selection: Selection) -> Cursor:
 
 
 def follow(
-    selection: Selection, format_: Format, position: Cursor, limits: ReadLimits
+    selection: Selection,
+    format_: Format,
+    position: Cursor,
+    limits: ReadLimits,
+    seconds: int = MAX_WAIT_SECONDS,
 ) -> Iterator[Listing]:
     """Yield listings of the events that arrive after a position, until the client has gone.
 
-    A listing may be empty. Its cursor is the position after it. Raises StorageError, and
-    CursorGone if the event of the position was lost.
+    A listing is empty if none has arrived within the seconds. Its cursor is the position after it.
+    Raises StorageError, and CursorGone if the event of the position was lost.
     """
-    selection = replace(selection, order=Order.ARRIVAL, wait=MAX_WAIT_SECONDS)
+    selection = replace(selection, order=Order.ARRIVAL, wait=seconds)
     while not limits.is_gone():
         following = replace(selection, cursor=position)
         arrivals = run_interruptibly(partial(store.wait_for, following, format_, limits))

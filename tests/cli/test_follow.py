@@ -22,6 +22,7 @@ from bytelog.api.cursors import identify_event
 from bytelog.auth import projects
 from bytelog.events import store
 from bytelog.events.schemas import EventFields
+from bytelog.follow import progress as progress_module
 from bytelog.follow.progress import Progress
 from bytelog.maintenance import arrivals
 from bytelog.queries.formats import LINES
@@ -201,7 +202,9 @@ def record(project_id: int, number: int) -> None:
 
 
 @pytest.mark.each_database
-def test_a_position_is_saved_at_most_once_a_second(shared_app: Flask) -> None:
+def test_a_position_is_saved_at_most_once_a_second_and_not_when_idle(
+    shared_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with shared_app.app_context():
         project_id = projects.get_or_create("saved")
         progress = Progress(project_id, "a", {})
@@ -214,7 +217,11 @@ def test_a_position_is_saved_at_most_once_a_second(shared_app: Flask) -> None:
             cursors.add(fetch(db.engine, select(Follower.cursor))[0].cursor)
         assert len(cursors) <= 2 + (time.monotonic() - started)
         progress.save()
-        assert fetch(db.engine, select(Follower.cursor))[0].cursor not in cursors
+        saved = fetch(db.engine, select(Follower.cursor))[0].cursor
+        assert saved not in cursors
+        monkeypatch.setattr(progress_module, "IDLE_SAVE_SECONDS", 0)
+        progress.advance(arrivals.find_end(Selection(project_id)), is_delivered=False)
+        assert fetch(db.engine, select(Follower.cursor))[0].cursor == saved
 
 
 @pytest.mark.each_database

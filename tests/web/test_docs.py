@@ -185,12 +185,18 @@ def test_the_command_that_follows_events_works(page: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_the_command_that_passes_events_on_works(page: str, tmp_path: Path) -> None:
-    run("bytelog import --project shop", tmp_path, json.dumps(EVENTS[0]))
-    clicks = tmp_path / "clicks.txt"
-    with run_in_background(commands(page, "follow"), tmp_path):
-        wait_for(lambda: clicks.exists() and clicks.read_text().endswith("\n"))
-        assert json.loads(clicks.read_text()) == EVENTS[0]
+@pytest.mark.parametrize(
+    ("section", "name", "file"),
+    [("follow", "click", "clicks.txt"), ("overdue", "order", "unpaid.txt")],
+)
+def test_the_commands_that_pass_events_on_work(
+    page: str, tmp_path: Path, section: str, name: str, file: str
+) -> None:
+    event = {**EVENTS[0], "name": name}
+    run("bytelog import --project shop", tmp_path, json.dumps(event))
+    with run_in_background(commands(page, section), tmp_path):
+        wait_for(lambda: (tmp_path / file).read_text().endswith("\n"))
+        assert json.loads((tmp_path / file).read_text()) == event
 
 
 @pytest.mark.slow
