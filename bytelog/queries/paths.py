@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from enum import StrEnum
 from functools import lru_cache
+from itertools import chain, pairwise
 from typing import Any, TypedDict
 
-from sqlalchemy import Select, func, select
-
 from ..storage.backend import Backend
-from ..storage.keyset import date
 from ..storage.models import Event
 from ..storage.query import MAX_QUERIES, Query
 from ..storage.reader import Reader
-from ..storage.sql import Milliseconds
-from .filters import build_window_conditions
-from .groups import fetch_groups
-from .medians import count_with_medians, halve
+from .filters import bind_values, build_window_conditions
+from .groups import limit_groups
+from .medians import double_median, halve
 from .selection import Selection
 from .trace_conditions import build_whole_traces
+from .trace_order import TraceEvent, read_chunks, select_chunks
 from .trace_selection import TraceShape, shape_of
 
 # `from` is a keyword in Python.
@@ -55,13 +55,46 @@ class Scope(StrEnum):
     EVENTS = "events"
 
 
+Pauses = dict[tuple[str, str | None], "array[int]"]
+"""The milliseconds between events with two names that follow each other.
+
+At the end of a trace nothing follows, and the milliseconds mean nothing.
+"""
+
+_END: TraceEvent = "", "", 0
+"""After the last event: a trace id is not empty."""
+
+
 def count(reader: Reader, selection: Selection, scope: Scope) -> Paths:
     """Count how often each name follows another in the selected traces or events.
 
-    Raises StorageError, and TooManyGroups for more than MAX_GROUPS pairs of names.
+    Keeps an array of pauses for each pair of names: eight bytes of memory for each event. Raises
+    StorageError, and TooManyGroups for more than MAX_GROUPS pairs of names.
     """
     query = _query(type(reader.backend), scope, shape_of(selection))
-    return _summarize(fetch_groups(reader, query, selection))
+    with closing(read_chunks(reader, query, bind_values(selection))) as chunks:
+        pauses = _follow(chunks)
+    rows = ((*pair, len(each), double_median(each)) for pair, each in pauses.items())
+    return _summarize(sorted(rows, key=_order))
+
+
+def _follow(chunks: Iterator[list[TraceEvent]]) -> Pauses:
+    pauses: Pauses = defaultdict(lambda: array("q"))
+    groups, last = 0, list[TraceEvent]()
+    for chunk in chain(chunks, [[_END]]):
+        events = last + chunk
+        for (trace, name, date), (next_trace, next_name, next_date) in pairwise(events):
+            following = next_name if next_trace == trace else None
+            pauses[name, following].append(next_date - date)
+        last = events[-1:]
+        if len(pauses) > groups:
+            groups = len(limit_groups(pauses))
+    return pauses
+
+
+def _order(row: tuple[str, str | None, int, int]) -> tuple[int, str, str]:
+    name, following, number, _ = row
+    return -number, name, following or ""
 
 
 def _summarize(rows: Sequence[Any]) -> Paths:
@@ -94,21 +127,8 @@ def _summarize(rows: Sequence[Any]) -> Paths:
 
 @lru_cache(MAX_QUERIES)
 def _query(backend: type[Backend], scope: Scope, shape: TraceShape) -> Query:
-    steps = _select_steps(scope, shape).subquery()
-    return Query(count_with_medians(steps, ("name", "following")), backend.dialect)
-
-
-def _select_steps(scope: Scope, shape: TraceShape) -> Select[Any]:
-    following, next_date = (
-        func.lead(column).over(partition_by=Event.trace_id, order_by=(date, Event.key))
-        for column in (Event.name, date)
-    )
-    is_selected = {
-        Scope.EVENTS: build_window_conditions(shape.events),
+    conditions = {
+        Scope.EVENTS: list(build_window_conditions(shape.events)),
         Scope.TRACES: build_whole_traces(Event.__table__, shape),
     }[scope]
-    return select(
-        Event.name,
-        following.label("following"),
-        Milliseconds(date, next_date).label("milliseconds"),
-    ).where(*is_selected)
+    return Query(select_chunks(conditions), backend.dialect)

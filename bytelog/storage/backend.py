@@ -283,8 +283,11 @@ class Backend(ABC):
         """Return a statement for the texts in a JSON array, in the column `value`."""
 
     @abstractmethod
-    def open_reader(self) -> AbstractContextManager[ReadConnection]:
-        """Open a connection for reading; each statement on it sees what is committed then."""
+    def open_reader(self, *, is_large: bool = False) -> AbstractContextManager[ReadConnection]:
+        """Open a connection for reading; each statement on it sees what is committed then.
+
+        With `is_large`, only a few rows of a result are in memory at a time.
+        """
 
     @abstractmethod
     def snapshot(self, exclusive: Exclusive) -> AbstractContextManager[Connection]:

@@ -295,11 +295,13 @@ class PostgreSQL(Backend):
         return select(texts.table_valued("value").c.value)
 
     @contextmanager
-    def open_reader(self) -> Iterator[ReadConnection]:
+    def open_reader(self, *, is_large: bool = False) -> Iterator[ReadConnection]:
         """Open a connection for reading."""
         with self.engine.connect() as connection:
             cancel = partial(driver(connection).cancel_safe, timeout=CONNECT_SECONDS)
-            yield ReadConnection(connection.exec_driver_sql, cancel)
+            # Streaming takes longer for each row.
+            execute = driver(connection).cursor().stream if is_large else connection.exec_driver_sql
+            yield ReadConnection(execute, cancel)
 
     @contextmanager
     def snapshot(self, exclusive: Exclusive) -> Iterator[Connection]:

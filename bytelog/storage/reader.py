@@ -56,11 +56,16 @@ class Reader:
             return list(rows)
 
     @contextmanager
-    def open(self, query: Query, values: Mapping[str, Any]) -> Iterator[Iterator[Sequence[Any]]]:
-        """Yield the rows of a query, which the block may read in part; raises as `fetch` does."""
+    def open(
+        self, query: Query, values: Mapping[str, Any], *, is_large: bool = False
+    ) -> Iterator[Iterator[Sequence[Any]]]:
+        """Yield the rows of a query, which the block may read in part; raises as `fetch` does.
+
+        With `is_large`, only a few rows are in memory at a time, on both databases.
+        """
         with (
             self.backend.errors(),
-            self.backend.open_reader() as connection,
+            self.backend.open_reader(is_large=is_large) as connection,
             _watchdog.watch(connection, self._limits),
             # Until it is closed, the next statement of the connection would see the same snapshot.
             closing(connection.execute(query.text, query.bind(values))) as rows,

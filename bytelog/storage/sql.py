@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     literal_column,
 )
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -156,6 +157,28 @@ def _sqlite_json_array(text: ColumnElement[Any]) -> ColumnElement[Any]:
 @_register("postgresql", JSONArray)
 def _postgresql_json_array(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return cast(func.json_agg(text), Text)
+
+
+class JSONColumns(_Expression):
+    """A JSON array of the columns of all rows, each an array, in the order of the first argument.
+
+    SQLite needs the rows in that order: it groups them without changing it.
+    """
+
+    type = String()
+
+
+@_register("sqlite", JSONColumns)
+def _sqlite_json_columns(_: ColumnElement[Any], *columns: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.json_array(*map(func.json_group_array, columns))
+
+
+@_register("postgresql", JSONColumns)
+def _postgresql_json_columns(
+    order: ColumnElement[Any], *columns: ColumnElement[Any]
+) -> ColumnElement[Any]:
+    arrays = (func.json_agg(aggregate_order_by(column, order)) for column in columns)
+    return cast(func.json_build_array(*arrays), Text)
 
 
 class StartsWith(_Expression):

@@ -258,8 +258,8 @@ class SQLite(Backend):
         return select(func.json_each(array).table_valued("value").c.value)
 
     @contextmanager
-    def open_reader(self) -> Iterator[ReadConnection]:
-        """Open a connection for reading; the driver executes its statements."""
+    def open_reader(self, *, is_large: bool = False) -> Iterator[ReadConnection]:
+        """Open a connection for reading; the driver executes its statements, row by row."""
         with closing(self.engine.raw_connection()) as pooled:
             connection: Any = pooled.driver_connection
             yield ReadConnection(connection.execute, connection.interrupt)

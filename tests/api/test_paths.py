@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from support.api import CLICK, EVENTS, Person
 
+from bytelog.queries.trace_order import CHUNK_CHARACTERS
+
 pytestmark = pytest.mark.each_database
 
 VISITS = {
@@ -93,6 +95,20 @@ def test_an_empty_project_has_no_paths(bob: Person, person_with_visits: Person) 
 def test_equal_dates_are_ordered_by_arrival(alice: Person) -> None:
     alice.post([{**CLICK, "name": "b"}, {**CLICK, "name": "a"}])
     assert flow(alice) == {("b", "a"): (1, 0)}
+
+
+def test_a_trace_with_long_texts_is_counted_whole(alice: Person) -> None:
+    names, trace = ("\x01" * 255, "\U0001f600" * 255), "\x1f" * 255
+    events = [
+        {**CLICK, "name": names[number % 2], "trace_id": trace,
+         "date": f"2021-08-15T09:{number // 60:02}:{number % 60:02}Z"}
+        for number in range(1200)
+    ]  # fmt: skip
+    assert 2 * CHUNK_CHARACTERS < 1200 * 2 * 255
+    for start in (800, 0, 400):
+        assert alice.post(events[start : start + 400]).status_code == 201
+    assert flow(alice) == {names: (600, 1), names[::-1]: (599, 1)}
+    assert paths(alice)["traces"] == 1
 
 
 @pytest.mark.before_database
