@@ -115,6 +115,14 @@ def test_every_statement_searches_its_index_and_sorts_nothing(
             assert not [step for step in steps if "TEMP B-TREE" in step]
 
 
+def test_paths_search_the_events_of_a_window_once(app: Flask, alice: Person) -> None:
+    window = "start=2021-08-02&end=2021-08-03&data.clicked_on=x"
+    steps = plans(app, alice, f"{EVENTS}/paths?scope=events&{window}")
+    assert [step for step in steps if " event" in step] == [
+        "SEARCH event USING INDEX event_by_date (project_id=? AND date>? AND date<?)"
+    ]
+
+
 @contextmanager
 def counted(app: Flask) -> Iterator[list[int]]:
     """Add an item for each thousand steps that SQLite's virtual machine takes for readers."""
