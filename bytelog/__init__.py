@@ -17,6 +17,7 @@ from .api import (
     health,
     key,
     metrics,
+    moved_cursors,
     openapi,
     response_headers,
     summaries,
@@ -84,6 +85,7 @@ def create_app(
     sign_on.init_app(app)
     last_use.init_app(app)
     rate_limit.init_app(app)
+    moved_cursors.init_app(app)
     response_headers.init_app(app)
     errors.init_app(app)
     events.init_app(app)

@@ -50,7 +50,8 @@ def parse_cursor(text: str, order: Order) -> Cursor:
     if not is_of_order:
         raise ValueError(f"from a listing with order={order}")
     date = "" if is_arrival else _parse_date(parts[0])
-    return Cursor(_parse_key(key), date, epoch)
+    token = int(key[1:], 16) if key.startswith("k") else None
+    return Cursor(_parse_key(key), date, epoch, token)
 
 
 def _parse_key(text: str) -> int:

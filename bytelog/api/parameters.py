@@ -17,7 +17,7 @@ from ..events.schemas import Text, Timestamp
 from ..queries.paths import Scope
 from ..queries.selection import Filter, Operator, Selection, equal
 from ..storage.keyset import Order
-from . import bounds, members
+from . import bounds, members, moved_cursors
 from .cursors import parse_cursor
 from .fields import (
     CursorField,
@@ -244,10 +244,12 @@ def _load_defaults(schema: Schema) -> dict[str, Any]:
 
 
 def select(plain: Mapping[str, Any], grant: Grant, of_trace: tuple[Filter, ...] = ()) -> Selection:
-    """Return the selection of parameters that `load` returned."""
+    """Return the selection of parameters that `load` returned; raises CursorGone."""
     fields = {name: value for name, value in plain.items() if name != "tz"}
     filters = of_trace + plain["filters"]
     bound = bounds.load(grant.bound)
+    if cursor := fields.get("cursor"):
+        fields["cursor"] = moved_cursors.translate(grant.project_id, cursor)
     return Selection(grant.project_id, **{**fields, "filters": filters}, bound=bound)
 
 

@@ -23,6 +23,9 @@ from ..storage.models import (
     Follower,
     IdempotencyKey,
     ImportCheckpoint,
+    MovedEpoch,
+    MovedProject,
+    MovedRange,
     Project,
     SetAsideEvent,
 )
@@ -36,6 +39,15 @@ REVOCATION_SECONDS = 1
 STEP_KEYS = 100
 """Idempotency keys deleted between two checks of the clock."""
 
+_TABLES = (
+    ApiKey,
+    Follower,
+    IdempotencyKey,
+    ImportCheckpoint,
+    MovedEpoch,
+    MovedProject,
+    MovedRange,
+)
 _END = datetime.max.replace(tzinfo=UTC)
 
 
@@ -127,7 +139,7 @@ def _delete_rest(connection: Connection, project_id: int) -> int:
     delete_events(connection, late)
     followers = select(Follower.id).where(Follower.project_id == project_id)
     connection.execute(delete(SetAsideEvent).where(SetAsideEvent.follower_id.in_(followers)))
-    for table in (Follower, IdempotencyKey, ImportCheckpoint, ApiKey):
+    for table in _TABLES:
         connection.execute(delete(table).where(table.project_id == project_id))
     connection.execute(delete(Project).where(Project.id == project_id))
     backend_of(db.engine).skip_deleted_projects(connection)

@@ -33,12 +33,13 @@ class Bucket(StrEnum):
 class Cursor:
     """The position of an event: its key, its date as text, and the name of its epoch.
 
-    The date is empty in order of arrival.
+    The date is empty in order of arrival. `token` is the number that a client sent for the key.
     """
 
     key: int
     date: str = ""
     epoch: str = ""
+    token: int | None = None
 
 
 class Operator(StrEnum):

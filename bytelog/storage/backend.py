@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -25,6 +25,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Select,
+    Table,
     select,
 )
 from sqlalchemy.engine import Compiled
@@ -247,6 +248,26 @@ class Backend(ABC):
     @abstractmethod
     def last_assigned_key(self, connection: Connection) -> int:
         """Return the last key that an event got, even if the event is deleted."""
+
+    @abstractmethod
+    def copy(
+        self, connection: Connection, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    ) -> None:
+        """Insert the named columns of events, the key included, within a transaction."""
+
+    @abstractmethod
+    def upsert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert rows within a transaction, or update those whose primary key exists."""
+
+    @abstractmethod
+    def restart_sequence(self, connection: Connection, table: str, column: str, last: int) -> None:
+        """Make the numbers that a table assigns continue after a number, within a transaction."""
+
+    @abstractmethod
+    def create_partitions(self, connection: Connection, days: Iterable[date]) -> None:
+        """Create a partition for each day that has none, where the database has partitions."""
 
     @abstractmethod
     def prepare_bulk_insert(self, connection: Connection) -> None:

@@ -160,6 +160,49 @@ class MigrationNote(Base):
     digest: Mapped[str] = mapped_column(String(64))
 
 
+class MovedProject(Base):
+    """A project that `bytelog migrate --project` has copied here: from where, and how far.
+
+    `last_key` is a key of the source, and `digest` that of the copied events. `secret` encrypts the
+    keys in cursors of the source.
+    """
+
+    __tablename__ = "moved_project"
+
+    project_id: Mapped[int] = mapped_column(
+        ForeignKey("project.id"), primary_key=True, autoincrement=False
+    )
+    source: Mapped[str] = mapped_column(String(32))
+    last_key: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[str] = mapped_column(String(64))
+    secret: Mapped[str] = mapped_column(String(32))
+
+
+class MovedRange(Base):
+    """Keys of the source whose events of a moved project have the same keys plus `shift` here."""
+
+    __tablename__ = "moved_range"
+
+    project_id: Mapped[int] = mapped_column(
+        ForeignKey("project.id"), primary_key=True, autoincrement=False
+    )
+    first_key: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    last_key: Mapped[int] = mapped_column(BigInteger)
+    shift: Mapped[int] = mapped_column(BigInteger)
+
+
+class MovedEpoch(Base):
+    """An epoch of the source of a moved project."""
+
+    __tablename__ = "moved_epoch"
+
+    project_id: Mapped[int] = mapped_column(
+        ForeignKey("project.id"), primary_key=True, autoincrement=False
+    )
+    first_key: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(String(8))
+
+
 class SealedLog(Base):
     """The one row of a database that was sealed: how far, and what the next seal continues from.
 

@@ -387,9 +387,9 @@ class PostgreSQL(Backend):
         key = [*table.primary_key]
         connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
 
-    def restart_sequence(self, connection: Connection, name: str, last: int) -> None:
-        """Make a sequence continue after a number."""
-        connection.exec_driver_sql(f"SELECT setval('{name}', {last})")
+    def restart_sequence(self, connection: Connection, table: str, column: str, last: int) -> None:
+        """Make the numbers that a table assigns continue after a number."""
+        connection.exec_driver_sql(f"SELECT setval('{table}_{column}_seq', {last})")
 
     @contextmanager
     def _roll_back_on_error(self, connection: Connection) -> Iterator[None]:

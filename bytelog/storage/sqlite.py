@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, BindParameter, Connection, Engine, Select, event, func, select
+from sqlalchemy import URL, BindParameter, Connection, Engine, Select, Table, event, func, select
 from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite as SQLiteDialect
 from sqlalchemy.exc import DBAPIError
 
@@ -221,6 +222,33 @@ class SQLite(Backend):
         """Return the last key that an event got, even if the event is deleted."""
         assigned = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'"
         return int(connection.exec_driver_sql(assigned).scalar_one())
+
+    def copy(
+        self, connection: Connection, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    ) -> None:
+        """Insert the named columns of events, the key included, within a transaction."""
+        values = ", ".join("?" * len(columns))
+        statement = f"INSERT INTO event ({', '.join(columns)}) VALUES ({values})"  # noqa: S608
+        driver(connection).executemany(statement, map(tuple, rows))
+
+    def upsert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert rows within a transaction, or update those whose primary key exists."""
+        statement = insert(table)
+        values = {column.name: statement.excluded[column.name] for column in table.columns}
+        key = [*table.primary_key]
+        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
+
+    def restart_sequence(self, connection: Connection, table: str, column: str, last: int) -> None:
+        """Make the numbers that a table assigns continue after a number."""
+        del column  # SQLite counts by table.
+        execute = driver(connection).execute
+        if not execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (last, table)).rowcount:
+            execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, last))
+
+    def create_partitions(self, connection: Connection, days: Iterable[date]) -> None:
+        """Do nothing: the file has no partitions."""
 
     def prepare_bulk_insert(self, connection: Connection) -> None:
         """Enlarge the page cache."""

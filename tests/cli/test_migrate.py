@@ -19,7 +19,8 @@ from support.history import make_history
 from support.server import Server
 
 from bytelog import create_app
-from bytelog.maintenance.to_postgresql import MIGRATE_EVENTS, PARTITION_EVENTS
+from bytelog.maintenance.migration.digests import MIGRATE_EVENTS
+from bytelog.maintenance.migration.source import PARTITION_EVENTS
 from bytelog.testing import KEY
 
 DAYS = 20
@@ -228,6 +229,7 @@ def test_a_target_with_keys_but_no_events_is_refused(
 def delete_note(cluster: Cluster, name: str) -> None:
     """Make the target look as version 0.1.0 left it."""
     tables = "epoch, cursor_secret, sealed_log, seal_leaf, arrival_day, set_aside_event, follower"
+    tables += ", moved_project, moved_range, moved_epoch"
     cluster.sql(f"DROP TABLE migration_note, {tables}", name)
     cluster.sql("ALTER TABLE api_key DROP COLUMN last_used, DROP COLUMN bound", name)
     cluster.sql("ALTER TABLE project DROP COLUMN applied_rules", name)
@@ -301,7 +303,7 @@ def test_no_password_is_shown(bytelog: Bytelog, url: str, parameters: str) -> No
     assert "secret" not in bytelog.refuse("migrate", "--to", secret.replace("/target", "/missing"))
 
 
-@pytest.mark.parametrize("wrong", ["nonsense", "sqlite:////tmp/x.db"])
+@pytest.mark.parametrize("wrong", ["nonsense", "mysql://host/name"])
 def test_a_url_of_another_database_is_rejected(bytelog: Bytelog, wrong: str) -> None:
     bytelog.run("keys", "create", "alice")
     assert "--to" in bytelog.refuse("migrate", "--to", wrong)

@@ -1,0 +1,90 @@
+"""What belongs to a project besides its events: keys, retries known, imports, applied rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine, Table, bindparam, insert, select, update
+
+from ...storage.backend import Backend
+from ...storage.database import db, fetch
+from ...storage.models import ApiKey, Epoch, IdempotencyKey, ImportCheckpoint, MovedEpoch, Project
+from .digests import ContentDiffers
+
+TOKENS = 5000
+"""Idempotency keys copied in one transaction."""
+
+_tokens = (
+    select(IdempotencyKey.__table__)
+    .where(
+        IdempotencyKey.project_id == bindparam("project_id"), IdempotencyKey.key > bindparam("key")
+    )
+    .order_by(IdempotencyKey.key)
+    .limit(TOKENS)
+)
+
+
+def check_keys(target: Engine, own_id: int, target_id: int | None) -> None:
+    """Raise ContentDiffers unless the keys of the project in the target are copies."""
+    own_keys = {row.digest: row for row in fetch(db.engine, _of_project(ApiKey, own_id))}
+    columns = select(ApiKey.project_id, ApiKey.digest, ApiKey.name, ApiKey.revoked)
+    for row in fetch(target, columns):
+        own = own_keys.get(row.digest)
+        if row.project_id != target_id:
+            if own:
+                raise ContentDiffers(f"the API key {own.name!r} is one of another project there.")
+        elif own is None:
+            raise ContentDiffers(
+                f"its project has an API key of its own, {row.name!r}. Choose another database."
+            )
+        elif row.revoked and not own.revoked:
+            raise ContentDiffers(
+                f"the API key {row.name!r} is revoked there alone. Revoke it here too."
+            )
+
+
+def copy_rows(connection: Connection, backend: Backend, own_id: int, target_id: int) -> None:
+    """Copy the applied rules, keys, imports and epochs of a project, within a transaction."""
+    ((rules,),) = fetch(db.engine, select(Project.applied_rules).where(Project.id == own_id))
+    of_target = update(Project).where(Project.id == target_id)
+    connection.execute(of_target.values(applied_rules=rules))
+    _copy_keys(connection, own_id, target_id)
+    _copy_checkpoints(connection, own_id, target_id)
+    epochs = fetch(db.engine, select(Epoch.first_key, Epoch.name))
+    if epochs:
+        rows = [{**row._asdict(), "project_id": target_id} for row in epochs]
+        backend.upsert(connection, cast("Table", MovedEpoch.__table__), rows)
+
+
+def read_tokens(own_id: int, target_id: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield the idempotency keys of a project as rows of the target; raises StorageError."""
+    key = ""
+    while rows := fetch(db.engine, _tokens, {"project_id": own_id, "key": key}):
+        yield [{**row._asdict(), "project_id": target_id} for row in rows]
+        key = rows[-1].key
+
+
+def _copy_keys(connection: Connection, own_id: int, target_id: int) -> None:
+    copied = set(connection.execute(select(ApiKey.digest)).scalars())
+    for row in fetch(db.engine, _of_project(ApiKey, own_id).order_by(ApiKey.id)):
+        values = {**row._asdict(), "project_id": target_id}
+        del values["id"]  # The target has keys with ids of its own.
+        if row.digest in copied:
+            connection.execute(update(ApiKey).where(ApiKey.digest == row.digest).values(values))
+        else:
+            connection.execute(insert(ApiKey), values)
+
+
+def _copy_checkpoints(connection: Connection, own_id: int, target_id: int) -> None:
+    statement = _of_project(ImportCheckpoint, target_id)
+    copied = {(row.digest, row.bytes) for row in connection.execute(statement)}
+    for row in fetch(db.engine, _of_project(ImportCheckpoint, own_id)):
+        if (row.digest, row.bytes) not in copied:
+            values = {**row._asdict(), "project_id": target_id}
+            del values["id"]
+            connection.execute(insert(ImportCheckpoint), values)
+
+
+def _of_project(model: Any, project_id: int) -> Any:
+    return select(model.__table__).where(model.project_id == project_id)
