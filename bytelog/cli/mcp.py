@@ -9,7 +9,7 @@ import click
 
 @click.command()
 def mcp() -> None:
-    """Let a language model read events, over the Model Context Protocol.
+    """Let a language model read events (Model Context Protocol).
 
     The program that runs the model starts this command and speaks with it over standard input and
     output. The command reads from the server at BYTELOG_URL with the key BYTELOG_API_KEY, for which
