@@ -50,7 +50,8 @@ def test_a_history_is_imported_exported_backed_up_and_pruned_while_a_client_post
         size = (bytelog.folder / "bytelog.db").stat().st_size
         bytelog.run("prune", "--before", day(DAYS // 2))
     kept = range(DAYS // 2 * EVENTS_A_DAY, DAYS * EVENTS_A_DAY)
-    assert (bytelog.folder / "bytelog.db").stat().st_size < 0.7 * size
+    # The client has posted meanwhile, more on a slow machine.
+    assert (bytelog.folder / "bytelog.db").stat().st_size < 0.8 * size
     assert sorted(number for number in bytelog.ids() if number < TODAY) == list(kept)
     assert [number for number in bytelog.ids() if number >= TODAY] == acknowledged
     assert b"No damage was found" in bytelog.run("check", copy)
