@@ -15,8 +15,8 @@ from support.commands import Bytelog
 from werkzeug.test import TestResponse
 
 from bytelog import create_app
-from bytelog.auth import keys
-from bytelog.storage.database import db
+from bytelog.auth import keys, projects
+from bytelog.storage.database import backend_of, db
 
 DIRECTIONS = [
     pytest.param(
@@ -275,3 +275,20 @@ def test_a_wrong_target_or_project_is_refused(files: tuple[Service, Service]) ->
     assert "of this service" in source.command.refuse("migrate", "--to", source.url)
     refusal = source.command.refuse("migrate", "--to", target.url, "--project", "sohp")
     assert "there is no project 'sohp'" in refusal
+
+
+@pytest.mark.postgresql
+def test_a_migration_waits_for_the_events_that_are_being_committed(
+    open_service: Callable[[str], Service],
+) -> None:
+    source, target = open_service("postgresql"), open_service("sqlite").url + ".copy"
+    post(source.person("shop"), 1)
+    migrate = ("migrate", "--to", target, "--project", "shop")
+    source.command.run(*migrate)
+    with source.app.app_context():
+        backend = backend_of(db.engine)
+        with backend.open_writer() as connection, backend.transaction(connection):
+            shop = projects.find("shop")
+            backend.insert(connection, [(shop, 2, "click", "a", event(2)["date"], "{}")])
+            assert "has locked the database; try again" in source.command.refuse(*migrate)
+    assert b"Copied 1 events" in source.command.run(*migrate)

@@ -32,10 +32,12 @@ def identify() -> str:
 
 
 def find_last_assigned_key() -> int:
-    """Return the last key that an event of the service got; raises StorageError."""
-    backend = backend_of(db.engine)
-    with backend.errors(), db.engine.connect() as connection:
-        return backend.last_assigned_key(connection)
+    """Return the last key that an event of the service got; raises StorageError.
+
+    In a transaction, which excludes writers: PostgreSQL assigns keys before the events can be read.
+    """
+    with current_writer().transaction() as connection:
+        return backend_of(db.engine).last_assigned_key(connection)
 
 
 def list_busy_days() -> list[date]:
