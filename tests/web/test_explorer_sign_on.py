@@ -73,6 +73,7 @@ def test_whom_the_proxy_does_not_name_signs_in_with_a_key(
 
 @pytest.fixture
 def other_origin(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "favicon.ico").touch()  # The browser asks for it at any time.
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as other:
         threading.Thread(target=other.serve_forever).start()
