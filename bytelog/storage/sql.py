@@ -21,7 +21,6 @@ from sqlalchemy import (
     func,
     literal_column,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -177,7 +176,7 @@ def _sqlite_json_columns(_: ColumnElement[Any], *columns: ColumnElement[Any]) ->
 def _postgresql_json_columns(
     order: ColumnElement[Any], *columns: ColumnElement[Any]
 ) -> ColumnElement[Any]:
-    arrays = (func.json_agg(aggregate_order_by(column, order)) for column in columns)
+    arrays = (func.json_agg(column).aggregate_order_by(order) for column in columns)
     return cast(func.json_build_array(*arrays), Text)
 
 
