@@ -124,6 +124,10 @@ class Channel(HTTPChannel):
     _linger_start = 0.0
     _unread_bytes = 0
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.waiting_since = self._last_activity
+
     @property
     def parser_class(self) -> Any:
         """Return what creates a request that counts its body against the server's quota."""
@@ -157,8 +161,8 @@ class Channel(HTTPChannel):
         return bool(self.requests or self.request or self.total_outbufs_len)
 
     def is_waiting(self) -> bool:
-        """Return whether the server waits for the client to send a request or its remainder."""
-        return not (self.requests or self.total_outbufs_len or self.is_checking)
+        """Return whether the client has not sent a complete request yet."""
+        return not (self.requests or self.total_outbufs_len)
 
     def has_timed_out(self, now: float) -> bool:
         """Return whether the client took too long to send a request or to read a response."""
@@ -168,7 +172,8 @@ class Channel(HTTPChannel):
         if self.is_lingering and self._linger_start < now - KEEP_ALIVE_SECONDS:
             return True
         limit = LINGER_SECONDS if self.is_lingering else KEEP_ALIVE_SECONDS
-        return self.is_waiting() and self.last_activity < now - limit
+        is_late = self.is_waiting() and not self.is_checking
+        return is_late and self.last_activity < now - limit
 
     def abort(self) -> None:
         """Shut the connection down; unsent and unreceived data is lost."""
@@ -291,6 +296,11 @@ class Channel(HTTPChannel):
         elif self.request.is_admitted:
             super().send_continue()
 
+    def _flush_some(self, **options: Any) -> bool:
+        has_sent = bool(super()._flush_some(**options))
+        self.waiting_since = self._last_activity
+        return has_sent
+
     def write_soon(self, data: bytes) -> int:
         """Queue a part of a response to be sent; in a listing's thread, wait for a slow reader.
 
@@ -378,7 +388,7 @@ class Listener(TcpWSGIServer):
         surplus = len(self.active_channels) - self.connection_limit
         if surplus > 0:
             waiting = [channel for channel in self.active_channels.values() if channel.is_waiting()]
-            for channel in sorted(waiting, key=lambda channel: channel.last_activity)[:surplus]:
+            for channel in sorted(waiting, key=lambda channel: channel.waiting_since)[:surplus]:
                 channel.abort()
 
     def maintenance(self, now: float) -> None:

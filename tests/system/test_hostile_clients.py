@@ -27,6 +27,12 @@ pytestmark = pytest.mark.slow
 IMPATIENT = """from bytelog.server import channel
 channel.KEEP_ALIVE_SECONDS = channel.STALLED_SECONDS = 3
 """
+# Both threads that check headers wait for the first key that they look up.
+SLOW_FIRST_KEYS = """import time
+from bytelog.auth import keys
+digest, delays = keys.digest, iter((3, 3))
+keys.digest = lambda key: time.sleep(next(delays, 0)) or digest(key)
+"""
 BODY = json.dumps(CLICK).encode()
 AUTHORIZED = f"Host: x\r\nAuthorization: Bearer {Server.key}\r\n".encode()
 POST = b"POST /api/v1/events HTTP/1.1\r\nContent-Type: application/json\r\n" + AUTHORIZED
@@ -175,6 +181,15 @@ def configured(tmp_path: Path, serve: Callable[..., Server]) -> Callable[[str], 
         return serve(BYTELOG_API_KEY=Server.key, BYTELOG_DATA=str(tmp_path / "data"))
 
     return start
+
+
+def test_newcomers_are_served_while_the_headers_of_all_other_requests_are_checked(
+    configured: Callable[[str], Server],
+) -> None:
+    server = configured(SLOW_FIRST_KEYS)
+    head = POST + b"Content-Length: 1000000\r\n\r\n"
+    with open_connections(server, CONNECTIONS + 100, head):
+        check_that_newcomers_are_served(server)
 
 
 def test_newcomers_are_served_at_the_limit_of_open_files(

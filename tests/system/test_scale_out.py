@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from itertools import count
 from pathlib import Path
 
@@ -104,8 +105,11 @@ class Groups:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         host = {"Host": f"{project}.events.example", "Connection": "close"}
         json_type = {"Content-Type": "application/json"}
-        peer.request("POST" if body else "GET", path, body, host | json_type | named)
-        response = peer.getresponse()
+        try:
+            peer.request("POST" if body else "GET", path, body, host | json_type | named)
+            response = peer.getresponse()
+        except ConnectionError as error:  # Caddy drops connections while it reads its file again.
+            return HTTPStatus.BAD_GATEWAY, str(error).encode(), ""
         return response.status, response.read(), response.headers.get("Link", "")
 
 
