@@ -10,32 +10,22 @@ import time
 from contextlib import suppress
 from copy import copy
 from functools import partial
-from http import HTTPStatus
 from io import BytesIO
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from flask import Flask
 from greenlet import getcurrent
 from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
 from waitress.proxy_headers import PROXY_HEADERS
-from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher, WSGITask
-from werkzeug.exceptions import BadRequest, HTTPException, default_exceptions
-from werkzeug.test import create_environ
 
 from ..api import admission
 from ..auth.bearer import GRANT
 from ..auth.refusals import MustWait
 from ..config import KEEP_ALIVE_SECONDS, MAX_BODY_BYTES, SEND_BUFFER_BYTES
 from ..storage.writer import BatchedRequest
-from .bodies import Quota
-from .dispatcher import ReadDispatcher
 from .parser import Parser
-
-ACCEPTS_PER_LOOP = 50
-"""Connections accepted before the open ones are served again."""
+from .tasks import RefusalTask, Task
 
 STALLED_SECONDS = 60
 """How long a reader may take nothing of a response before its connection is closed."""
@@ -49,46 +39,6 @@ is sending when the connection breaks does not see the error response."""
 
 TLS_HANDSHAKE = b"\x16\x03"
 """How a TLS connection starts (RFC 8446 section 5.1)."""
-
-
-class Task(WSGITask):
-    """A request that the application handles."""
-
-    def execute(self) -> None:
-        """Run the application; mark the connection as broken if the response ends too early."""
-        try:
-            super().execute()
-        except Exception:
-            self.channel.is_broken = self.wrote_header
-            raise
-
-    def get_environment(self) -> dict[str, Any]:
-        """Return the WSGI environment, with the access that was granted before the body arrived."""
-        environ: dict[str, Any] = super().get_environment()
-        environ.update(self.request.environment)
-        return environ
-
-
-class RefusalTask(Task):
-    """A refused request: the application turns the error into a response, as it does its own."""
-
-    def execute(self) -> None:
-        """Write the response; the connection is closed once the client has been able to read it."""
-        self.channel.is_refused = True
-        self.set_close_on_finish()
-        super().execute()
-
-    def get_environment(self) -> dict[str, Any]:
-        """Return the WSGI environment, with the error."""
-        error = self.request.error
-        if isinstance(error, Exception):
-            return super().get_environment() | {admission.REFUSAL: error}
-        # Waitress found the error. The path may not have been parsed; `*` matches no page.
-        headers = [(name.replace("_", "-"), value) for name, value in self.request.headers.items()]
-        method = getattr(self.request, "command", "GET")
-        environ = create_environ("*", method=method, headers=headers)
-        environ["REMOTE_ADDR"] = self.channel.addr[0]
-        return environ | {admission.REFUSAL: _convert(error)}
 
 
 class HeadCheck:
@@ -120,13 +70,10 @@ class Channel(HTTPChannel):
     is_checking = False
     is_refused = False
     is_lingering = False
+    waiting_since = 0.0
     _dropped_bytes = 0
     _linger_start = 0.0
     _unread_bytes = 0
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.waiting_since = self._last_activity
 
     @property
     def parser_class(self) -> Any:
@@ -141,7 +88,7 @@ class Channel(HTTPChannel):
 
     @last_activity.setter
     def last_activity(self, _: float) -> None:
-        self._last_activity = time.monotonic()
+        self._last_activity = self.waiting_since = time.monotonic()
 
     def send_at_once(self) -> None:
         """Send each part of a response when it is written, and notice when the client vanishes.
@@ -188,12 +135,17 @@ class Channel(HTTPChannel):
         return not self.is_checking and bool(super().readable())
 
     def handle_read(self) -> None:
-        """Receive data; the time limit of a request starts with its first byte, not its latest."""
+        """Receive data; the time limit of a request starts with its first byte, not its latest.
+
+        What is received does not change how long the connection has been waiting.
+        """
         if self.is_lingering:
             self._drop_data()
             return
         request, last_activity = self.request, self._last_activity
+        waiting_since = self.waiting_since
         super().handle_read()
+        self.waiting_since = waiting_since
         if request and self.request is request:
             self._last_activity = last_activity
 
@@ -296,11 +248,6 @@ class Channel(HTTPChannel):
         elif self.request.is_admitted:
             super().send_continue()
 
-    def _flush_some(self, **options: Any) -> bool:
-        has_sent = bool(super()._flush_some(**options))
-        self.waiting_since = self._last_activity
-        return has_sent
-
     def write_soon(self, data: bytes) -> int:
         """Queue a part of a response to be sent; in a listing's thread, wait for a slow reader.
 
@@ -352,61 +299,6 @@ class Channel(HTTPChannel):
             self.handle_close()
 
 
-class Listener(TcpWSGIServer):
-    """The listening socket and the loop that reads from its connections."""
-
-    channel_class = Channel
-    service: Flask
-    connection_limit: int
-    quota: Quota
-    unknown_quota: Quota
-    readers: ReadDispatcher
-    head_dispatcher: ThreadedTaskDispatcher
-    _next_check = 0.0
-
-    def add_task(self, task: Channel) -> None:
-        """Queue a connection's next request, or pause it until earlier responses are sent."""
-        # Waitress calls this with `requests_lock`. The loop may empty the buffer at any moment, so
-        # pause before reading its size: then the loop sees the pause, and waits for the lock.
-        task.is_paused = True
-        if task.total_outbufs_len <= SEND_BUFFER_BYTES:
-            task.is_paused = False
-            super().add_task(task)
-
-    def pull_trigger(self) -> None:
-        """Wake the loop; for short requests, their dispatcher wakes it once for several."""
-        if not (isinstance(getcurrent(), BatchedRequest) or self.readers.is_leading()):
-            super().pull_trigger()
-
-    def handle_accept(self) -> None:
-        """Accept pending connections; over the limit, close those that have waited longest."""
-        for _ in range(ACCEPTS_PER_LOOP):
-            count = len(self.active_channels)
-            super().handle_accept()
-            if len(self.active_channels) == count:
-                break
-        surplus = len(self.active_channels) - self.connection_limit
-        if surplus > 0:
-            waiting = [channel for channel in self.active_channels.values() if channel.is_waiting()]
-            for channel in sorted(waiting, key=lambda channel: channel.waiting_since)[:surplus]:
-                channel.abort()
-
-    def maintenance(self, now: float) -> None:
-        """Do nothing: Waitress calls this by a clock that may be set."""
-
-    def check_connections(self) -> None:
-        """Abort the connections that have timed out; check the headers of bodies that are late."""
-        now = time.monotonic()
-        if now < self._next_check:
-            return
-        self._next_check = now + self.adj.cleanup_interval
-        for channel in list(self.active_channels.values()):
-            if channel.has_timed_out(now):
-                channel.abort()
-            else:
-                channel.check_head()
-
-
 def _spool(data: bytes) -> ReadOnlyFileBasedBuffer:
     # Waitress would corrupt the response if TMPDIR is full.
     try:
@@ -418,11 +310,3 @@ def _spool(data: bytes) -> ReadOnlyFileBasedBuffer:
     buffer = ReadOnlyFileBasedBuffer(file)
     buffer.prepare()
     return buffer
-
-
-def _convert(error: Any) -> HTTPException:
-    if error.code == HTTPStatus.NOT_IMPLEMENTED:
-        return BadRequest(
-            "The body's transfer encoding is not supported; use chunked, or Content-Length."
-        )
-    return default_exceptions.get(error.code, BadRequest)(error.body)

@@ -32,8 +32,8 @@ from ..maintenance import retention
 from ..storage.database import backend_of, close_readers, db
 from ..storage.writer import current_writer
 from .bodies import SHARED_BODY_BYTES, UNKNOWN_BODY_BYTES, Quota
-from .channel import Listener
 from .dispatcher import BUSY_SECONDS, ReadDispatcher, RequestDispatcher, StreamDispatcher
+from .listener import Listener
 from .loop import Loop
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Any
 from waitress.adjustments import Adjustments
 
 from bytelog.config import SEND_BUFFER_BYTES
-from bytelog.server.channel import Channel, Listener
+from bytelog.server.channel import Channel
+from bytelog.server.listener import Listener
 
 
 class DrainedChannel(Channel):

@@ -21,7 +21,7 @@ from waitress.receiver import ChunkedReceiver
 from waitress.server import BaseWSGIServer, TcpWSGIServer
 from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 
-from bytelog.server import channel, dispatcher, parser
+from bytelog.server import channel, dispatcher, listener, parser, tasks
 
 CLASSES = [BaseWSGIServer, ErrorTask, HTTPChannel, HTTPRequestParser, Task, WSGITask]
 OWNERS: dict[str, Any] = {owner.__name__: owner for owner in CLASSES}
@@ -125,10 +125,10 @@ USED: dict[str, type | Callable[[object], bool]] = {
 
 SUBCLASSES = [
     parser.Parser,
-    channel.Task,
-    channel.RefusalTask,
+    tasks.Task,
+    tasks.RefusalTask,
     channel.Channel,
-    channel.Listener,
+    listener.Listener,
     dispatcher.ReadDispatcher,
     dispatcher.WriteDispatcher,
     dispatcher.RequestDispatcher,
