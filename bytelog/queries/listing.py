@@ -9,24 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
-from ..config import MAX_ID, PAGE_BYTES
-from ..storage.backend import StorageError, TextTooLong
+from ..config import MAX_ID
+from ..storage.backend import TextTooLong
 from ..storage.keyset import Order
 from ..storage.reader import Reader
 from .filters import bind_values
 from .formats import Format
+from .pages import PAGE_EVENTS, Page, Pages, Values
 from .selection import Cursor, CursorGone, Selection
 from .statements import Kind, ListingQueries, Part, prepare, prepare_keys
 
-PAGE_EVENTS = 2000
-"""Events read in one transaction while a listing is sent: about two milliseconds of work."""
-
 SHORT_EVENTS = 500
 """Events below which a listing is read at once, without counting them first."""
-
-Values = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +66,14 @@ def read_page(
     values = {**values, "last": min(last, up_to)}
     is_arrival = selection.order is Order.ARRIVAL
     positions: list[Any] = []
-    parts = _parts(queries, selection)
-    for part in parts:
+    pages: list[Page] = []
+    for part in _parts(queries, selection):
+        if len(positions) > limit:
+            break
         rows = {"rows": limit + 1 - len(positions), "skipped": 0}
-        positions += reader.fetch(part.positions, values | rows)
+        found = reader.fetch(part.positions, values | rows)
+        pages.append(Page(part, values, min(len(found), limit - len(positions))))
+        positions += found
     count = min(len(positions), limit)
     following = None
     # In order of arrival, a full page ends with its last event, whether or not others follow it.
@@ -82,7 +83,8 @@ def read_page(
     elif is_arrival:
         following = Cursor(values["last"])
     following = _mark(reader, following, newest) if following else None
-    return Listing(count, _read_pages(reader, queries, parts[0], values, count), following)
+    texts = chain.from_iterable(map(Pages(reader, queries).read, pages))
+    return Listing(count, texts, following)
 
 
 def mark(reader: Reader, cursor: Cursor) -> Cursor:
@@ -136,8 +138,8 @@ def _list_all(
     ((total, last, *epochs),) = reader.fetch(bounds, values)
     newest = _check_cursor(selection.cursor, *epochs)
     count = int(total)  # In PostgreSQL a sum is a Decimal.
-    part = _parts(queries, selection)[0]
-    pages = _read_pages(reader, queries, part, {**values, "last": last}, count)
+    page = Page(_parts(queries, selection)[0], {**values, "last": last}, count)
+    pages = Pages(reader, queries).read(page)
     is_followed = selection.order is Order.ARRIVAL
     return Listing(count, pages, _mark(reader, Cursor(last), newest) if is_followed else None)
 
@@ -166,52 +168,3 @@ def _first_position(selection: Selection) -> Values:
     else:
         date, key = max((cursor.date, cursor.key), (bounds["start"], 0))
     return {"date": date, "key": key}
-
-
-def _read_pages(
-    reader: Reader, queries: ListingQueries, part: Part, values: Values, count: int
-) -> Iterator[bytes]:
-    first, final = queries.after_position[0], queries.after_position[-1]
-    limit = PAGE_EVENTS
-    while count:
-        limit, rows, text = _read_page(reader, part, values, min(limit, count))
-        if rows:
-            yield text
-        count -= rows
-        if rows == limit and count:
-            position, is_date_cut = _find_position(reader, part, values, rows)
-            values = {**values, **position}
-            part = first if is_date_cut else final
-        elif part is first and first is not final:
-            part = final
-        elif count:
-            raise StorageError(f"{count} events were deleted while they were listed")
-        limit = min(2 * limit, PAGE_EVENTS)
-
-
-def _read_page(reader: Reader, part: Part, values: Values, limit: int) -> tuple[int, int, bytes]:
-    """Read a page of at most `limit` events, or of fewer if their text would be too long.
-
-    Returns the limit that was used, the number of events, and their text.
-    """
-    while True:
-        try:
-            ((rows, text),) = reader.fetch(part.page, {**values, "rows": limit})
-            if rows and text is None:
-                raise TextTooLong(f"{rows} events have more than {PAGE_BYTES} bytes")
-            return limit, rows, text
-        except TextTooLong:
-            if limit == 1:
-                raise
-            limit //= 2
-
-
-def _find_position(reader: Reader, part: Part, values: Values, rows: int) -> tuple[Values, bool]:
-    """Return the position of the last of some rows, and whether the next event has its date."""
-    edge = {**values, "rows": 2, "skipped": rows - 1}
-    edges = reader.fetch(part.positions, edge)
-    if not edges:
-        raise StorageError("events were deleted while they were listed")
-    (date, key), *following = edges
-    is_date_cut = any(next_date == date for next_date, _ in following)
-    return {"date": date, "key": key}, is_date_cut

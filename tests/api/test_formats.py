@@ -100,7 +100,7 @@ def test_a_client_gets_the_format_that_it_prefers(
 def test_every_format_contains_the_same_events_and_links(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bytelog.queries.listing.PAGE_EVENTS", 3)
+    monkeypatch.setattr("bytelog.queries.pages.PAGE_EVENTS", 3)
     sent = [
         {
             **CLICK,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from support.api import CLICK, Person
 
-from bytelog.queries.listing import PAGE_EVENTS
+from bytelog.queries.pages import PAGE_EVENTS
 
 pytestmark = pytest.mark.each_database
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from itertools import chain
 from typing import Any
@@ -26,7 +27,7 @@ TRACE = f"{EVENTS}/trace/a%2Fb"
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bytelog.queries.listing.PAGE_EVENTS", 2)
+    monkeypatch.setattr("bytelog.queries.pages.PAGE_EVENTS", 2)
 
 
 def post(person: Person, id_: int, day: int) -> None:
@@ -125,14 +126,17 @@ def test_an_event_that_arrives_between_two_statements_of_a_page_is_listed_once(
     app: Flask, shop: Person, order: str
 ) -> None:
     arrived = list(range(12))
+    lock = threading.Lock()  # Pages are read in threads.
 
     def arrive(*arguments: Any) -> None:
         if len(arrived) < 200 and "FROM event" in arguments[2]:
-            date = f"2021-08-0{1 + len(arrived) % 5}T00:00:00.000Z"
-            arrived.append(1000 + len(arrived))
-            current_writer().append([(project_id, arrived[-1], "click", "a/b", date, "{}")])
+            with lock:
+                date = f"2021-08-0{1 + len(arrived) % 5}T00:00:00.000Z"
+                arrived.append(1000 + len(arrived))
+                writer.append([(project_id, arrived[-1], "click", "a/b", date, "{}")])
 
     with app.app_context():
+        writer = current_writer()
         project_id = fetch(db.engine, select(Project.id).where(Project.name == "shop"))[0].id
         event.listen(db.engine, "after_cursor_execute", arrive)
         found_ids = list(chain(*pages(shop, f"{EVENTS}?order={order}&limit=5")))

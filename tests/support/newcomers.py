@@ -15,7 +15,7 @@ from support.api import CLICK, Person, close
 @pytest.fixture(scope="module")
 def pages_of_three_events() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bytelog.queries.listing.PAGE_EVENTS", 3)
+        patch.setattr("bytelog.queries.pages.PAGE_EVENTS", 3)
         yield
 
 
