@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -217,10 +218,12 @@ def test_a_failing_server_is_reported_and_can_be_retried(
     page: Page, server: Server, complaints: list[str]
 ) -> None:
     post(server, {**CLICK, "date": now().isoformat()})
+    page.clock.install()
     sign_in(page)
     expect(rows(page).first).to_be_visible()
     server.keep_port()
     server.stop()
+    page.clock.pause_at(now() + timedelta(hours=1))  # The page must not try again by itself.
     page.get_by_label("Time window").select_option("7d")
     expect(page.get_by_text("The server does not respond.")).to_be_visible()
     server.start()
