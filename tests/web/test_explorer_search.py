@@ -109,6 +109,18 @@ def test_names_members_and_frequent_values_are_suggested(orders: Page) -> None:
     expect(options.first).to_have_text("contains “17000135”text")
 
 
+def test_values_are_requested_only_for_what_events_are_counted_by(orders: Page) -> None:
+    requests: list[str] = []
+    orders.on("request", lambda request: requests.append(request.url))
+    options = orders.get_by_role("listbox", name="Suggestions").get_by_role("option")
+    orders.clock.install()
+    for text in ["trace_id=", "id>", "data.=", "data.plan.=", 'a"b=', "plan exists", "plan="]:
+        orders.locator("#search").fill(text)
+        orders.clock.run_for(1000)
+    expect(options).to_have_text(["plan=pro2", "plan=free1"])
+    assert [url.partition("&by=")[2] for url in requests if "&by=" in url] == ["data.plan"]
+
+
 def test_an_unknown_member_and_a_dotted_name_are_shown_as_what_they_are(orders: Page) -> None:
     options = orders.get_by_role("listbox", name="Suggestions").get_by_role("option")
     orders.keyboard.press("/")

@@ -2,7 +2,7 @@
 
 import { assignColors } from "./colors.js";
 import { byId, element, focusList } from "./elements.js";
-import { describeFilter, parseFilter, writeFilter } from "./grammar.js";
+import { describeFilter, isCountable, parseFilter, writeFilter } from "./grammar.js";
 import { describeWindow, listValues } from "./members.js";
 import { suggest } from "./suggestions.js";
 import { addFilters, removeFilter, view } from "./view.js";
@@ -72,16 +72,18 @@ function update(isNew) {
 function learn(text) {
   clearTimeout(timer);
   values = [];
-  const refresh = () => document.activeElement === input && input.value.trim() === text && update(false);
+  const isCurrent = () => input.value.trim() === text;
+  const refresh = () => document.activeElement === input && isCurrent() && update(false);
   timer = setTimeout(async () => {
     // Without suggestions the search still works: a failure shows when the reader searches.
     described = await describeWindow().catch(() => NOTHING);
     assignColors(described.names.map(([name]) => name));
     refresh();
-    const [parameter] = parseFilter(text, described.members.map(({ name }) => name)) ?? [];
-    if (!parameter || parameter.endsWith("[exists]")) return;
-    const found = await listValues(parameter.replace(/\[\w+\]$/, "")).catch(() => []);
-    if (input.value.trim() !== text) return;
+    const [parameter = ""] = parseFilter(text, described.members.map(({ name }) => name)) ?? [];
+    const field = parameter.replace(/\[(?!exists)\w+\]$/, "");
+    if (!isCurrent() || !isCountable(field)) return;
+    const found = await listValues(field).catch(() => []);
+    if (!isCurrent()) return;
     values = found;
     refresh();
   }, PAUSE_MILLISECONDS);

@@ -1,6 +1,8 @@
 // Filters as people write them, `plan!=pro`, and as the API names them, `data.plan[not]=pro`.
 
-const FILTER = /^(?:q|(?:name|trace_id|id|data(?:\.(?:[^.[\]"]+|"[^"]*"))+)(?:\[(?:not|prefix|gt|gte|lt|lte|exists)\])?)$/s;
+const MEMBER = String.raw`data(?:\.(?:[^.[\]"]+|"[^"]+")){1,10}`; // as MAX_MEMBER_DEPTH of the API
+const COUNTABLE = new RegExp(`^(?:name|${MEMBER})$`);
+const FILTER = new RegExp(String.raw`^(?:q|(?:name|trace_id|id|${MEMBER})(?:\[(?:not|prefix|gt|gte|lt|lte|exists)\])?)$`);
 const OWN_FIELDS = ["name", "trace_id", "id"]; // of an event, beside its data
 
 const SIGNS = { "!=": "not", "^=": "prefix", ">=": "gte", "<=": "lte", ">": "gt", "<": "lt", "=": "" };
@@ -11,6 +13,9 @@ const PRESENCE = new RegExp(String.raw`^(${FIELD})\s+(exists|is missing)$`);
 const NEXT = new RegExp(String.raw`\s+(?=${FIELD}(?:!=|\^=|>=|<=|=|>|<)\S)`);
 
 export const isFilter = (parameter) => FILTER.test(parameter);
+
+// Returns whether the API counts events by the values of a field: not by ids, nor by half a name.
+export const isCountable = (field) => COUNTABLE.test(field);
 
 // Returns the name of the API for a field as people write it: `plan` is `data.plan`.
 export function resolveField(text, members = []) {
