@@ -166,7 +166,7 @@ def _grant_from_key(may_wait: bool) -> Grant | None:
         return sign_on.find_grant(may_wait)
     if (key := read_key()) is None:
         return None
-    return cast("Cache[Grant]", current_app.extensions["bytelog.keys"]).find(key, may_wait)
+    return cast("Cache[str, Grant]", current_app.extensions["bytelog.keys"]).find(key, may_wait)
 
 
 def _look_up(key: str) -> Grant | None:

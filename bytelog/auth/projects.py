@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import cast
 
 from flask import Flask, current_app
 from sqlalchemy import Connection, insert, literal, select
 
-from ..storage.backend import StorageError
 from ..storage.database import db, fetch, fetch_or_fall_back
 from ..storage.models import Project
 from ..storage.writer import current_writer
-
-CACHE_SECONDS = 0.5
-"""How long a name and its id are trusted: another process may rename or delete the project."""
+from .cache import Cache
 
 _all = select(Project.id, Project.name)
 
@@ -23,31 +19,10 @@ class UnknownProject(LookupError):
     """No project has that name; the message lists the projects."""
 
 
-class ProjectCache:
-    """The ids and names of all projects, as they were at most CACHE_SECONDS ago."""
-
-    def __init__(self) -> None:
-        self.ids: dict[str, int] = {}
-        self.names: dict[int, str] = {}
-        self._trusted_until = 0.0
-
-    def refresh(self) -> None:
-        """Read the projects again if that is due; raises StorageError if none was ever read."""
-        if time.monotonic() < self._trusted_until:
-            return
-        try:
-            self.names = dict(fetch(db.engine, _all))
-            self.ids = {name: project_id for project_id, name in self.names.items()}
-        except StorageError:
-            # Reads continue on a replica while the primary is down.
-            if not self.names:
-                raise
-        self._trusted_until = time.monotonic() + CACHE_SECONDS
-
-
 def init_app(app: Flask) -> None:
-    """Give the application a cache of the projects."""
-    app.extensions["bytelog.projects"] = ProjectCache()
+    """Give the application caches of the projects' ids and names."""
+    app.extensions["bytelog.project_ids"] = Cache(_fetch_id)
+    app.extensions["bytelog.project_names"] = Cache(_fetch_name)
 
 
 def find(name: str) -> int:
@@ -59,23 +34,28 @@ def find(name: str) -> int:
     return int(ids[name])
 
 
-def look_up(name: str) -> int | None:
-    """Return the id of a project, None if it does not exist; raises StorageError."""
-    rows = fetch_or_fall_back(select(Project.id).where(Project.name == name))
-    return int(rows[0].id) if rows else None
+def look_up(name: str, may_wait: bool = True) -> int | None:
+    """Return the id of a project, None if it does not exist.
+
+    Raises StorageError, and MustWait if the database has to be asked and the caller may not wait.
+    """
+    cache = cast("Cache[str, int]", current_app.extensions["bytelog.project_ids"])
+    return cache.find(name, may_wait)
 
 
 def find_name(project_id: int) -> str:
     """Return the name of a project, "" if it is gone; raises StorageError."""
-    return _read_cache().names.get(project_id, "")
+    cache = cast("Cache[int, str]", current_app.extensions["bytelog.project_names"])
+    return cache.find(project_id) or ""
 
 
 def get_or_create(name: str) -> int:
     """Return the id of a project, which is created if it is new; raises StorageError."""
-    ids = _read_cache().ids
-    if name not in ids:
-        ids[name] = _create(name)
-    return ids[name]
+    project_id = look_up(name)
+    if project_id is not None:
+        return project_id
+    with current_writer().transaction() as connection:
+        return ensure(connection, name)
 
 
 def ensure(connection: Connection, name: str) -> int:
@@ -86,12 +66,11 @@ def ensure(connection: Connection, name: str) -> int:
     return connection.execute(project_id).scalar_one()
 
 
-def _read_cache() -> ProjectCache:
-    cache = cast("ProjectCache", current_app.extensions["bytelog.projects"])
-    cache.refresh()
-    return cache
+def _fetch_id(name: str) -> int | None:
+    rows = fetch_or_fall_back(select(Project.id).where(Project.name == name))
+    return int(rows[0].id) if rows else None
 
 
-def _create(name: str) -> int:
-    with current_writer().transaction() as connection:
-        return ensure(connection, name)
+def _fetch_name(project_id: int) -> str | None:
+    rows = fetch_or_fall_back(select(Project.name).where(Project.id == project_id))
+    return str(rows[0].name) if rows else None

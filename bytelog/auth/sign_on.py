@@ -19,7 +19,6 @@ from flask import Flask, current_app, request
 from ..config import SetupError
 from ..storage.models import DEFAULT_PROJECT_ID
 from . import projects
-from .cache import Cache
 from .keys import Grant
 from .refusals import Denied
 
@@ -42,7 +41,6 @@ class Proxy:
 def init_app(app: Flask) -> None:
     """Accept the users of the configured proxy; raises SetupError."""
     app.extensions["bytelog.sign_on"] = _create_proxy(app.config)
-    app.extensions["bytelog.sign_on_projects"] = Cache(projects.look_up)
 
 
 def find_grant(may_wait: bool) -> Grant | None:
@@ -69,8 +67,7 @@ def find_grant(may_wait: bool) -> Grant | None:
 def _find_project(proxy: Proxy, may_wait: bool) -> int:
     if proxy.project_header is None:
         return DEFAULT_PROJECT_ID
-    cache: Cache[int] = current_app.extensions["bytelog.sign_on_projects"]
-    project_id = cache.find(_read_header(proxy.project_header), may_wait)
+    project_id = projects.look_up(_read_header(proxy.project_header), may_wait)
     if project_id is None:
         raise Denied(HTTPStatus.FORBIDDEN, _NO_PROJECT, error="insufficient_scope")
     return project_id
