@@ -7,7 +7,7 @@ import json
 from flask import Blueprint, Flask
 from werkzeug.wrappers import Response
 
-from ..auth import keys
+from ..auth import keys, projects
 from ..auth.bearer import requires
 from ..auth.keys import Grant
 from .reading import send_object
@@ -24,6 +24,6 @@ def init_app(app: Flask) -> None:
 @requires("read")
 def describe_key(grant: Grant) -> Response:
     """Send the names of the key and of its project, the scopes, and the bound if there is one."""
-    names = {"project": keys.name_project(grant), "key": keys.name_holder(grant)}
+    names = {"project": projects.find_name(grant.project_id), "key": keys.name_holder(grant)}
     bound = {"only": json.loads(grant.bound)} if grant.bound else {}
     return send_object(names | {"scopes": sorted(grant.scopes)} | bound)

@@ -83,13 +83,6 @@ def create(
     return key
 
 
-def name_project(grant: Grant) -> str:
-    """Return the name of the project of a grant, "" if it is gone; raises StorageError."""
-    statement = select(Project.name).where(Project.id == grant.project_id)
-    rows = fetch(read_engine(), statement)
-    return str(rows[0].name) if rows else ""
-
-
 def name_holder(grant: Grant) -> str:
     """Return the name of a key, or of the user of a host's grant; raises StorageError."""
     if isinstance(grant.holder, tuple):

@@ -43,7 +43,7 @@ from bytelog.api.idempotency import HEADER
 from bytelog.api.openapi import document
 from bytelog.api.parameters import ListingParameters
 from bytelog.api.trace_parameters import TracesParameters
-from bytelog.auth import keys
+from bytelog.auth import keys, projects
 from bytelog.config import MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_ID, MAX_TEXT_LENGTH
 from bytelog.events import erasure, schemas, store
 from bytelog.queries.formats import LINES_TYPES
@@ -237,7 +237,7 @@ def test_every_response_is_as_described(
     if status in FAILURES:
         for name in STORE_FUNCTIONS:
             monkeypatch.setattr(store, name, fail)
-        monkeypatch.setattr(keys, "name_project", fail)
+        monkeypatch.setattr(projects, "find_name", fail)
         monkeypatch.setattr(erasure, "erase", fail)
     scopes = {"GET": "read", "POST": "write", "DELETE": "delete"}
     scope = scopes.pop(method) if status != 403 else scopes[{"GET": "POST"}.get(method, "GET")]
