@@ -15,7 +15,6 @@ from itertools import islice
 
 from marshmallow import ValidationError
 
-from ..auth.keys import Grant
 from ..auth.refusals import Denied
 from ..config import MAX_FILTER_VALUES, MAX_MEMBERS, MAX_REPORTED_ERRORS
 from ..events.schemas import EventFields, Text
@@ -73,14 +72,12 @@ def load(bound: str) -> tuple[Filter, ...]:
     )
 
 
-def check(grant: Grant, events: Sequence[EventFields], is_batch: bool) -> None:
-    """Raise OutsideBound if events are not in the bound of a grant."""
-    if not grant.bound:
-        return
-    filters = load(grant.bound)
+def check(bound: str, events: Sequence[EventFields], is_batch: bool) -> None:
+    """Raise OutsideBound if events are not in a bound."""
+    filters = load(bound)
     outside = (i for i, event in enumerate(events) if not matches(event._asdict(), filters))
     if positions := list(islice(outside, MAX_REPORTED_ERRORS)):
-        detail = f"Must match {describe(grant.bound)}."
+        detail = f"Must match {describe(bound)}."
         pointers = (f"#/{i}" if is_batch else "#" for i in positions)
         raise OutsideBound([{"pointer": pointer, "detail": detail} for pointer in pointers])
 

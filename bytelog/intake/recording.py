@@ -87,7 +87,8 @@ def record_valid(grant: Grant, source: str, messages: Sequence[Load]) -> dict[in
     events, problems = _load(grant, messages)
     if problems and not events:
         raise ValidationError(problems)
-    bounds.check(grant, [event for _, event in events], is_batch=True)
+    if grant.bound:
+        bounds.check(grant.bound, [event for _, event in events], is_batch=True)
     if events:
         store.record_messages(grant.project_id, source, events)
     return problems
