@@ -18,10 +18,10 @@ from ..auth.keys import Grant
 from ..auth.refusals import Denied
 from ..config import MAX_BODY_BYTES
 from ..events.i_json import decode_text
-from ..sources.mappings import Message
+from ..sources.mappings import Message, create_trace_id
 from . import hook_rules
 from .hook_rules import HEADER, Hook
-from .recording import create_id, create_trace_id, record
+from .recording import create_id, record
 from .requests import check_stranger
 from .signatures import Signature
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
-from uuid import uuid4
 
 from flask import current_app
 from marshmallow import ValidationError
@@ -23,7 +22,7 @@ from ..events.decoder import split_array
 from ..events.i_json import InvalidJSON, decode_text
 from ..events.keep_rules import find_oldest_by_id
 from ..events.schemas import EventFields, load_event
-from ..sources.mappings import SOURCES, Message
+from ..sources.mappings import SOURCES, Message, create_trace_id
 from ..storage.writer import current_writer
 
 Load = Callable[[], Message]
@@ -127,8 +126,3 @@ def _parse(source: str, text: bytes) -> Message:
 def create_id() -> int:
     """Return the `id` of an event whose message has none."""
     return secrets.randbits(63)
-
-
-def create_trace_id() -> str:
-    """Return a trace id that no other event has."""
-    return uuid4().hex

@@ -33,6 +33,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from hashlib import sha256
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from marshmallow import ValidationError
 
@@ -149,6 +150,11 @@ SOURCES = {
 def compute_id(text: str) -> int:
     """Return the `id` of the event whose message has a text as its id: 63 bits of the SHA-256."""
     return int.from_bytes(sha256(text.encode()).digest()[:8]) >> 1
+
+
+def create_trace_id() -> str:
+    """Return a trace id that no other event has."""
+    return uuid4().hex
 
 
 def _find_first(members: Mapping[str, Member], paths: tuple[str, ...]) -> _Value | None:

@@ -19,14 +19,13 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 from marshmallow import ValidationError
 
 from .. import timestamps
 from ..config import MAX_BODY_BYTES, MAX_DEPTH, MAX_TEXT_LENGTH
 from ..events.i_json import compact_object
-from .mappings import Message, compute_id
+from .mappings import Message, compute_id, create_trace_id
 
 DEFAULT_NAME = "log"
 
@@ -95,7 +94,7 @@ def _find_trace_id(members: Mapping[str, Any], attributes: Mapping[str, Any]) ->
     trace_id = _text_or_empty(members.get("traceId"))
     if _TRACE_ID.fullmatch(trace_id):
         return trace_id.lower()
-    return _text_or_empty(attributes.get("session.id"))[:MAX_TEXT_LENGTH] or uuid4().hex
+    return _text_or_empty(attributes.get("session.id"))[:MAX_TEXT_LENGTH] or create_trace_id()
 
 
 def _find_date(members: Mapping[str, Any]) -> datetime | None:

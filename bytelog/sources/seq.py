@@ -10,9 +10,7 @@ date      Timestamp
 
 from __future__ import annotations
 
-from uuid import uuid4
-
-from .mappings import SOURCES, Message, Source, compute_id
+from .mappings import SOURCES, Message, Source, compute_id, create_trace_id
 
 CLEF = SOURCES["clef"]
 
@@ -28,4 +26,4 @@ RAW = Source(
 
 def parse(source: Source, text: str) -> Message:
     """Return an event as a message without an id; raises InvalidJSON and ValidationError."""
-    return source.parse(text, compute_id(text), uuid4().hex)
+    return source.parse(text, compute_id(text), create_trace_id())
