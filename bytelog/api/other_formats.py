@@ -43,7 +43,7 @@ def formats_of(app: Flask) -> OtherFormats:
 
 def find_recorder(environ: WSGIEnvironment, media_type: str) -> Recorder | None:
     """Return what stores a body of this type, or None if it has a format of bytelog."""
-    formats: OtherFormats = current_app.extensions[_EXTENSION]
+    formats = formats_of(current_app)
     if recorder := formats.by_type.get(media_type):
         return recorder
     for header, recorder in formats.by_header.items():
