@@ -22,11 +22,10 @@ from ..auth.keys import Grant
 
 T = TypeVar("T")
 View = Callable[[Grant, bytes], Response]
+Decorator = Callable[[View], Callable[[], Response]]
 
 
-def takes_messages(
-    read_key: Callable[[bytes], str], limit: int
-) -> Callable[[View], Callable[[], Response]]:
+def takes_messages(read_key: Callable[[bytes], str], limit: int) -> Decorator:
     """Restrict a view to keys with the scope `write`; its arguments are the grant and the body.
 
     The key is in the header `Authorization`, or `read_key` returns it from the body, "" if there is
@@ -41,26 +40,17 @@ def takes_messages(
         else:
             check_stranger(limit)
 
-    def decorate(view: View) -> Callable[[], Response]:
-        @wraps(view)
-        def call_view() -> Response:
-            check_head(may_wait=True)
-            if "Authorization" in request.headers:
-                body = receive_body(current_app.config["BYTELOG_BATCH_BYTES"])
-            else:
-                body = receive_body(limit)
-                _use_key(read_key(body))
-            return view(authorize("write"), body)
+    def receive() -> bytes:
+        if "Authorization" in request.headers:
+            return _receive_batch()
+        body = receive_body(limit)
+        _use_key(read_key(body))
+        return body
 
-        call_view.check_head = check_head  # type: ignore[attr-defined]
-        return call_view
-
-    return decorate
+    return _restrict(check_head, receive)
 
 
-def takes_bodies(
-    find_key: Callable[[], str] = lambda: "",
-) -> Callable[[View], Callable[[], Response]]:
+def takes_bodies(find_key: Callable[[], str] = lambda: "") -> Decorator:
     """Restrict a view to keys with the scope `write`; its arguments are the grant and the body.
 
     The key is in the header `Authorization`, or else `find_key` returns it from another header or
@@ -73,17 +63,7 @@ def takes_bodies(
         authorize("write", may_wait=may_wait)
         check_length(current_app.config["BYTELOG_BATCH_BYTES"])
 
-    def decorate(view: View) -> Callable[[], Response]:
-        @wraps(view)
-        def call_view() -> Response:
-            check_head(may_wait=True)
-            body = receive_body(current_app.config["BYTELOG_BATCH_BYTES"])
-            return view(authorize("write"), body)
-
-        call_view.check_head = check_head  # type: ignore[attr-defined]
-        return call_view
-
-    return decorate
+    return _restrict(check_head, _receive_batch)
 
 
 def check_stranger(limit: int) -> None:
@@ -118,6 +98,26 @@ def shape_errors(blueprint: Blueprint, build: Callable[[int, str, str], dict[str
             response.set_data(json.dumps(build(response.status_code, name, detail)))
             response.mimetype = "application/json"
         return response
+
+
+def _restrict(check_head: Callable[..., None], receive: Callable[[], bytes]) -> Decorator:
+    """Return a decorator of views, which checks the headers before the body is received."""
+
+    def decorate(view: View) -> Callable[[], Response]:
+        @wraps(view)
+        def call_view() -> Response:
+            check_head(may_wait=True)
+            body = receive()
+            return view(authorize("write"), body)
+
+        call_view.check_head = check_head  # type: ignore[attr-defined]
+        return call_view
+
+    return decorate
+
+
+def _receive_batch() -> bytes:
+    return receive_body(current_app.config["BYTELOG_BATCH_BYTES"])
 
 
 def _use_key(key: str) -> None:
