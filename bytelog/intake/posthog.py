@@ -12,7 +12,7 @@ from flask import Blueprint, Flask
 from werkzeug.wrappers import Response
 
 from ..auth.keys import Grant
-from .recording import read_array, record
+from .recording import read_batch, record
 from .requests import decode, shape_errors, takes_messages
 
 MAX_BATCH_BYTES = 6 * 1024 * 1024
@@ -24,10 +24,6 @@ blueprint = Blueprint("posthog", __name__)
 
 class _Key(msgspec.Struct):
     api_key: str = ""
-
-
-class _Batch(msgspec.Struct):
-    batch: msgspec.Raw
 
 
 def init_app(app: Flask) -> None:
@@ -43,7 +39,7 @@ def _read_key(body: bytes) -> str:
 @takes_messages(_read_key, MAX_BATCH_BYTES)
 def record_batch(grant: Grant, body: bytes) -> Response:
     """Store the messages of a batch."""
-    messages = read_array("posthog", bytes(decode(body, _Batch).batch))
+    messages = read_batch("posthog", body)
     response = Response('{"status": 1}', mimetype="application/json")
     return record(grant, "posthog", messages, response)
 

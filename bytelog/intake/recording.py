@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+import msgspec
 from flask import current_app
 from marshmallow import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -24,9 +25,14 @@ from ..events.keep_rules import find_oldest_by_id
 from ..events.schemas import EventFields, load_event
 from ..sources.mappings import SOURCES, Message, create_trace_id
 from ..storage.writer import current_writer
+from .requests import decode
 
 Load = Callable[[], Message]
 """Returns a message; raises InvalidJSON, and ValidationError naming each bad field."""
+
+
+class _Batch(msgspec.Struct):
+    batch: msgspec.Raw
 
 
 def read_text(source: str, text: bytes) -> list[Load]:
@@ -34,11 +40,12 @@ def read_text(source: str, text: bytes) -> list[Load]:
     return [partial(_parse, source, text)]
 
 
-def read_array(source: str, array: bytes) -> list[Load]:
-    """Return the functions that read the messages of a source, the elements of a JSON array.
+def read_batch(source: str, body: bytes) -> list[Load]:
+    """Return the functions that read the messages of a source, in the array `batch` of an object.
 
-    Raises the exceptions of `split_texts`.
+    Raises the exceptions of `decode` and `split_texts`.
     """
+    array = bytes(decode(body, _Batch).batch)
     return [partial(_parse, source, text) for text in split_texts(array)]
 
 

@@ -14,7 +14,7 @@ from flask import Blueprint, Flask
 from werkzeug.wrappers import Response
 
 from ..auth.keys import Grant
-from .recording import read_array, read_text, record
+from .recording import read_batch, read_text, record
 from .requests import decode, shape_errors, takes_messages
 
 MAX_BATCH_BYTES = 500 * 1024
@@ -28,10 +28,6 @@ blueprint = Blueprint("segment", __name__, url_prefix="/v1")
 
 class _Key(msgspec.Struct):
     value: str = msgspec.field(name="writeKey", default="")
-
-
-class _Batch(msgspec.Struct):
-    batch: msgspec.Raw
 
 
 def init_app(app: Flask) -> None:
@@ -48,7 +44,7 @@ def _read_key(body: bytes) -> str:
 @takes_messages(_read_key, MAX_BATCH_BYTES)
 def record_batch(grant: Grant, body: bytes) -> Response:
     """Store the messages of a batch."""
-    messages = read_array("segment", bytes(decode(body, _Batch).batch))
+    messages = read_batch("segment", body)
     return record(grant, "segment", messages, _succeed())
 
 
