@@ -6,7 +6,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import current_app, request
 from marshmallow import ValidationError
@@ -25,6 +25,8 @@ from .other_formats import Recorder, find_recorder
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+T = TypeVar("T")
 
 MAX_GZIP_MEMBERS = 1000
 """Members of one compressed body: tools start one every 64 KB at most, and each costs time."""
@@ -104,9 +106,9 @@ def load_events(body: bytes, project_id: int) -> list[EventFields]:
     try:
         oldest = find_oldest_by_id(project_id)
         if _read_media_type(request.environ) in LINES_BY_TYPE:
-            return _load_batch(partial(load_event, line, oldest) for line in _split_lines(body))
-        if is_batch(body):
-            return _load_batch(partial(load_event, text, oldest) for text in split_array(body))
+            return load_each(partial(load_event, line, oldest) for line in split_lines(body))
+        if is_array(body):
+            return load_each(partial(load_event, text, oldest) for text in split_array(body))
         if len(body) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge(f"An event may have at most {MAX_BODY_BYTES} bytes.")
         return [schemas.load_text(body, oldest)]
@@ -116,11 +118,24 @@ def load_events(body: bytes, project_id: int) -> list[EventFields]:
 
 def is_batch(body: bytes) -> bool:
     """Return whether a body is a batch: lines, or an array."""
-    media_type = _read_media_type(request.environ)
-    return media_type in LINES_BY_TYPE or _ARRAY_START.match(body) is not None
+    return _read_media_type(request.environ) in LINES_BY_TYPE or is_array(body)
 
 
-def _load_batch(batch: Iterator[Callable[[], EventFields]]) -> list[EventFields]:
+def is_array(body: bytes) -> bool:
+    """Return whether the JSON in a body is an array, by its first character."""
+    return _ARRAY_START.match(body) is not None
+
+
+def split_lines(body: bytes) -> Iterator[bytes]:
+    """Yield the lines of a body that are not blank, without white space before them."""
+    return (match[0] for match in _LINE.finditer(body))
+
+
+def load_each(batch: Iterator[Callable[[], T]]) -> list[T]:
+    """Return what the functions of a batch load, as `load_batch` does.
+
+    Raises ValidationError, and RequestEntityTooLarge for more than BYTELOG_BATCH_EVENTS.
+    """
     try:
         return load_batch(
             current_writer().share_time(batch), current_app.config["BYTELOG_BATCH_EVENTS"]
@@ -184,7 +199,3 @@ def _decompress_members(body: bytes, limit: int) -> Iterator[bytes]:
         if position == len(body):
             return
     raise ValidationError(f"gzip data may have at most {MAX_GZIP_MEMBERS} members.")
-
-
-def _split_lines(body: bytes) -> Iterator[bytes]:
-    return (match[0] for match in _LINE.finditer(body))

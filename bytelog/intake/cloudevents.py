@@ -12,22 +12,21 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from urllib.parse import unquote
 
-from flask import Flask, current_app, request
+from flask import Flask, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..api import bounds
+from ..api.body import is_array, load_each
 from ..api.other_formats import formats_of
 from ..auth.keys import Grant
 from ..config import MAX_BODY_BYTES
 from ..events import store
-from ..events.batches import TooManyEvents, load_batch
 from ..events.decoder import split_array
 from ..events.i_json import InvalidJSON, decode_text
 from ..events.keep_rules import find_oldest_by_id
 from ..events.schemas import EventFields, load_event
 from ..sources import cloudevents
-from ..storage.writer import current_writer
 from .recording import identify
 
 Message = tuple[str | None, EventFields]
@@ -38,7 +37,6 @@ _TOO_LARGE = f"A CloudEvent may have at most {MAX_BODY_BYTES} bytes in JSON."
 
 _PREFIX = "HTTP_CE_"
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_ARRAY_START = re.compile(rb"[ \t\n\r]*\[")
 _EMPTY_ARRAY = re.compile(rb"[ \t\n\r]*\[[ \t\n\r]*\][ \t\n\r]*")
 
 
@@ -68,15 +66,11 @@ def _record_binary(grant: Grant, body: bytes) -> None:
 def _record_batch(grant: Grant, body: bytes) -> None:
     if _EMPTY_ARRAY.fullmatch(body):
         return
-    if not _ARRAY_START.match(body):
+    if not is_array(body):
         raise ValidationError("Must be an array of CloudEvents.")
-    limit = current_app.config["BYTELOG_BATCH_EVENTS"]
     load = _prepare_load(grant)
-    batch = current_writer().share_time(partial(load, text) for text in split_array(body))
-    try:
-        _record(grant, load_batch(batch, limit), is_batch=True)
-    except TooManyEvents as error:
-        raise RequestEntityTooLarge(str(error)) from error
+    messages = load_each(partial(load, text) for text in split_array(body))
+    _record(grant, messages, is_batch=True)
 
 
 def _record(grant: Grant, messages: list[Message], *, is_batch: bool) -> None:

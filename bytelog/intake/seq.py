@@ -7,7 +7,6 @@ stored at least once: a logger that gets no response sends it again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -16,6 +15,7 @@ from flask import Blueprint, Flask, request
 from marshmallow import ValidationError
 from werkzeug.wrappers import Response
 
+from ..api.body import split_lines
 from ..auth.keys import Grant
 from ..config import MAX_BODY_BYTES
 from ..events.i_json import decode_text
@@ -30,8 +30,6 @@ KEY_HEADER, KEY_PARAMETER = "X-Seq-ApiKey", "apiKey"
 
 # seq-logging writes this before version 1, and Seq accepts it.
 _BARE = b"{Events:"
-
-_LINE = re.compile(rb"[^ \t\r\n][^\n]*")
 
 blueprint = Blueprint("seq", __name__)
 
@@ -56,7 +54,7 @@ def _find_key() -> str:
 def record_raw(grant: Grant, body: bytes) -> Response:
     """Store events in either form."""
     if request.mimetype == CLEF or "clef" in request.args:
-        return _record(grant, seq.CLEF, _split_lines(body))
+        return _record(grant, seq.CLEF, _split_events(body))
     if body.startswith(_BARE):
         body = b'{"Events":' + body.removeprefix(_BARE)
     return _record(grant, seq.RAW, split_texts(bytes(decode(body, _Batch).events)))
@@ -66,17 +64,17 @@ def record_raw(grant: Grant, body: bytes) -> Response:
 @takes_bodies(_find_key)
 def record_clef(grant: Grant, body: bytes) -> Response:
     """Store events in CLEF."""
-    return _record(grant, seq.CLEF, _split_lines(body))
+    return _record(grant, seq.CLEF, _split_events(body))
 
 
-def _split_lines(body: bytes) -> list[bytes]:
+def _split_events(body: bytes) -> list[bytes]:
     if request.mimetype == "application/json":
         # One event, which may have several lines; some loggers send lines under this type too.
         try:
             return [bytes(msgspec.json.decode(body, type=msgspec.Raw))]
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             pass
-    return take_texts(line[0] for line in _LINE.finditer(body))
+    return take_texts(split_lines(body))
 
 
 def _record(grant: Grant, source: Source, texts: Sequence[bytes]) -> Response:
