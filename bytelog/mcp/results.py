@@ -23,6 +23,8 @@ WARNING = (
 )
 BEGINNING, END = "<untrusted-events>", "</untrusted-events>"
 
+_LESS = "\\u003c"  # `<` in a string of JSON
+
 
 class TooLong(Exception):
     """A result has too many characters even when its rows are left out."""
@@ -61,6 +63,3 @@ def shorten(value: Any) -> Any:
 
 def _note_rest(count: int) -> list[str]:
     return [f"… [{count - MAX_ROWS} more are left out]"] if count > MAX_ROWS else []
-
-
-_LESS = "\\u003c"
