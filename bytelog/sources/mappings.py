@@ -10,14 +10,17 @@ date         timestamp,          timestamp                properties.time       
              originalTimestamp,
              sentAt, receivedAt
 
-The first of them counts that is a number or a text that is not empty. An `id` is 63 bits of the
-SHA-256 of what is there, so that it is the same whenever the message arrives. Without it, the
-caller assigns an `id`, such as the number of an imported line. A trace id is then the event's `id`
-or, without one, a text from the caller that no other message has. A date is then the present
-moment, except in CLEF, where each event has one. The name of a CLEF event is then "Information";
-others must have one. A date that is a number counts seconds since 1970, or milliseconds from 10^11
-on; Mixpanel counts from 1970 in the time zone of the project. Names and trace ids are cut after
-MAX_TEXT_LENGTH characters.
+A field takes the first of its members that is a number or a text that is not empty. `id` is 63
+bits of the SHA-256 of that member, so a message that arrives twice has the same `id` both times. If
+a message has none of the members of a field:
+- `id` is what the caller assigns, such as the number of an imported line.
+- `trace_id` is the `id` of a message that has one, else a text from the caller that no other
+  message has.
+- `date` is the present moment; a CLEF event must have a date.
+- `name` is "Information" in CLEF; other messages must have a name.
+A date that is a number counts seconds since 1970, or milliseconds from 10^11 on; Mixpanel counts
+from 1970 in the time zone of the project. Names and trace ids are cut after MAX_TEXT_LENGTH
+characters.
 
 `data` contains the message as it was written, without the members that a field repeats exactly:
 members that were cut, converted, hashed or not used remain. (RudderStack uses Segment's

@@ -10,7 +10,7 @@ const form = byId("sign-in").firstElementChild;
 const failure = form.querySelector(".failure");
 
 let shownKey;
-let isUser = false; // whether a sign-on proxy names the reader, who has no key
+let isUser = false; // signed in by a sign-on proxy, without a key
 
 export const isSignedIn = () => isUser || Boolean(key.get());
 
