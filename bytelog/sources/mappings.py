@@ -91,30 +91,41 @@ class Source:
         in the text; `data` has them too, by these paths, if no field repeats them exactly.
         Raises InvalidJSON and ValidationError.
         """
+        members = self._read_members(text, beside)
+        key = _find_first(members, self.id)
+        event: dict[str, Any] = {"id": own_id, "trace_id": own_trace_id, **self.defaults}
+        if key:
+            event["id"] = compute_id(str(key.value))
+            event["trace_id"] = str(event["id"])
+        self._take_fields(members, event, time_zone or UTC)
+        data = ",".join(f"{member.name}:{member.text}" for member in members.values())
+        event["data"] = ObjectText(f"{{{data}}}")
+        return Message(str(key.value) if key else None, event)
+
+    def _read_members(self, text: str, beside: Mapping[str, str]) -> dict[str, Member]:
         members = split_members(compact_object(text).text)
         for name in self.secrets:
             members.pop(name, None)
         for path, value in beside.items():
             members[path] = Member(value, json.dumps(path), json.dumps(value, ensure_ascii=False))
-        key = _find_first(members, self.id)
-        event_id = compute_id(str(key.value)) if key else own_id
-        event: dict[str, Any] = {"id": event_id}
-        event["trace_id"] = str(event_id) if key else own_trace_id
-        event |= self.defaults
+        return members
+
+    def _take_fields(
+        self, members: dict[str, Member], event: dict[str, Any], time_zone: tzinfo
+    ) -> None:
+        """Set the fields that members have, and remove the members that a field repeats exactly.
+
+        Raises ValidationError.
+        """
         for name in ("name", "trace_id", "date"):
-            found = _find_first(members, getattr(self, name))
-            if found and name == "date":
-                event[name] = _format_date(found.value, time_zone or UTC)
-            elif found:
-                event[name] = _format_text(found.value)
-            elif name == "date" and self.has_dates:
-                raise ValidationError("Missing data for required field.", self.date[0])
-            if found and found.member is not None and found.value == event[name]:
-                del members[found.member]
-        data = ",".join(f"{member.name}:{member.text}" for member in members.values())
-        return Message(
-            str(key.value) if key else None, {**event, "data": ObjectText(f"{{{data}}}")}
-        )
+            if not (found := _find_first(members, getattr(self, name))):
+                continue
+            value, member = found
+            event[name] = _format_date(value, time_zone) if name == "date" else _format_text(value)
+            if member is not None and value == event[name]:
+                del members[member]
+        if self.has_dates and "date" not in event:
+            raise ValidationError("Missing data for required field.", self.date[0])
 
 
 SOURCES = {
