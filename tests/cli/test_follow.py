@@ -5,8 +5,9 @@ import re
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from flask import Flask
 from sqlalchemy import select
 from support.api import CLICK, EVENTS
 from support.commands import Bytelog
-from support.following import PIPES, Following
+from support.following import PIPES, Following, close_output
 from support.history import make_history
 from support.server import Server, wait_for
 
@@ -51,13 +52,8 @@ def server(serve: Callable[..., Server]) -> Server:
     return server
 
 
-@contextmanager
-def following(server: Server, *arguments: str) -> Iterator[Following]:
-    following = Following(Bytelog(server.folder / "data").start("follow", *arguments, **PIPES))
-    try:
-        yield following
-    finally:
-        following.kill()
+def following(server: Server, *arguments: str) -> Following:
+    return Following(Bytelog(server.folder / "data").start("follow", *arguments, **PIPES))
 
 
 def wait_until_ready(server: Server, *names: str) -> None:
@@ -151,14 +147,7 @@ def test_a_closed_pipe_ends_the_command_without_an_error(
     post(server, 1)
     bytelog = Bytelog(server.folder / "data")
     with bytelog.start("follow", "--from-start", **PIPES) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.readline()
-        process.stdout.close()
-        if has_arrivals:
-            post(server, 2)
-        assert process.wait(20) == 0
-        assert process.stderr.read() == b""
+        close_output(process, partial(post, server, 2) if has_arrivals else None)
 
 
 def test_a_parameter_that_contradicts_following_is_refused(tmp_path: Path) -> None:

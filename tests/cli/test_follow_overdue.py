@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,14 +22,9 @@ def server(serve: Callable[..., Server]) -> Server:
     return serve(BYTELOG_API_KEY=Server.key)
 
 
-@contextmanager
-def following(server: Server, *arguments: str) -> Iterator[Following]:
+def following(server: Server, *arguments: str) -> Following:
     arguments = ("follow", "--from-start", "--as", "a", *OVERDUE, *arguments)
-    following = Following(Bytelog(server.folder / "data").start(*arguments, **PIPES))
-    try:
-        yield following
-    finally:
-        following.kill()
+    return Following(Bytelog(server.folder / "data").start(*arguments, **PIPES))
 
 
 def post(server: Server, *events: tuple[str, str, float]) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from flask import Flask
 from support.api import CLICK, EVENTS, Person
 from support.commands import Bytelog
-from support.following import PIPES, Following
+from support.following import PIPES, Following, close_output
 from support.history import make_history
 from support.server import Server, wait_for
 
@@ -162,14 +163,7 @@ def test_a_closed_pipe_ends_the_command_without_an_error(
 ) -> None:
     post(server, 1)
     with Bytelog(server.folder / "data").start("tail", **PIPES) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.readline()
-        process.stdout.close()
-        if has_arrivals:
-            post(server, 2)
-        assert process.wait(20) == 0
-        assert process.stderr.read() == b""
+        close_output(process, partial(post, server, 2) if has_arrivals else None)
 
 
 def test_a_terminal_shows_one_table_and_ctrl_c_ends_it(server: Server) -> None:

@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import threading
+from collections.abc import Callable
+from typing import Self
 
 from support.processes import Process
 
@@ -20,6 +22,12 @@ class Following:
         self.lines: list[str] = []
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -43,3 +51,15 @@ class Following:
         self.process.kill()
         self._thread.join()
         self.process.__exit__()
+
+
+def close_output(process: Process, post_more: Callable[[], None] | None) -> None:
+    """Close the output of a command after its first line, which ends it without an error."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    if post_more:
+        post_more()
+    assert process.wait(20) == 0
+    assert process.stderr.read() == b""
