@@ -56,6 +56,17 @@ def test_a_chart_by_a_member_counts_its_values(sales: Page) -> None:
     expect(names).to_have_text(["sale4"])
 
 
+def test_a_chart_by_what_events_are_not_counted_by_is_not_requested(sales: Page) -> None:
+    address = sales.url
+    for text in ("trace_id", "id", "plan."):
+        choose(sales, "Chart by", text)
+        expect(sales.locator("#chart input:invalid")).to_have_value(text)
+    choose(sales, "Chart by", "plan")
+    expect(sales.locator("#names button")).to_have_text(["pro2", "free1", "no plan1"])
+    sales.go_back()
+    expect(sales).to_have_url(address)
+
+
 def test_a_chart_of_sums_is_exact(sales: Page) -> None:
     choose(sales, "Sum of", "amount")
     expect(sales.locator("#count")).to_have_text("1,205.3 amount in 4 events")

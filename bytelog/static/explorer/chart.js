@@ -3,7 +3,7 @@
 import { fetchGroups } from "./api.js";
 import { byId, refill } from "./elements.js";
 import { nameField } from "./fields.js";
-import { resolveField, shortenField } from "./grammar.js";
+import { isCountable, resolveField, shortenField } from "./grammar.js";
 import { filterTextOf } from "./json.js";
 import { describeWindow } from "./members.js";
 import { formatDecimal, formatNumber } from "./time.js";
@@ -16,13 +16,15 @@ export function readChart() {
 }
 
 export function showFields() {
-  const choose = (name) => async (text) => {
-    const { members } = await describeWindow().catch(() => ({ members: [] }));
-    const field = text && text !== "name" ? resolveField(text, members.map((member) => member.name)) : undefined;
-    go({ options: changeOptions({ [name]: field }) });
-  };
   const [by, sum] = ["by", "sum"].map((name) => {
-    const input = nameField(name === "by" ? "Chart by" : "Sum of", option(name) && shortenField(option(name)), choose(name), byId("event-members"));
+    const choose = async (text) => {
+      const { members } = await describeWindow().catch(() => ({ members: [] }));
+      const field = text && text !== "name" ? resolveField(text, members.map((member) => member.name)) : undefined;
+      input.setCustomValidity(field && !isCountable(field) ? "Write a member of data, such as plan, cart.items or data.id." : "");
+      if (input.reportValidity()) go({ options: changeOptions({ [name]: field }) });
+    };
+    const input = nameField(name === "by" ? "Chart by" : "Sum of", option(name) && shortenField(option(name)), choose, byId("event-members"));
+    input.addEventListener("input", () => input.setCustomValidity(""));
     input.placeholder = name === "by" ? "name" : "count";
     return input;
   });
