@@ -23,7 +23,8 @@ from ..events import store
 from ..maintenance import import_lines, snapshots
 from ..maintenance.imports import DAMAGE, Import, ImportInProgress, InvalidLine
 from ..maintenance.replacement import open_replacement
-from ..queries.formats import CSV, CSV_WITH_MARK, LINES
+from ..queries.formats import CSV, CSV_WITH_MARK, LINES, Format
+from ..queries.listing import Listing
 from ..queries.selection import Selection, equal
 from ..storage.database import backend_of, db
 from .options import (
@@ -104,23 +105,26 @@ def export_events(
     if has_mark and format_name != "csv":
         raise click.UsageError("--bom is only for --format csv.")
     format_ = CSV_WITH_MARK if has_mark else FORMATS[format_name]
+    by_value = tuple(equal(name, value) for name, value in filters.items() if value is not None)
     try:
-        by_value = tuple(equal(name, value) for name, value in filters.items() if value is not None)
-        selection = Selection(projects.find(project), start, end, by_value)
-        listing = store.select(selection, format_)
-        with (
-            interrupted_by_signals(),
-            _open_target(file) as target,
-            progress(listing.count, "Exporting") as bar,
-        ):
-            for chunk in format_.write(listing.count, listing.pages):
-                target.write(chunk)
-                bar.update(chunk.count(b"\n"))
+        listing = store.select(Selection(projects.find(project), start, end, by_value), format_)
+        _export(listing, format_, file)
     except projects.UnknownProject as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt as interrupt:
         raise click.ClickException("interrupted; the export is not complete.") from interrupt
     click.echo(f"Exported {listing.count} events.", err=True)
+
+
+def _export(listing: Listing, format_: Format, file: str) -> None:
+    with (
+        interrupted_by_signals(),
+        _open_target(file) as target,
+        progress(listing.count, "Exporting") as bar,
+    ):
+        for chunk in format_.write(listing.count, listing.pages):
+            target.write(chunk)
+            bar.update(chunk.count(b"\n"))
 
 
 @click.command("import")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 
@@ -58,21 +60,12 @@ def prune(
     if dry_run:
         click.echo(f"{events} events are {ages}.")
         return
-    if emptied := [_describe(group.scope) for group in expired if group.is_most and not yes]:
-        raise click.ClickException(
-            f"more than half of the events of {', '.join(emptied)} are {ages}. "
-            "Check the date and the clock, then add --yes."
-        )
+    if not yes:
+        _check_share(expired, ages)
     whole_days = None if project or name else moment or _find_longest()
-    space = backend_of(db.engine).file_space()
-    size = space.size() if space else 0
-    deleted = advance(expiry.prune(expired, whole_days), events, "Deleting")
-    click.echo(f"Deleted {deleted} events {ages}.")
-    if space:
-        shrink(space)
-        click.echo(
-            f"File size: {format_megabytes(size)} before, {format_megabytes(space.size())} now."
-        )
+    with _shrinking():
+        deleted = advance(expiry.prune(expired, whole_days), events, "Deleting")
+        click.echo(f"Deleted {deleted} events {ages}.")
 
 
 def shrink(space: FileSpace) -> None:
@@ -109,6 +102,28 @@ def _find_expired(moment: datetime | None, project: str | None, name: str | None
         for row in rows
         for scope, days in expiry.list_scopes(rules, row, name)
     ]
+
+
+def _check_share(expired: list[Expired], ages: str) -> None:
+    """Raise ClickException if more than half of a project's events would be deleted."""
+    if emptied := [_describe(group.scope) for group in expired if group.is_most]:
+        raise click.ClickException(
+            f"more than half of the events of {', '.join(emptied)} are {ages}. "
+            "Check the date and the clock, then add --yes."
+        )
+
+
+@contextmanager
+def _shrinking() -> Iterator[None]:
+    """Shrink the file of the database afterwards, and report its size before and after."""
+    space = backend_of(db.engine).file_space()
+    size = space.size() if space else 0
+    yield
+    if space:
+        shrink(space)
+        click.echo(
+            f"File size: {format_megabytes(size)} before, {format_megabytes(space.size())} now."
+        )
 
 
 def _find_longest() -> datetime | None:
