@@ -35,12 +35,7 @@ class Metrics:
 
     def __init__(self, app: Flask) -> None:
         # Imported here: servers without metrics start faster.
-        from prometheus_client import (
-            CollectorRegistry,
-            Counter,
-            Histogram,
-            ProcessCollector,
-        )
+        from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)

@@ -57,7 +57,7 @@ class FilterParameters(Schema):
     )
     tz = ZoneField(
         metadata=describe(
-            "The time zone in which days and other buckets begin, and times without a zone are.",
+            "The time zone of days and other buckets, and of times that have no zone.",
             default="UTC",
             examples=["Europe/Berlin"],
         )

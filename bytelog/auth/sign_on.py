@@ -2,7 +2,7 @@
 
 Every client can send that header, so it counts only if the connection comes from the proxy. Its
 address is that of the socket: `X-Forwarded-For` is a header, too. The peer of a Unix socket has no
-address, and so is nobody's proxy.
+address, so it never counts as the proxy.
 """
 
 from __future__ import annotations

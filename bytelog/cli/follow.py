@@ -76,8 +76,8 @@ def follow(
     """Pass on each event that arrives, in order of arrival.
 
     Each event is a line of JSON on standard output, or on the standard input of a command, or the
-    body of a webhook. What fails is repeated until it succeeds. The filters are those of `GET
-    /api/v1/events`. Ctrl-C and SIGTERM end the command after the current event.
+    body of a webhook. A failed delivery is repeated until it succeeds. The filters are those of
+    `GET /api/v1/events`. Ctrl-C and SIGTERM end the command after the current event.
 
     With --after, --missing and --within, an event is passed on when the other one has not followed
     it in its trace within the time, once for each trace.
@@ -141,7 +141,7 @@ def _choose_target(
 
 @contextmanager
 def _explain_end() -> Iterator[None]:
-    """Tell why a follower ends, except at a signal or when its output is closed."""
+    """Explain why a follower ends, except at a signal or when its output is closed."""
     try:
         yield
     except CursorGone as error:
