@@ -10,6 +10,9 @@ from ..queries.formats import quote_cell
 from ..queries.grouping import Groups, JSONText
 from ..queries.summary import Summary
 
+_PLAIN = {"date", "sum", "min", "max", "average"}
+"""Columns whose text needs no quotes."""
+
 
 def write_groups(groups: Groups) -> str:
     """Return groups in JSON."""
@@ -56,7 +59,3 @@ def _write_cell(column: str, value: Any) -> str:
         case JSONText() | int():
             return str(value)
     return str(value) if column in _PLAIN else quote_cell(value)
-
-
-_PLAIN = {"date", "sum", "min", "max", "average"}
-"""Columns whose text needs no quotes."""
