@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,7 +23,7 @@ from ..queries.selection import CursorGone, Selection
 from ..server.server import set_up_logging
 from .options import Duration, check_name, project_option, with_existing_database
 from .parameters import load, parameters_argument
-from .terminal import is_output_closed, write_safely
+from .terminal import discard_output, is_output_closed, write_safely
 
 
 class FollowerStopped(click.ClickException):
@@ -152,8 +150,7 @@ def _explain_end() -> Iterator[None]:
     except Stopped as error:
         raise FollowerStopped(str(error)) from error
     except BrokenPipeError:
-        # Python would report the failure again when it flushes standard output at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
 
 
 def _stop_on_signals() -> Event:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -34,7 +33,7 @@ from .parameters import (
     parameters_argument,
 )
 from .table import Table
-from .terminal import is_output_closed, write_safely
+from .terminal import discard_output, is_output_closed, write_safely
 
 LAST_EVENTS = 10
 """Events that are shown before those that arrive."""
@@ -62,8 +61,7 @@ def tail(parameters: Mapping[str, list[str]], project: str, format_name: str) ->
     except KeyboardInterrupt:
         click.echo(err=True, nl=sys.stderr.isatty())  # after the ^C on a terminal
     except BrokenPipeError:
-        # Python would report the failure again when it flushes standard output at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
 
 
 @with_existing_database

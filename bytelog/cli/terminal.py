@@ -1,8 +1,9 @@
-"""Text on a terminal, which obeys some characters and does not show others."""
+"""Text on standard output: its width on a terminal, and the characters that a terminal obeys."""
 
 from __future__ import annotations
 
 import json
+import os
 import select
 import sys
 from collections.abc import Iterable
@@ -16,6 +17,12 @@ def is_output_closed() -> bool:
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)  # Closed pipes are reported without being asked for.
     return bool(poll.poll(0))
+
+
+def discard_output() -> None:
+    """Discard what is still written to standard output, which nobody reads any more."""
+    # Python would report the failure again when it flushes standard output at its exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def write_safely(chunks: Iterable[bytes]) -> None:
