@@ -10,7 +10,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn, cast
 
@@ -93,6 +93,12 @@ def split_members(text: str) -> dict[str, Member]:
         members[name] = Member(value, text[position:colon], text[colon + 1 : end])
         position = end + 1
     return members
+
+
+def join_members(members: Iterable[Member]) -> ObjectText:
+    """Return the JSON object of members, as they were written."""
+    content = ",".join(f"{member.name}:{member.text}" for member in members)
+    return ObjectText(f"{{{content}}}")
 
 
 def decode_array(text: str) -> Iterator[str]:

@@ -24,10 +24,10 @@ from .. import timestamps
 from ..config import MAX_TEXT_LENGTH
 from ..events.i_json import (
     InvalidJSON,
-    ObjectText,
     compact_object,
     compact_value,
     decode_text,
+    join_members,
     split_members,
 )
 from .mappings import Message, compute_id
@@ -63,8 +63,7 @@ def parse(text: str) -> Message:
     for field, attribute in (("name", "type"), ("date", "time")):
         if event.get(field) == attributes.get(attribute):
             members.pop(attribute, None)
-    data = ",".join(f"{member.name}:{member.text}" for member in members.values())
-    return Message(key, {**event, "data": ObjectText(f"{{{data}}}")})
+    return Message(key, {**event, "data": join_members(members.values())})
 
 
 def write_json(attributes: Mapping[str, str], data: bytes) -> str:

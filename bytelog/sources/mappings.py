@@ -42,7 +42,7 @@ from marshmallow import ValidationError
 
 from .. import timestamps
 from ..config import MAX_TEXT_LENGTH
-from ..events.i_json import Member, ObjectText, compact_object, split_members
+from ..events.i_json import Member, compact_object, join_members, split_members
 
 _LOWEST_MILLISECONDS = 10**11
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -98,8 +98,7 @@ class Source:
             event["id"] = compute_id(str(key.value))
             event["trace_id"] = str(event["id"])
         self._take_fields(members, event, time_zone or UTC)
-        data = ",".join(f"{member.name}:{member.text}" for member in members.values())
-        event["data"] = ObjectText(f"{{{data}}}")
+        event["data"] = join_members(members.values())
         return Message(str(key.value) if key else None, event)
 
     def _read_members(self, text: str, beside: Mapping[str, str]) -> dict[str, Member]:
