@@ -106,7 +106,7 @@ def advance(steps: Iterable[int], length: int, label: str) -> int:
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """Tell how to go on after a Ctrl-C in the block, which continues where it was interrupted."""
+    """Explain after a Ctrl-C in the block that the same command continues there."""
     try:
         yield
     except KeyboardInterrupt as interrupt:

@@ -82,7 +82,7 @@ def explain_parameters() -> Iterator[None]:
 
 @contextmanager
 def explain_lost_cursor() -> Iterator[None]:
-    """Tell how to go on if the event of a cursor is lost."""
+    """Explain how to continue if the event of a cursor is lost."""
     try:
         yield
     except CursorGone as error:

@@ -28,7 +28,7 @@ _LONGEST = 36
 """Width of a UUID: a longer name or trace id takes a quarter of the terminal at most."""
 
 _COLORS = ("cyan", "green", "yellow", "magenta", "bright_blue", "bright_cyan", "bright_green")
-"""Of names. Red would look like an error."""
+"""The colors of names. Red would look like an error."""
 
 _PAIR = "u[dD][89abAB][0-9a-fA-F]{2}\\\\u[0-9a-fA-F]{4}"
 _ESCAPE = re.compile(rf"\\(?:{_PAIR}|u[0-9a-fA-F]{{4}}|.)")

@@ -42,9 +42,9 @@ class _Checked(HTTPConnection):
         sock = addresses.connect(
             self.host, self.port, self.deadline, allows_private=self.allows_private
         )
-        # A copy: TLS takes the socket over, and has no other while it shakes hands.
+        # A copy: TLS takes the socket over, and `self.sock` has none during the handshake.
         self._socket = sock.dup()
-        # Of each read; a timer limits the whole request.
+        # The timeout of each read; a timer limits the whole request.
         sock.settimeout(REQUEST_SECONDS)
         self.sock = sock
 

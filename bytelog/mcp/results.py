@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 MAX_ROWS = 200
-"""Rows of a list in a result: a model reads no more than it has room for."""
+"""Maximum rows of a list in a result: the context of a model is limited."""
 
 DEFAULT_ROWS = 50
 """Events or traces of a result, unless the model asks for more."""
@@ -31,7 +31,7 @@ class TooLong(Exception):
 
 
 def wrap(answer: dict[str, Any], rows: str | None = None) -> str:
-    """Return an answer between marks that no recorded text can contain, as short as the limits ask.
+    """Return an answer within the limits, between marks that no recorded text can contain.
 
     `rows` names the list from which rows are left out until the result is short enough. Raises
     TooLong.
@@ -47,7 +47,7 @@ def wrap(answer: dict[str, Any], rows: str | None = None) -> str:
 
 
 def shorten(value: Any) -> Any:
-    """Return a value with its long texts, lists and objects cut, which notes say."""
+    """Return a value with its long texts, lists and objects cut, and a note at each cut."""
     match value:
         case str() if len(value) > MAX_TEXT_CHARACTERS:
             return f"{value[:MAX_TEXT_CHARACTERS]}… [{len(value)} characters]"
