@@ -1,6 +1,6 @@
 // JSON in which a number that JavaScript would change keeps its source text.
 
-export class ExactNumber {
+class ExactNumber {
   constructor(source) {
     this.source = source;
   }
