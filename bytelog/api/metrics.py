@@ -10,7 +10,7 @@ import hmac
 import math
 import time
 from http import HTTPStatus
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from flask import Blueprint, Flask, current_app, g, request
 from werkzeug.wrappers import Response
@@ -22,7 +22,11 @@ from ..events import store
 from ..storage.backend import Backend, StorageError
 from ..storage.database import backend_of, db
 from ..storage.writer import Writer
+from .primary import PrimaryCollector
 from .reader_slots import slots_of
+
+if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -89,6 +93,8 @@ class Metrics:
             Gauge(
                 "bytelog_wal_bytes", "Size of SQLite's write-ahead log.", registry=self.registry
             ).set_function(lambda: backend.log_bytes() or 0)
+        if backend.is_server:
+            self.registry.register(cast("Collector", PrimaryCollector(backend)))
         if app.config["BYTELOG_READ_DATABASE_URL"]:
             Gauge(
                 "bytelog_replica_lag_events",

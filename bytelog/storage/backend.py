@@ -201,6 +201,13 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def servers(self) -> Mapping[str, bool]:
+        """Return the servers that the URL names, and whether each is the primary.
+
+        Connects to the primary. All are False if none can be reached.
+        """
+
+    @abstractmethod
     def check_room(self) -> None:
         """Raise StorageFull if the largest event would not fit on the disk."""
 
@@ -268,6 +275,10 @@ class Backend(ABC):
     @abstractmethod
     def create_partitions(self, connection: Connection, days: Iterable[date]) -> None:
         """Create a partition for each day that has none, where the database has partitions."""
+
+    @abstractmethod
+    def confirm_earlier(self, connection: Connection) -> None:
+        """Let the commit of a transaction that writes nothing confirm all earlier commits too."""
 
     @abstractmethod
     def prepare_bulk_insert(self, connection: Connection) -> None:

@@ -7,7 +7,7 @@ sees all events up to some key and none after it. Listings and cursors depend on
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from hashlib import blake2s
@@ -61,6 +61,7 @@ from .postgresql_connection import (
     driver,
     sqlstate,
 )
+from .postgresql_servers import find_primary, list_servers, prefer_last_primary
 from .sql import Joined, TextOfEvent
 from .types import UTF8
 from .urls import hide_secrets
@@ -149,6 +150,7 @@ class PostgreSQL(Backend):
     def configure(self, _: Mapping[str, Any]) -> None:
         """Configure each connection when it is opened."""
         event.listen(self.engine, "connect", configure_connection)
+        prefer_last_primary(self.engine)
         event.listen(self.engine, "checkout", lambda *_: check_process(self.engine))
 
     def location(self) -> str:
@@ -183,6 +185,13 @@ class PostgreSQL(Backend):
 
     def check_writable(self) -> None:
         """Do nothing: only a transaction shows whether the server can write."""
+
+    def servers(self) -> dict[str, bool]:
+        """Return the servers that the URL names, and whether each is the primary."""
+        primary = ""
+        with suppress(StorageError), self.errors():
+            primary = find_primary(self.engine)
+        return {server: server == primary for server in list_servers(self.engine)}
 
     def check_room(self) -> None:
         """Do nothing: the server manages its disk."""
@@ -256,6 +265,10 @@ class PostgreSQL(Backend):
         """Return the last key that an event got, even if the event is deleted."""
         assigned = "SELECT last_value - 1 + is_called::int FROM event_key_seq"
         return int(connection.exec_driver_sql(assigned).scalar_one())
+
+    def confirm_earlier(self, connection: Connection) -> None:
+        """Write to the log, so that the commit waits until synchronous standbys have it."""
+        connection.exec_driver_sql("SELECT pg_logical_emit_message(true, 'bytelog', '')")
 
     def prepare_bulk_insert(self, connection: Connection) -> None:
         """Do nothing: the server manages its memory."""

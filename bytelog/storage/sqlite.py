@@ -142,6 +142,10 @@ class SQLite(Backend):
         """Raise StorageError if the file has been replaced or its disk is read-only."""
         self._file.check_writable()
 
+    def servers(self) -> dict[str, bool]:
+        """Return none: the database is a file."""
+        return {}
+
     def check_room(self) -> None:
         """Raise StorageFull if the largest event would not fit on the disk."""
         if self._file.is_disk_full():
@@ -249,6 +253,9 @@ class SQLite(Backend):
 
     def create_partitions(self, connection: Connection, days: Iterable[date]) -> None:
         """Do nothing: the file has no partitions."""
+
+    def confirm_earlier(self, connection: Connection) -> None:
+        """Do nothing: what is visible is on the disk."""
 
     def prepare_bulk_insert(self, connection: Connection) -> None:
         """Enlarge the page cache."""

@@ -335,6 +335,10 @@ class Writer:
         if self._deduplication:
             rows = self._deduplication.remove_repeated(connection, rows)
         self._backend.insert(connection, rows)
+        if not rows:
+            # A commit that a crash or an administrator interrupted may be visible before a standby
+            # has it. Its retry must not be acknowledged before that.
+            self._backend.confirm_earlier(connection)
         return rows
 
     def _is_repeated(self, connection: Connection, write: _PendingWrite) -> bool:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from support.server import Server, wait_for
 
 from bytelog import create_app
 from bytelog.storage.backend import UnusableDatabase
+from bytelog.storage.database import backend_of, db
+from bytelog.storage.postgresql_connection import CONNECT_SECONDS
 
 WRITERS = 4
 METRICS_KEY = "prometheus"
@@ -49,8 +53,8 @@ def server(pair: Pair, serve: Callable[..., Server]) -> Server:
     return serve(**pair.settings(), **read, BYTELOG_METRICS_KEY=METRICS_KEY)
 
 
-def post(server: Server, number: int) -> int:
-    return server.request(EVENTS, json.dumps({**CLICK, "id": number}).encode()).status
+def post(server: Server, number: int, **headers: str) -> int:
+    return server.request(EVENTS, json.dumps({**CLICK, "id": number}).encode(), **headers).status
 
 
 def ids(server: Server, query: str = "") -> list[int]:
@@ -158,13 +162,36 @@ def test_a_commit_without_the_confirmation_of_the_replica_is_not_acknowledged(
     server = serve(**pair.settings())
     assert post(server, 1) == 201
     pair.replica.stop()
-    responses: list[int] = []
-    waiting = threading.Thread(target=lambda: responses.append(post(server, 2)))
-    waiting.start()
-    cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-    wait_for(lambda: pair.primary.sql(cancel))
-    waiting.join()
-    assert responses == [503]
+    # The primary has the event and its key then, so the retry finds them and stores nothing.
+    for headers in ({}, {"Idempotency_Key": "a"}, {"Idempotency_Key": "a"}):
+        assert post_and_cancel(pair, server, headers) == 503
+    pair.replica.start()
+    assert post(server, 2, Idempotency_Key="a") == 201
+    assert ids(server) == [1, 2, 2]
+
+
+def post_and_cancel(pair: Pair, server: Server, headers: dict[str, str]) -> int:
+    """Return the status of a request whose commit an administrator cancels."""
+    with ThreadPoolExecutor(1) as pool:
+        response = pool.submit(post, server, 2, **headers)
+        cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        wait_for(lambda: response.done() or pair.primary.sql(cancel))
+        return response.result()
+
+
+def test_only_the_first_connection_waits_for_a_lost_server(
+    own_database: str, shared_cluster: Cluster, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as lost:
+        servers = [f"127.0.0.1:{port}" for port in (lost.getsockname()[1], shared_cluster.port)]
+        hosts = "&".join(f"host={server}" for server in servers)
+        url = f"postgresql+psycopg://postgres@/{own_database}?{hosts}&target_session_attrs=primary"
+        with create_app({"BYTELOG_DATABASE_URL": url}, tmp_path).app_context():
+            db.engine.dispose()
+            start = time.monotonic()
+            assert backend_of(db.engine).servers() == {servers[0]: False, servers[1]: True}
+            assert time.monotonic() - start < CONNECT_SECONDS
+            db.engine.dispose()
 
 
 def test_a_replica_without_a_postgresql_primary_is_rejected(tmp_path: Path) -> None:

@@ -6,7 +6,12 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "bytelog"
-MODULES = ("storage/postgresql.py", "storage/postgresql_connection.py", "storage/partitions.py")
+MODULES = (
+    "storage/partitions.py",
+    "storage/postgresql.py",
+    "storage/postgresql_connection.py",
+    "storage/postgresql_servers.py",
+)
 REGISTRATION = '    "postgresql": "postgresql.PostgreSQL",\n'
 
 SCRIPT = """
