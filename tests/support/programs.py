@@ -15,6 +15,7 @@ PACKAGES = {
     "caddy": "caddy",
     "chromium": "chromium",
     "curl": "curl",
+    "etcd": "etcd-server",
     "gcc": "gcc libc6-dev",
     "git": "git",
     "initdb": "postgresql",
