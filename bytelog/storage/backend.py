@@ -149,6 +149,9 @@ class Backend(ABC):
     dialect: ClassVar[Dialect]
     """SQLAlchemy's dialect, for statements that are compiled before a connection exists."""
 
+    insert_class: ClassVar[type[Any]]
+    """The dialect's own INSERT statement, which can update rows that exist."""
+
     keyset_plans: ClassVar[Mapping[Order, KeysetPlan]]
     """How to continue each order after a position so that an index serves it."""
 
@@ -263,12 +266,6 @@ class Backend(ABC):
         """Insert the named columns of events, the key included, within a transaction."""
 
     @abstractmethod
-    def upsert(
-        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
-    ) -> None:
-        """Insert rows within a transaction, or update those whose primary key exists."""
-
-    @abstractmethod
     def restart_sequence(self, connection: Connection, table: str, column: str, last: int) -> None:
         """Make the numbers that a table assigns continue after a number, within a transaction."""
 
@@ -378,6 +375,15 @@ class Backend(ABC):
         names = getattr(compiled, "positiontup", None)
         parameters = tuple(values[name] for name in names) if names else dict(values)
         return connection.exec_driver_sql(str(compiled), parameters)
+
+    def upsert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert rows within a transaction, or update those whose primary key exists."""
+        statement = self.insert_class(table)
+        values = {column.name: statement.excluded[column.name] for column in table.columns}
+        key = [*table.primary_key]
+        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
 
     def close_readers(self) -> None:
         """Close the connections of readers."""

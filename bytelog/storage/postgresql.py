@@ -20,7 +20,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     Select,
-    Table,
     case,
     cast,
     event,
@@ -29,7 +28,7 @@ from sqlalchemy import (
     table,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB, Insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg as PostgreSQLDialect
 from sqlalchemy.exc import DBAPIError
 
@@ -122,6 +121,7 @@ class PostgreSQL(Backend):
     is_server = True
     sorts_groups = False
     dialect = PostgreSQLDialect()  # type: ignore[no-untyped-call]
+    insert_class = Insert
     keyset_plans = ROW_COMPARISON_PLANS
 
     def __init__(self, engine: Engine) -> None:
@@ -390,15 +390,6 @@ class PostgreSQL(Backend):
         with dbapi_errors(), driver(connection).cursor().copy(statement) as target:
             for row in rows:
                 target.write_row(row)
-
-    def upsert(
-        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
-    ) -> None:
-        """Insert rows within a transaction, or update those whose primary key exists."""
-        statement = insert(table)
-        values = {column.name: statement.excluded[column.name] for column in table.columns}
-        key = [*table.primary_key]
-        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
 
     def restart_sequence(self, connection: Connection, table: str, column: str, last: int) -> None:
         """Make the numbers that a table assigns continue after a number."""

@@ -12,9 +12,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, BindParameter, Connection, Engine, Select, Table, event, func, select
+from sqlalchemy import URL, BindParameter, Connection, Engine, Select, event, func, select
 from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite as SQLiteDialect
 from sqlalchemy.exc import DBAPIError
 
@@ -67,6 +67,7 @@ class SQLite(Backend):
     is_server = False
     sorts_groups = True
     dialect = SQLiteDialect()
+    insert_class = Insert
     keyset_plans = TWO_PART_PLANS
 
     def __init__(self, engine: Engine) -> None:
@@ -234,15 +235,6 @@ class SQLite(Backend):
         values = ", ".join("?" * len(columns))
         statement = f"INSERT INTO event ({', '.join(columns)}) VALUES ({values})"  # noqa: S608
         driver(connection).executemany(statement, map(tuple, rows))
-
-    def upsert(
-        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
-    ) -> None:
-        """Insert rows within a transaction, or update those whose primary key exists."""
-        statement = insert(table)
-        values = {column.name: statement.excluded[column.name] for column in table.columns}
-        key = [*table.primary_key]
-        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
 
     def restart_sequence(self, connection: Connection, table: str, column: str, last: int) -> None:
         """Make the numbers that a table assigns continue after a number."""
