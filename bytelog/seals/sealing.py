@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Executable, bindparam, func, insert, select, update
@@ -16,17 +16,12 @@ from sqlalchemy import Connection, Executable, bindparam, func, insert, select, 
 from .. import timestamps
 from ..storage.database import db, fetch
 from ..storage.models import Event, SealedLog, SealLeaf
+from ..storage.steps import PAUSE_FACTOR, Pause
 from ..storage.writer import current_writer
 from . import chain
 from .document import FORMAT, Seal
 from .pages import StoredEvent, read_erased, read_events
 from .signing import Signer
-
-SEAL_PAUSE_FACTOR = 4
-"""Length of the pause after a transaction, as a multiple of its duration: others write then."""
-
-Pause = Callable[[float], object]
-"""Waits for a number of seconds."""
 
 _log = select(SealedLog.__table__)
 _highest_key = select(func.coalesce(func.max(Event.key), 0))
@@ -53,7 +48,7 @@ def store_leaves(pause: Pause = time.sleep) -> Iterator[int]:
             began = time.monotonic()
             stored = _store(connection, leaves)
         yield stored
-        pause(SEAL_PAUSE_FACTOR * (time.monotonic() - began))
+        pause(PAUSE_FACTOR * (time.monotonic() - began))
 
 
 def make_seal(signer: Signer) -> Seal:
