@@ -195,8 +195,12 @@ class SQLite(Backend):
         FAST, which always applies, leaves freed pages as they are: overwriting them takes time.
         """
         connection.exec_driver_sql("PRAGMA secure_delete=ON").scalar()
-        yield
-        connection.exec_driver_sql("PRAGMA secure_delete=FAST").scalar()
+        try:
+            yield
+        finally:
+            # A Ctrl-C makes SQLAlchemy close the connection; the next one begins with FAST.
+            if not connection.invalidated:
+                connection.exec_driver_sql("PRAGMA secure_delete=FAST").scalar()
 
     def vacuum(self, connection: Connection) -> None:
         """Do nothing: deleted events are overwritten."""
