@@ -7,8 +7,9 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from ..auth.projects import UnknownProject
+from ..maintenance.migration.base import Migration
 from ..maintenance.migration.project import ProjectMigration
-from ..maintenance.migration.whole import Migration
+from ..maintenance.migration.whole import DatabaseMigration
 from ..seals import transfer
 from ..storage.backend import StorageError
 from ..storage.database import backend_of, connect, db
@@ -55,7 +56,7 @@ def migrate(_: Flask, url: str, names: tuple[str, ...]) -> None:
 
 
 def _copy_all(target: Engine, location: str) -> None:
-    migration = Migration(target)
+    migration = DatabaseMigration(target)
     advance(migration.prove(), migration.last, "Checking")
     _copy(migration)
     advance(migration.copy_leaves(), transfer.count_leaves(db.engine), "Copying seals")
@@ -83,13 +84,13 @@ def _copy_projects(target: Engine, location: str, names: tuple[str, ...]) -> Non
     )
 
 
-def _copy(migration: Migration | ProjectMigration) -> None:
+def _copy(migration: Migration) -> None:
     migration.prepare()
     advance(migration.copy(), migration.count_missing(), "Copying")
     advance(migration.verify(), migration.position, "Comparing")
 
 
-def _report(migration: Migration | ProjectMigration, location: str) -> None:
+def _report(migration: Migration, location: str) -> None:
     click.echo(
         f"Copied {migration.copied} events. "
         f"All {migration.verified} are the same in {location}:\n"

@@ -32,10 +32,10 @@ KILLED = """
 import os, signal, sys
 from contextlib import contextmanager
 from bytelog.__main__ import main
-from bytelog.maintenance.migration import project, target
+from bytelog.maintenance.migration import base, target
 
 left, transaction = int(sys.argv.pop(1)), target.transaction
-project.MIGRATE_EVENTS = 3
+base.MIGRATE_EVENTS = 3
 
 def count():
     global left

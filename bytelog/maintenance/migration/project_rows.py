@@ -1,16 +1,15 @@
-"""What belongs to a project besides its events: keys, retries known, imports, applied rules."""
+"""Copying what belongs to a project besides its events: keys, imports, applied rules, epochs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
 from ...storage.backend import Backend
 from ...storage.database import db, fetch
 from ...storage.models import ApiKey, Epoch, IdempotencyKey, ImportCheckpoint, MovedEpoch, Project
-from .digests import ContentDiffers
 
 TOKENS = 5000
 """Idempotency keys copied in one transaction."""
@@ -23,25 +22,6 @@ _tokens = (
     .order_by(IdempotencyKey.key)
     .limit(TOKENS)
 )
-
-
-def check_keys(target: Engine, own_id: int, target_id: int | None) -> None:
-    """Raise ContentDiffers unless the keys of the project in the target are copies."""
-    own_keys = {row.digest: row for row in fetch(db.engine, _of_project(ApiKey, own_id))}
-    columns = select(ApiKey.project_id, ApiKey.digest, ApiKey.name, ApiKey.revoked)
-    for row in fetch(target, columns):
-        own = own_keys.get(row.digest)
-        if row.project_id != target_id:
-            if own:
-                raise ContentDiffers(f"the API key {own.name!r} is one of another project there.")
-        elif own is None:
-            raise ContentDiffers(
-                f"its project has an API key of its own, {row.name!r}. Choose another database."
-            )
-        elif row.revoked and not own.revoked:
-            raise ContentDiffers(
-                f"the API key {row.name!r} is revoked there alone. Revoke it here too."
-            )
 
 
 def copy_rows(connection: Connection, backend: Backend, own_id: int, target_id: int) -> None:

@@ -6,34 +6,22 @@ from sqlalchemy import Connection, Engine, select
 
 from ...storage.backend import Backend
 from ...storage.database import db, fetch
-from ...storage.models import DEFAULT_PROJECT_ID, ApiKey, Base, Project
+from ...storage.models import DEFAULT_PROJECT_ID, Base, Project
 from .digests import ContentDiffers
 
 _OWN_TABLES = {"event", "epoch", "migration_note", "sealed_log", "seal_leaf"}
 _TABLES = [table for table in Base.metadata.sorted_tables if table.name not in _OWN_TABLES]
 
 _projects = select(Project.id, Project.name)
-_keys = select(ApiKey.id, ApiKey.digest, ApiKey.name, ApiKey.revoked)
 
 
-def check_projects_and_keys(target: Engine) -> None:
-    """Raise ContentDiffers if the target has a project or key that is no copy."""
+def check_projects(target: Engine) -> None:
+    """Raise ContentDiffers if the target has a project that is no copy."""
     own_projects = {(DEFAULT_PROJECT_ID, "default"), *map(tuple, fetch(db.engine, _projects))}
-    own_keys = {(row.id, row.digest): row for row in fetch(db.engine, _keys)}
     for row in fetch(target, _projects):
         if tuple(row) not in own_projects:
             raise ContentDiffers(
                 f"it has a project of its own, {row.name!r}. Choose an empty database."
-            )
-    for row in fetch(target, _keys):
-        own = own_keys.get((row.id, row.digest))
-        if own is None:
-            raise ContentDiffers(
-                f"it has an API key of its own, {row.name!r}. Choose an empty database."
-            )
-        if row.revoked and not own.revoked:
-            raise ContentDiffers(
-                f"the API key {row.name!r} is revoked there alone. Revoke it here too."
             )
 
 
