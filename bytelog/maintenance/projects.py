@@ -19,13 +19,10 @@ from ..storage.keyset import date
 from ..storage.models import (
     DEFAULT_PROJECT_ID,
     ApiKey,
+    Base,
     Event,
     Follower,
     IdempotencyKey,
-    ImportCheckpoint,
-    MovedEpoch,
-    MovedProject,
-    MovedRange,
     Project,
     SetAsideEvent,
 )
@@ -39,15 +36,11 @@ REVOCATION_SECONDS = 1
 STEP_KEYS = 100
 """Idempotency keys deleted between two checks of the clock."""
 
-_TABLES = (
-    ApiKey,
-    Follower,
-    IdempotencyKey,
-    ImportCheckpoint,
-    MovedEpoch,
-    MovedProject,
-    MovedRange,
-)
+_TABLES = [
+    table
+    for table in Base.metadata.sorted_tables
+    if "project_id" in table.columns and table.name != Event.__tablename__
+]
 _END = datetime.max.replace(tzinfo=UTC)
 
 
@@ -140,7 +133,7 @@ def _delete_rest(connection: Connection, project_id: int) -> int:
     followers = select(Follower.id).where(Follower.project_id == project_id)
     connection.execute(delete(SetAsideEvent).where(SetAsideEvent.follower_id.in_(followers)))
     for table in _TABLES:
-        connection.execute(delete(table).where(table.project_id == project_id))
+        connection.execute(delete(table).where(table.c.project_id == project_id))
     connection.execute(delete(Project).where(Project.id == project_id))
     backend_of(db.engine).skip_deleted_projects(connection)
     return len(late)
