@@ -106,7 +106,7 @@ def _find_expired(moment: datetime | None, project: str | None, name: str | None
 
 def _check_share(expired: list[Expired], ages: str) -> None:
     """Raise ClickException if more than half of a project's events would be deleted."""
-    if emptied := [_describe(group.scope) for group in expired if group.is_most]:
+    if emptied := [group.scope.describe() for group in expired if group.is_most]:
         raise click.ClickException(
             f"more than half of the events of {', '.join(emptied)} are {ages}. "
             "Check the date and the clock, then add --yes."
@@ -129,7 +129,3 @@ def _shrinking() -> Iterator[None]:
 def _find_longest() -> datetime | None:
     rules = current_rules()
     return timestamps.days_ago(rules.longest) if rules and rules.longest else None
-
-
-def _describe(scope: Scope) -> str:
-    return scope.project if scope.name is None else f"{scope.project} with the name {scope.name}"

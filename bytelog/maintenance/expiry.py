@@ -53,9 +53,8 @@ class Scope:
         return name == self.name if self.name is not None else name not in self.other_than
 
     def describe(self) -> str:
-        """Return a text that names the project and the name."""
-        text = f"project {self.project}"
-        return text if self.name is None else f"{text} with the name {self.name}"
+        """Return the project and the name, for messages."""
+        return self.project if self.name is None else f"{self.project} with the name {self.name}"
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the conditions for the events."""

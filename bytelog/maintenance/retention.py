@@ -168,7 +168,7 @@ def _warn(expired: Expired) -> None:
     if scope.name is not None:
         options += f" --name {quote(scope.name)}"
     log.warning(
-        "%d events of %s from before %s were not deleted: these are most of its events, or the "
-        "clock is ahead. If it is right: bytelog prune %s --yes",
+        "%d events of project %s from before %s were not deleted: these are most of its events, or "
+        "the clock is ahead. If it is right: bytelog prune %s --yes",
         *(expired.events, scope.describe(), timestamps.format_utc(expired.before), options),
     )
