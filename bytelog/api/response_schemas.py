@@ -6,7 +6,7 @@ from marshmallow import Schema, fields
 
 from ..auth.keys import SCOPES
 from ..events.schemas import EventSchema
-from ..storage.backend import LogState
+from ..storage.file_space import LogState
 
 
 class ListingSchema(Schema):

@@ -18,9 +18,10 @@ from sqlalchemy import Connection
 from ..config import ERASED_EVENTS
 from ..queries import listing, matches
 from ..queries.selection import Selection
-from ..storage.backend import Backend, LogState
+from ..storage.backend import Backend
 from ..storage.database import backend_of, db
 from ..storage.deletion import Position, delete_events
+from ..storage.file_space import LogState
 from ..storage.reader import NO_LIMITS, Reader, ReadLimits
 from ..storage.steps import Pause, run_in_steps
 from ..storage.writer import current_writer

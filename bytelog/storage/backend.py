@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
@@ -33,6 +32,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import Pool
 
 from ..config import SetupError
+from .file_space import FileSpace
 from .keyset import KeysetPlan, Order
 from .models import Project
 from .sql import TextOfEvent
@@ -81,14 +81,6 @@ class Sizes(NamedTuple):
     log: int | None = None
 
 
-class LogState(StrEnum):
-    """Whether the write-ahead log has the text of deleted events after it was to be emptied."""
-
-    EMPTY = ""
-    CHECKPOINTS_OFF = "checkpoints off"
-    IN_USE = "in use"
-
-
 @dataclass(frozen=True, slots=True)
 class ReadConnection:
     """A connection for reading: functions that execute a text, and end what it executes."""
@@ -97,38 +89,6 @@ class ReadConnection:
     """Returns an iterator over the rows, which has a method `close`."""
     interrupt: Callable[[], None]
     """Called from another thread."""
-
-
-class FileSpace(ABC):
-    """The free pages of a database file. Its methods raise StorageError."""
-
-    @abstractmethod
-    def size(self) -> int:
-        """Return the size of the file in bytes."""
-
-    @abstractmethod
-    def free_pages(self) -> int:
-        """Return the number of free pages."""
-
-    @abstractmethod
-    def can_shrink(self) -> bool:
-        """Return whether the file can shrink in small steps; after `rewrite` it can."""
-
-    @abstractmethod
-    def release_page(self, connection: Connection) -> int | None:
-        """Release a free page to the disk, in a transaction; returns 1, None if there is none."""
-
-    @abstractmethod
-    def empty_log(self, connection: Connection) -> bool:
-        """Checkpoint the log, which truncates the file; returns whether it was completed."""
-
-    @abstractmethod
-    def truncate_log(self, connection: Connection) -> LogState:
-        """Checkpoint the log and truncate it to nothing, if no reader uses it."""
-
-    @abstractmethod
-    def rewrite(self) -> None:
-        """Rewrite the file; raises StorageBusy while any other connection is open."""
 
 
 class Backend(ABC):

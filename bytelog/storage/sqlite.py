@@ -35,12 +35,12 @@ from .backend import (
     list_deleted,
 )
 from .file_lock import DatabaseFile
-from .file_space import SQLiteFileSpace
 from .keyset import TWO_PART_PLANS
 from .models import ROW_COLUMNS, Base, Event
 from .reserve import Reserve
 from .sql import Joined, TextOfEvent
 from .sqlite_connection import configure_connections, driver, is_in_memory, read_pragma
+from .sqlite_file_space import SQLiteFileSpace
 from .types import UTF8
 
 INSERT_ROWS = 100
