@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import date, datetime
-from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite as SQLite
 from sqlalchemy.exc import DBAPIError
 
 from ..config import BUSY_SECONDS
+from . import sqlite_errors, sqlite_file, sqlite_rows
 from .backend import (
     Backend,
     Exclusive,
@@ -26,37 +24,22 @@ from .backend import (
     ReadConnection,
     Row,
     Sizes,
-    StorageBusy,
     StorageError,
     StorageFull,
-    TextTooLong,
-    UnusableDatabase,
     check_process,
     list_deleted,
 )
 from .file_lock import DatabaseFile
 from .keyset import TWO_PART_PLANS
-from .models import ROW_COLUMNS, Base, Event
+from .models import Base, Event
 from .reserve import Reserve
 from .sql import Joined, TextOfEvent
 from .sqlite_connection import configure_connections, driver, is_in_memory, read_pragma
-from .sqlite_file_space import SQLiteFileSpace
+from .sqlite_file_space import SQLiteFileSpace, fill_log
 from .types import UTF8
-
-INSERT_ROWS = 100
-"""Rows of one INSERT: the driver keeps as many prepared statements, one for each number of rows."""
 
 IMPORT_CACHE_BYTES = 64 * 1024 * 1024
 """Page cache during an import, whose rows are spread over the indexes."""
-
-
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_FAILED_WRITES = {
-    sqlite3.SQLITE_IOERR_WRITE,
-    sqlite3.SQLITE_IOERR_FSYNC,
-    sqlite3.SQLITE_IOERR_TRUNCATE,
-    sqlite3.SQLITE_IOERR_SHMSIZE,
-}
 
 
 class SQLite(Backend):
@@ -82,22 +65,11 @@ class SQLite(Backend):
     def prepare(url: URL, folder: Path) -> URL:
         """Create the data folder and the file with access for their owner only.
 
-        Returns the URL with the real path of the file: the locks and the side files of a database
-        are found by its path, and must be the same for all who open it, through whatever link.
+        Returns the URL with the real path of the file.
         """
         if is_in_memory(url):
             return url
-        file = Path(os.path.realpath(folder / str(url.database)))
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _create_file(file)
-        except OSError as error:
-            raise UnusableDatabase(
-                f"the database {error.filename} cannot be written: {error.strerror}. Create its "
-                "folder for the user that runs bytelog, or choose another with BYTELOG_DATA or "
-                "BYTELOG_DATABASE_URL."
-            ) from error
-        return url.set(database=str(file))
+        return url.set(database=str(sqlite_file.create(folder, str(url.database))))
 
     @staticmethod
     def engine_options(url: URL) -> dict[str, Any]:
@@ -175,14 +147,11 @@ class SQLite(Backend):
 
     def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert events within a transaction."""
-        execute = driver(connection).execute
-        for start in range(0, len(rows), INSERT_ROWS):
-            part = rows[start : start + INSERT_ROWS]
-            execute(_insert_statement(len(part)), tuple(chain.from_iterable(part)))
+        sqlite_rows.insert(driver(connection), rows)
 
     def store(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert events in a transaction of their own; a single statement needs no BEGIN."""
-        if len(rows) <= INSERT_ROWS:
+        if len(rows) <= sqlite_rows.STATEMENT_ROWS:
             self.insert(connection, rows)
             return
         with self.transaction(connection):
@@ -209,13 +178,7 @@ class SQLite(Backend):
         self, connection: Connection, rows: Sequence[Row], first_key: int
     ) -> set[Identity]:
         """Return which events are stored, with any data and a key from `first_key` on."""
-        execute = driver(connection).execute
-        stored: set[Identity] = set()
-        for start in range(0, len(rows), INSERT_ROWS):
-            part = [row[:-1] for row in rows[start : start + INSERT_ROWS]]
-            values = (*chain.from_iterable(part), first_key)
-            stored.update(execute(_find_statement(len(part)), values))
-        return stored
+        return sqlite_rows.find(driver(connection), rows, first_key)
 
     def skip_deleted_projects(self, connection: Connection) -> None:
         """Make the database skip new events of all deleted projects, within a transaction."""
@@ -300,7 +263,7 @@ class SQLite(Backend):
         """Open a connection that sees one state of the database while others write."""
         with self.errors(), self.engine.connect() as connection:
             with exclusive() as writing:
-                _fill_log(writing)
+                fill_log(writing)
                 connection.exec_driver_sql("BEGIN")
                 # The snapshot is taken by the first statement that reads.
                 connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
@@ -346,23 +309,14 @@ class SQLite(Backend):
 
     def translate(self, error: BaseException) -> StorageError:
         """Return the StorageError for a driver error."""
-        code = _primary_code(error)
-        if code in _BUSY:
-            return StorageBusy("another program has locked the database; try again")
-        if _is_failed_write(error) and self._file.is_disk_full():
+        # SQLite reports a used-up quota as it reports a broken disk.
+        if sqlite_errors.is_failed_write(error) and self._file.is_disk_full():
             return StorageFull("the user's quota on the disk is used up")
-        kinds = {sqlite3.SQLITE_FULL: StorageFull, sqlite3.SQLITE_TOOBIG: TextTooLong}
-        return kinds.get(code, StorageError)(str(error))
+        return sqlite_errors.translate(error)
 
     def remedy(self, error: BaseException) -> str:
         """Return what to do about a driver error that prevents opening the database."""
-        code = _primary_code(error)
-        if code in _BUSY:
-            return "Another program has locked it: stop that program, or try again."
-        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-            advice = "Free space on its disk, for example with `bytelog prune`, and check that the"
-            return f"{advice} disk is writable."
-        return "Restore a backup, or choose another data folder with BYTELOG_DATA."
+        return sqlite_errors.remedy(error)
 
     def close_readers(self) -> None:
         """Close the connections of readers; a database in memory lives in its one connection."""
@@ -377,59 +331,3 @@ class SQLite(Backend):
         # For readers too: a file that was restored in place of this one has other keys and events.
         check_process(self.engine)
         self._file.check()
-
-
-def _create_file(file: Path) -> None:
-    # Closing a file releases all locks that the process has on it, those of SQLite included. So a
-    # file is only opened here if SQLite cannot have it open (https://sqlite.org/howtocorrupt.html).
-    if not (file.is_file() and os.access(file, os.R_OK | os.W_OK)):
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
-    if file.stat().st_nlink > 1:
-        raise UnusableDatabase(
-            f"the database {file} has another name, a hard link, and is damaged when programs open "
-            "it by different names. Remove the other name, or copy the file."
-        )
-
-
-def _primary_code(error: BaseException) -> int:
-    # The lowest byte. The others say where in SQLite the error occurred.
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _is_failed_write(error: BaseException) -> bool:
-    # SQLite reports a used-up quota as it reports a broken disk.
-    return getattr(error, "sqlite_errorcode", 0) in _FAILED_WRITES
-
-
-@lru_cache(INSERT_ROWS)
-def _insert_statement(rows: int) -> str:
-    values = f"({', '.join('?' for _ in ROW_COLUMNS)})"
-    # An error ends the transaction anyway. Without OR ROLLBACK, SQLite would keep a journal to undo
-    # the rows of the statement alone.
-    into = f"INSERT OR ROLLBACK INTO event ({', '.join(ROW_COLUMNS)})"
-    return f"{into} VALUES {', '.join([values] * rows)}"
-
-
-@lru_cache(INSERT_ROWS)
-def _find_statement(rows: int) -> str:
-    identity = ROW_COLUMNS[:-1]
-    values = f"({', '.join('?' for _ in identity)})"
-    equal = " AND ".join(f"event.{column} = new.{column}" for column in identity)
-    # Without the name of the index, SQLite might choose the one by date.
-    return (
-        f"WITH new ({', '.join(identity)}) AS (VALUES {', '.join([values] * rows)}) "  # noqa: S608
-        "SELECT * FROM new WHERE EXISTS (SELECT 1 FROM event INDEXED BY event_by_trace "
-        f"WHERE {equal} AND event.key >= ?)"
-    )
-
-
-def _fill_log(writing: Connection) -> None:
-    """Write a page to the write-ahead log, so that it is not empty.
-
-    A reader that starts with an empty log reads only the file, and prevents checkpoints from
-    writing to it. Then every commit would try a checkpoint and sort the growing log. The page is
-    written twice, because a commit that fills the log also empties it.
-    """
-    for _ in range(2):
-        version = writing.exec_driver_sql("PRAGMA user_version").scalar()
-        writing.exec_driver_sql(f"PRAGMA user_version={version}")

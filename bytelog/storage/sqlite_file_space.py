@@ -1,4 +1,4 @@
-"""Free space in an SQLite file, and its return to the disk."""
+"""Free space in an SQLite file and its return to the disk, and the write-ahead log."""
 
 from __future__ import annotations
 
@@ -85,6 +85,18 @@ class SQLiteFileSpace(FileSpace):
     def _read(self, pragma: str) -> int:
         with self._backend.errors(), self._backend.engine.connect() as connection:
             return read_pragma(connection, pragma)
+
+
+def fill_log(writing: Connection) -> None:
+    """Write a page to the write-ahead log, so that it is not empty.
+
+    A reader that starts with an empty log reads only the file, and prevents checkpoints from
+    writing to it. Then every commit would try a checkpoint and sort the growing log. The page is
+    written twice, because a commit that fills the log also empties it.
+    """
+    for _ in range(2):
+        version = writing.exec_driver_sql("PRAGMA user_version").scalar()
+        writing.exec_driver_sql(f"PRAGMA user_version={version}")
 
 
 def _set_timeout(connection: Connection, seconds: float) -> None:
