@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,12 @@ from sqlalchemy.exc import DBAPIError
 from ..config import BUSY_SECONDS
 from . import sqlite_errors, sqlite_file, sqlite_rows
 from .backend import (
-    Backend,
-    Exclusive,
     Identity,
     ReadConnection,
     Row,
-    Sizes,
     StorageError,
     StorageFull,
     check_process,
-    list_deleted,
 )
 from .file_lock import DatabaseFile
 from .keyset import TWO_PART_PLANS
@@ -35,14 +30,14 @@ from .models import Base, Event
 from .reserve import Reserve
 from .sql import Joined, TextOfEvent
 from .sqlite_connection import configure_connections, driver, is_in_memory, read_pragma
-from .sqlite_file_space import SQLiteFileSpace, fill_log
+from .sqlite_maintenance import SQLiteMaintenance
 from .types import UTF8
 
 IMPORT_CACHE_BYTES = 64 * 1024 * 1024
 """Page cache during an import, whose rows are spread over the indexes."""
 
 
-class SQLite(Backend):
+class SQLite(SQLiteMaintenance):
     """A file that one process at a time writes to, or a database in memory."""
 
     drivers = ("sqlite", "sqlite+pysqlite")
@@ -157,58 +152,16 @@ class SQLite(Backend):
         with self.transaction(connection):
             self.insert(connection, rows)
 
-    @contextmanager
-    def overwrite_deleted(self, connection: Connection) -> Iterator[None]:
-        """Overwrite what the block deletes with zeros, freed pages included.
-
-        FAST, which always applies, leaves freed pages as they are: overwriting them takes time.
-        """
-        connection.exec_driver_sql("PRAGMA secure_delete=ON").scalar()
-        try:
-            yield
-        finally:
-            # A Ctrl-C makes SQLAlchemy close the connection; the next one begins with FAST.
-            if not connection.invalidated:
-                connection.exec_driver_sql("PRAGMA secure_delete=FAST").scalar()
-
-    def vacuum(self, connection: Connection) -> None:
-        """Do nothing: deleted events are overwritten."""
-
     def find_stored(
         self, connection: Connection, rows: Sequence[Row], first_key: int
     ) -> set[Identity]:
         """Return which events are stored, with any data and a key from `first_key` on."""
         return sqlite_rows.find(driver(connection), rows, first_key)
 
-    def skip_deleted_projects(self, connection: Connection) -> None:
-        """Make the database skip new events of all deleted projects, within a transaction."""
-        assigned = "SELECT seq FROM sqlite_sequence WHERE name = 'project'"
-        ids = list_deleted(connection, connection.exec_driver_sql(assigned).scalar_one())
-        connection.exec_driver_sql("DROP TRIGGER IF EXISTS event_of_deleted_project")
-        connection.exec_driver_sql(
-            "CREATE TRIGGER event_of_deleted_project BEFORE INSERT ON event "
-            f"WHEN NEW.project_id IN ({ids}) BEGIN SELECT RAISE(IGNORE); END"
-        )
-
     def last_assigned_key(self, connection: Connection) -> int:
         """Return the last key that an event got, even if the event is deleted."""
         assigned = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'"
         return int(connection.exec_driver_sql(assigned).scalar_one())
-
-    def copy(
-        self, connection: Connection, columns: Sequence[str], rows: Iterable[Sequence[Any]]
-    ) -> None:
-        """Insert the named columns of events, the key included, within a transaction."""
-        values = ", ".join("?" * len(columns))
-        statement = f"INSERT INTO event ({', '.join(columns)}) VALUES ({values})"  # noqa: S608
-        driver(connection).executemany(statement, map(tuple, rows))
-
-    def restart_sequence(self, connection: Connection, table: str, column: str, last: int) -> None:
-        """Make the numbers that a table assigns continue after a number."""
-        del column  # SQLite counts by table.
-        execute = driver(connection).execute
-        if not execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (last, table)).rowcount:
-            execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, last))
 
     def create_partitions(self, connection: Connection, days: Iterable[date]) -> None:
         """Do nothing: the file has no partitions."""
@@ -258,54 +211,10 @@ class SQLite(Backend):
             connection: Any = pooled.driver_connection
             yield ReadConnection(connection.execute, connection.interrupt)
 
-    @contextmanager
-    def snapshot(self, exclusive: Exclusive) -> Iterator[Connection]:
-        """Open a connection that sees one state of the database while others write."""
-        with self.errors(), self.engine.connect() as connection:
-            with exclusive() as writing:
-                fill_log(writing)
-                connection.exec_driver_sql("BEGIN")
-                # The snapshot is taken by the first statement that reads.
-                connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
-            try:
-                yield connection
-            finally:
-                connection.exec_driver_sql("ROLLBACK")
-
     def create_schema(self, connection: Connection) -> bool:
         """Create the tables: a new file needs no history, and the first start no Alembic."""
         Base.metadata.create_all(connection, checkfirst=False)
         return True
-
-    def find_damage(self, connection: Connection) -> str:
-        """Return the first damage found, "" if there is none."""
-        try:
-            # After its first finding SQLite may fail, and then the driver discards the finding.
-            (finding,) = driver(connection).execute("PRAGMA integrity_check(1)").fetchone()
-            orphan = driver(connection).execute("PRAGMA foreign_key_check").fetchone()
-        except sqlite3.DatabaseError as error:
-            return str(error)
-        if finding != "ok":
-            return str(finding)
-        return "row {1} of {0} refers to no {2}".format(*orphan) if orphan else ""
-
-    def sizes(self, connection: Connection) -> Sizes:
-        """Return the sizes of the file, its free pages, and its log."""
-        free = read_pragma(connection, "freelist_count") * read_pragma(connection, "page_size")
-        return Sizes(self.file().stat().st_size, free, self.log_bytes())
-
-    def log_bytes(self) -> int:
-        """Return the size of the write-ahead log."""
-        log = Path(f"{self.engine.url.database}-wal")
-        return log.stat().st_size if log.exists() else 0
-
-    def drop_expired(self, before: datetime, transaction: Exclusive) -> Iterator[int]:
-        """Yield nothing: the file has no partitions."""
-        yield from ()
-
-    def file_space(self) -> SQLiteFileSpace:
-        """Return the space of the file."""
-        return SQLiteFileSpace(self)
 
     def translate(self, error: BaseException) -> StorageError:
         """Return the StorageError for a driver error."""

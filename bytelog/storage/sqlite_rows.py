@@ -1,7 +1,4 @@
-"""Inserting and looking up events in SQLite, many in one statement.
-
-The driver keeps the prepared statements, so the text for each number of rows is built once.
-"""
+"""Inserting and looking up events in SQLite, many in one statement."""
 
 from __future__ import annotations
 
