@@ -7,9 +7,17 @@ from hashlib import sha256
 from typing import Any
 
 from ...storage.backend import StorageError
+from ...storage.models import COLUMNS, Event
+from ...storage.sql import DateAsText
 
 MIGRATE_EVENTS = 5000
 """Events copied in one transaction, or compared at once."""
+
+
+columns = {
+    name: DateAsText(Event.date) if name == "date" else Event.__table__.c[name] for name in COLUMNS
+}
+"""The columns of an event by name, with the same values in both databases: the date is text."""
 
 
 class ContentDiffers(StorageError):

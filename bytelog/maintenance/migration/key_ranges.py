@@ -13,18 +13,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, bindparam, select
 
 from ...storage.database import fetch
-from ...storage.models import COLUMNS, Event, MovedRange
-from ...storage.sql import DateAsText
-
-FIELDS = [
-    DateAsText(Event.date) if column == "date" else Event.__table__.c[column]
-    for column in COLUMNS
-    if column != "project_id"
-]
+from ...storage.models import Event, MovedRange
+from .digests import columns
 
 # The addition makes SQLite read the table by key instead of sorting the whole project.
 batch = (
-    select(*FIELDS)
+    select(*(column for name, column in columns.items() if name != "project_id"))
     .where(
         Event.project_id + 0 == bindparam("project_id"),
         Event.key >= bindparam("first"),

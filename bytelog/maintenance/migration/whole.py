@@ -19,16 +19,12 @@ from ...queries.statements import highest_key
 from ...seals import transfer
 from ...storage.database import db, fetch
 from ...storage.models import COLUMNS, Base, Epoch, Event, MigrationNote
-from ...storage.sql import DateAsText
 from . import api_keys, source, tables, target
 from .base import Migration, Note, Row
-from .digests import ContentDiffers, format_sum
+from .digests import ContentDiffers, columns, format_sum
 
-_text = [
-    DateAsText(Event.date) if column == "date" else Event.__table__.c[column] for column in COLUMNS
-]
 _beyond = (Event.key > bindparam("key"), Event.key <= bindparam("last"))
-_batch = select(*_text).where(*_beyond).order_by(Event.key).limit(bindparam("rows"))
+_batch = select(*columns.values()).where(*_beyond).order_by(Event.key).limit(bindparam("rows"))
 _count = select(func.count()).select_from(Event).where(*_beyond)
 _delete = delete(Event).where(Event.key.in_(bindparam("keys", expanding=True)))
 _epochs = (
