@@ -42,10 +42,9 @@ def shorten(chain: bytes) -> int:
 
 
 def cover(erasures: bytes, keys: Iterable[int]) -> tuple[int, bytes]:
-    """Return the number of some erased events, and the digest of erased events with them.
+    """Return the number of events erased between two seals, and the digest of the second seal.
 
-    `erasures` is the digest of the seal before. `keys` are those of the events that were erased
-    between the two seals, in their order.
+    `erasures` is the digest of the first seal, and `keys` are those of the events in their order.
     """
     number, digest = 0, sha256(_ERASURES + erasures)
     for key in keys:

@@ -12,7 +12,7 @@ from ..config import SetupError
 FORMAT = "bytelog-seal-1"
 
 MAX_SEAL_BYTES = 64 * 1024
-"""Size from which on a file is not read: a seal has less than a kilobyte."""
+"""Size up to which a file is read: a seal has less than a kilobyte."""
 
 
 class SealError(SetupError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Connection, Executable, LargeBinary, bindparam, cast, select
@@ -92,7 +92,19 @@ def read_leaves(fetch: Fetch, first: int, last: int) -> Iterator[Leaf]:
         first = rows[-1].key + 1
 
 
-def read_erased(fetch: Fetch, seal: int) -> Iterator[int]:
+def cover_erased(fetch: Fetch, seals: Iterable[int], erasures: bytes) -> tuple[int, bytes]:
+    """Return the number of events erased after some seals, and the digest that covers them.
+
+    `seals` are consecutive numbers, and `erasures` is the digest of the first one.
+    """
+    total = 0
+    for seal in seals:
+        number, erasures = chain.cover(erasures, _read_erased(fetch, seal))
+        total += number
+    return total, erasures
+
+
+def _read_erased(fetch: Fetch, seal: int) -> Iterator[int]:
     """Yield the keys of the events that were erased between a seal and the next one."""
     key = 0
     while rows := fetch(_erased, {"seal": seal, "key": key}):

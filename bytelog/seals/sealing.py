@@ -20,7 +20,7 @@ from ..storage.steps import PAUSE_FACTOR, Pause
 from ..storage.writer import current_writer
 from . import chain
 from .document import FORMAT, Seal
-from .pages import StoredEvent, read_erased, read_events
+from .pages import StoredEvent, cover_erased, read_events
 from .signing import Signer
 
 _log = select(SealedLog.__table__)
@@ -57,10 +57,9 @@ def make_seal(signer: Signer) -> Seal:
         log = _open_log(connection)
         connection.execute(update(SealedLog).values(seals=log.seals + 1))
     # Events that are erased from now on have the mark of this seal, and belong to the next one.
-    number, erased, erasures = log.seals + 1, log.erased, log.erasures
-    for seal in range(log.covered, number):
-        newly, erasures = chain.cover(erasures, read_erased(_fetch, seal))
-        erased += newly
+    number = log.seals + 1
+    newly, erasures = cover_erased(_fetch, range(log.covered, number), log.erasures)
+    erased = log.erased + newly
     values = {"covered": number, "erased": erased, "erasures": erasures}
     with current_writer().transaction() as connection:
         connection.execute(update(SealedLog).where(SealedLog.covered < number).values(values))

@@ -16,7 +16,7 @@ from ..config import MIN_ID
 from ..storage.models import ROW_COLUMNS, SealedLog, SealLeaf
 from . import chain
 from .document import Seal
-from .pages import Leaf, StoredEvent, fetch_over, read_erased, read_events, read_leaves
+from .pages import Leaf, StoredEvent, cover_erased, fetch_over, read_events, read_leaves
 
 SHOWN_CHARACTERS = 80
 """Characters of a name or trace id in a message: what was altered may have any length."""
@@ -169,10 +169,8 @@ class _Comparing:
             )
 
     def _check_erasures(self) -> None:
-        erased, erasures = 0, chain.NO_ERASURES
-        for seal in range(self._seal.number):
-            newly, erasures = chain.cover(erasures, read_erased(self._fetch, seal))
-            erased += newly
+        seals = range(self._seal.number)
+        erased, erasures = cover_erased(self._fetch, seals, chain.NO_ERASURES)
         sealed = self._seal.erased
         if erased < sealed:
             raise _Contradiction(
