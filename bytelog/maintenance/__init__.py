@@ -1,4 +1,4 @@
-"""Operations on a whole database: backup, check, pruning, import, and migration.
+"""Operations on a whole database or project: backup, check, retention, import, and migration.
 
-Imports `events`, `queries`, `auth`, `migrations` and `storage`; never `api` or `server`.
+Imports `sources` and the packages below it; never `api` or `server`.
 """

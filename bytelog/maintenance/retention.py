@@ -104,8 +104,9 @@ class Retention:
                 self._stopping.wait(PRUNE_INTERVAL_SECONDS)
 
     def _prune(self) -> None:
-        found = {row: list(self._find_expired(row)) for row in fetch(db.engine, select(Project))}
-        groups = [group for groups in found.values() for group in groups]
+        projects = fetch(db.engine, select(Project))
+        expired = {project: list(self._find_expired(project)) for project in projects}
+        groups = [group for groups in expired.values() for group in groups]
         due = [group for group in groups if group]
         longest = self._rules.longest if len(due) == len(groups) else None
         whole_days = timestamps.days_ago(longest) if longest else None
@@ -116,7 +117,7 @@ class Retention:
                 break
         else:
             self._bounds |= {group.scope: group.before for group in due}
-            self._note_rules([row for row, groups in found.items() if None not in groups])
+            self._note_rules([row for row, groups in expired.items() if None not in groups])
         if deleted:
             before = timestamps.format_utc(max(group.before for group in due))
             log.info("deleted %d events from before %s", deleted, before)

@@ -17,7 +17,6 @@ from .backend import StorageBusy, StorageError
 LOCK_POLL_SECONDS = 0.001
 """Pause between two attempts to acquire the lock: about as long as a commit."""
 
-
 NAME_BYTES = 6
 """Length of the hash of a locked name: an offset of a file, on any file system."""
 

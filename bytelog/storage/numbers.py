@@ -11,6 +11,14 @@ MAX_NUMBER_CHARACTERS = 6000
 """The longest number that is compared by its value. With its exponent of at most four digits it has
 no more decimals than PostgreSQL's `numeric`, which has 16,383."""
 
+AVERAGE_DIGITS = 20
+"""Significant digits of an average."""
+
+_EXACT = Context(prec=40_000, Emin=MIN_EMIN, Emax=MAX_EMAX)
+"""Enough for sums: a number has up to 15,998 decimals, and 6,000 digits before them."""
+
+_AVERAGE = Context(AVERAGE_DIGITS, ROUND_HALF_EVEN, Emin=MIN_EMIN, Emax=MAX_EMAX)
+
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,4})?")
 
 
@@ -19,15 +27,6 @@ def parse_number(text: str) -> Decimal | None:
     if len(text) > MAX_NUMBER_CHARACTERS or not _NUMBER.fullmatch(text):
         return None
     return Decimal(text)
-
-
-AVERAGE_DIGITS = 20
-"""Significant digits of an average."""
-
-_EXACT = Context(prec=40_000, Emin=MIN_EMIN, Emax=MAX_EMAX)
-"""Enough for sums: a number has up to 15,998 decimals, and 6,000 digits before them."""
-
-_AVERAGE = Context(AVERAGE_DIGITS, ROUND_HALF_EVEN, Emin=MIN_EMIN, Emax=MAX_EMAX)
 
 
 class Totals(NamedTuple):

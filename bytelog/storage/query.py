@@ -1,7 +1,7 @@
 """Queries: statements that are compiled once, for a driver that executes them directly.
 
-Executing a statement through SQLAlchemy takes it eight times as long as SQLite, and each kind of
-statement would occupy hundreds of kilobytes in its caches.
+SQLAlchemy takes eight times as long to execute a statement as SQLite does, and would occupy
+hundreds of kilobytes of its caches for each kind of statement.
 """
 
 from __future__ import annotations
