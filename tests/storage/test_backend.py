@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 from sqlalchemy import bindparam, func, insert, select, text
+from sqlalchemy.exc import DBAPIError
 
 from bytelog.queries.formats import JSON
 from bytelog.storage.backend import Backend, Row, StorageError
@@ -146,6 +147,18 @@ def test_a_database_has_a_file_or_names_an_alternative(backend: Backend) -> None
     space = backend.file_space()
     assert space is not None
     assert space.size() == backend.file().stat().st_size
+
+
+def test_an_erasure_that_fails_does_not_slow_down_later_deletions(
+    backend: Backend, writer: Writer
+) -> None:
+    if backend.is_server:
+        return
+    with writer.exclusive_connection() as connection:
+        setting = connection.exec_driver_sql("PRAGMA secure_delete").scalar()
+        with pytest.raises(DBAPIError), backend.overwrite_deleted(connection):
+            connection.exec_driver_sql("no SQL at all")
+        assert connection.exec_driver_sql("PRAGMA secure_delete").scalar() == setting
 
 
 def test_dropping_expired_events_keeps_the_others(backend: Backend, writer: Writer) -> None:
