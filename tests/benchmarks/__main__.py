@@ -15,6 +15,7 @@ import click
 from . import (
     batch,
     busy,
+    disk,
     listing,
     memory,
     page,
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, Callable[[Run], Iterator[Figure]]] = {
     "questions": questions.measure,
     "busy": busy.measure,
     "size": size.measure,
+    "disk": disk.measure,
     "postgres": postgres.measure,
 }
 

@@ -33,14 +33,14 @@ _MANY, _FEW = 10, 100  # The other benchmarks' number of events is multiplied, a
 
 
 def measure(run: Run) -> Iterator[Figure]:
-    with _run_cluster(run) as cluster:
+    with run_cluster(run) as cluster:
         yield from _measure_batches(run, cluster)
         yield _measure_processes(run, cluster)
         yield from _measure_traces(run, cluster)
 
 
 @contextmanager
-def _run_cluster(run: Run) -> Iterator[Cluster]:
+def run_cluster(run: Run) -> Iterator[Cluster]:
     folder = run.folder / "postgresql"
     folder.mkdir()
     run.folder.chmod(0o711)
@@ -55,7 +55,7 @@ def _run_cluster(run: Run) -> Iterator[Cluster]:
 
 
 @contextmanager
-def _open_database(cluster: Cluster, name: str) -> Iterator[Connection]:
+def open_database(cluster: Cluster, name: str) -> Iterator[Connection]:
     """Create a bytelog database, and open a connection that may write to it."""
     cluster.sql(f"CREATE DATABASE {name}")
     engine = connect(cluster.url(name), "url")
@@ -72,7 +72,7 @@ def _run_bytelog(run: Run, cluster: Cluster, name: str) -> AbstractContextManage
 def _measure_batches(run: Run, cluster: Cluster) -> Iterator[Figure]:
     rows = chain.from_iterable(database.generate_rows(run.events) for _ in repeat(None))
     rounds = []
-    with _open_database(cluster, "straight") as connection, _open_database(cluster, "served"):
+    with open_database(cluster, "straight") as connection, open_database(cluster, "served"):
         with _run_bytelog(run, cluster, "served") as server:
             ours = Sender(
                 run, server.events_url, database.format_batch, BATCH_EVENTS, _BATCH_CLIENTS
@@ -130,7 +130,7 @@ def _copy(connection: Connection, rows: Iterator[Row], batches: int) -> float:
 
 
 def _measure_processes(run: Run, cluster: Cluster) -> Figure:
-    with _open_database(cluster, "single"):
+    with open_database(cluster, "single"):
         pass
     with (
         _run_bytelog(run, cluster, "single") as first,
@@ -160,7 +160,7 @@ def _post(targets: list[servers.Server], seconds: int) -> float:
 def _measure_traces(run: Run, cluster: Cluster) -> Iterator[Figure]:
     sizes = run.events * _MANY, run.events // _FEW
     for size in sizes:
-        with _open_database(cluster, f"events{size}") as connection:
+        with open_database(cluster, f"events{size}") as connection:
             figures = [*_fill(connection, size)]
         cluster.sql("VACUUM ANALYZE", f"events{size}")
         if size == sizes[0]:
