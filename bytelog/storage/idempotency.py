@@ -42,6 +42,7 @@ _oldest = (
     .order_by(IdempotencyKey.created)
     .limit(bindparam("rows", type_=Integer))
     .offset(literal_column("0"))  # SQLAlchemy would add a parameter for SQLite.
+    .with_for_update(skip_locked=True)  # Ignored by SQLite. Another process may delete them too.
 )
 _forget = delete(IdempotencyKey).where(_primary_key.in_(_oldest))
 _this = (
@@ -57,7 +58,8 @@ _values = [bindparam(column.name, type_=column.type) for column in IdempotencyKe
 # A request in progress may have the id of a project that has been deleted.
 _has_project = exists().where(Project.id == bindparam("project_id", type_=Integer))
 _store = insert(IdempotencyKey).from_select(
-    [*IdempotencyKey.__table__.columns], select(*_values).where(_has_project)
+    [*IdempotencyKey.__table__.columns],
+    select(*_values).where(_has_project).suffix_with("ON CONFLICT DO NOTHING"),
 )
 
 
@@ -101,8 +103,24 @@ class IdempotencyKeys:
         rows = {"rows": FORGET_KEYS * new_keys}
         self._backend.execute(connection, _forget, {**self.bounds, **rows})
 
-    def contains(self, connection: Connection, token: IdempotencyToken) -> bool:
-        """Return whether a request is stored; raises IdempotencyKeyReused if its body differs."""
+    def claim(self, connection: Connection, token: IdempotencyToken) -> bool:
+        """Store the key of a request; returns False if the request is stored already.
+
+        Waits for a transaction of another process that has stored the same key and is committing.
+        Raises IdempotencyKeyReused if the body of the stored request differs.
+        """
+        if self._contains(connection, token):
+            return False
+        values = {**token._asdict(), "created": timestamps.format_utc(timestamps.now())}
+        is_stored = self._backend.execute(connection, _store, values).rowcount
+        # If nothing was stored, another process was faster, or the project has been deleted.
+        return bool(is_stored) or not self._contains(connection, token)
+
+    def delete(self, connection: Connection, project_id: int, key: str) -> None:
+        """Delete a key."""
+        self._backend.execute(connection, _forget_this, {"project_id": project_id, "key": key})
+
+    def _contains(self, connection: Connection, token: IdempotencyToken) -> bool:
         values = {"project_id": token.project_id, "key": token.key}
         found = self._backend.execute(connection, _find, {**self.bounds, **values})
         row: Any = found.first()
@@ -115,15 +133,6 @@ class IdempotencyKeys:
         if fingerprint != token.fingerprint:
             raise IdempotencyKeyReused
         return True
-
-    def add(self, connection: Connection, token: IdempotencyToken) -> None:
-        """Store the key of a request."""
-        created = timestamps.format_utc(timestamps.now())
-        self._backend.execute(connection, _store, {**token._asdict(), "created": created})
-
-    def delete(self, connection: Connection, project_id: int, key: str) -> None:
-        """Delete a key."""
-        self._backend.execute(connection, _forget_this, {"project_id": project_id, "key": key})
 
     def _update_bounds(self, connection: Connection) -> None:
         """Determine between which moments the expired keys were stored."""

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Integer, String, Text, bindparam, insert, select
+from sqlalchemy import Connection, Integer, String, Text, bindparam, insert, select, true
 
 from .. import timestamps
 from .backend import Backend
@@ -44,7 +44,10 @@ class MessageIds:
         created = bindparam("created", type_=UTCTimestamp)
         self._store = insert(IdempotencyKey).from_select(
             ["project_id", "key", "fingerprint", "created"],
-            select(project_id, keys.c.value, fingerprint, created),
+            select(project_id, keys.c.value, fingerprint, created)
+            .where(true())
+            .order_by(keys.c.value)
+            .suffix_with("ON CONFLICT DO NOTHING RETURNING key"),
         )
 
     def add(self, connection: Connection, project_id: int, keys: Collection[str]) -> set[str]:
@@ -59,5 +62,7 @@ class MessageIds:
         if new:
             created = timestamps.format_utc(timestamps.now())
             values |= {"keys": json.dumps([*new]), "fingerprint": "", "created": created}
-            self._backend.execute(connection, self._store, values)
+            # Another process may have stored some in the meantime.
+            rows: Any = self._backend.execute(connection, self._store, values)
+            new = {key for (key,) in rows}
         return new

@@ -326,10 +326,7 @@ class Writer:
                 self._idempotency_keys.delete_expired(connection, keys)
             new = [write for write in group if not self._is_repeated(connection, write)]
             unknown = [row for write in new for row in self._select_new(connection, write)]
-            rows = self._insert_new(connection, unknown)
-            for token in [write.token for write in new if write.token]:
-                self._idempotency_keys.add(connection, token)
-        return rows
+            return self._insert_new(connection, unknown)
 
     def _insert_new(self, connection: Connection, rows: list[Row]) -> list[Row]:
         if self._deduplication:
@@ -343,7 +340,7 @@ class Writer:
 
     def _is_repeated(self, connection: Connection, write: _PendingWrite) -> bool:
         try:
-            return write.token is not None and self._idempotency_keys.contains(
+            return write.token is not None and not self._idempotency_keys.claim(
                 connection, write.token
             )
         except IdempotencyKeyReused as error:
