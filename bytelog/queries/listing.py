@@ -1,8 +1,8 @@
 """Reading events in pages.
 
 Each page of a listing is read in a transaction of its own, so a slow reader neither holds a lock
-nor prevents checkpoints of the write-ahead log. The listing contains the events up to the highest
-key at its start: events are only ever appended, so that is a snapshot.
+nor prevents checkpoints of the write-ahead log. The listing contains the events that were visible
+at its start: those up to the highest key, without what commits later (see `end.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..config import MAX_ID
 from ..storage.backend import TextTooLong
 from ..storage.keyset import Order
 from ..storage.reader import Reader
+from . import end
 from .filters import bind_values
 from .formats import Format
 from .pages import PAGE_EVENTS, Page, Pages, Values
@@ -53,17 +54,14 @@ def read(reader: Reader, selection: Selection, format_: Format) -> Listing:
         return read_page(reader, selection, format_, selection.limit)
     queries, values = _prepare(reader, selection, format_)
     short = _list_short(reader, queries, values, selection)
-    return short or _list_all(reader, queries, values, selection)
+    return short or _list_all(reader, selection, format_)
 
 
 def read_page(
     reader: Reader, selection: Selection, format_: Format, limit: int, up_to: int = MAX_ID
 ) -> Listing:
     """List a page of the selected events, up to a key; raises as `read` does."""
-    queries, values = _prepare(reader, selection, format_)
-    ((last, *epochs),) = reader.fetch(prepare_keys(type(reader.backend)).snapshot_end, values)
-    newest = _check_cursor(selection.cursor, *epochs)
-    values = {**values, "last": min(last, up_to)}
+    queries, values, newest = _prepare_to_end(reader, selection, format_, up_to)
     is_arrival = selection.order is Order.ARRIVAL
     positions: list[Any] = []
     pages: list[Page] = []
@@ -81,7 +79,7 @@ def read_page(
         date, key = positions[limit - 1]
         following = Cursor(key, "" if is_arrival else date)
     elif is_arrival:
-        following = Cursor(values["last"])
+        following = _after_all(selection.cursor, values)
     following = _mark(reader, following, newest) if following else None
     texts = chain.from_iterable(map(Pages(reader, queries).read, pages))
     return Listing(count, texts, following)
@@ -108,6 +106,32 @@ def _prepare(
     return prepare(kind), bind_values(selection) | _first_position(selection) | cursor
 
 
+def _prepare_to_end(
+    reader: Reader, selection: Selection, format_: Format, up_to: int = MAX_ID
+) -> tuple[ListingQueries, Values, Cursor]:
+    """Return the queries, their values with the end, and the beginning of the newest epoch.
+
+    Raises CursorGone.
+    """
+    queries, values = _prepare(reader, selection, format_)
+    found = end.find(reader, values)
+    newest = _check_cursor(selection.cursor, *found.epochs)
+    values |= found.bind(selection.order, up_to)
+    if values["last"] > found.decided:
+        queries = queries.leave_out_running()
+    return queries, values, newest
+
+
+def _after_all(cursor: Cursor | None, values: Values) -> Cursor:
+    """Return the position after all that has arrived, which is not before the cursor.
+
+    The same events need not be examined again, whether or not they are selected.
+    """
+    last: int = values["last"]
+    is_later = cursor and last < cursor.key < MAX_ID
+    return Cursor(cursor.key) if cursor and is_later else Cursor(last)
+
+
 def _parts(queries: ListingQueries, selection: Selection) -> list[Part]:
     return queries.after_position if selection.cursor else [queries.beginning]
 
@@ -131,17 +155,16 @@ def _list_short(
     return Listing(count, iter([text] if count else []), None)
 
 
-def _list_all(
-    reader: Reader, queries: ListingQueries, values: Values, selection: Selection
-) -> Listing:
-    bounds = queries.bounds_after_position if selection.cursor else queries.bounds
-    ((total, last, *epochs),) = reader.fetch(bounds, values)
-    newest = _check_cursor(selection.cursor, *epochs)
+def _list_all(reader: Reader, selection: Selection, format_: Format) -> Listing:
+    queries, values, newest = _prepare_to_end(reader, selection, format_)
+    size = queries.size_after_position if selection.cursor else queries.size
+    ((total,),) = reader.fetch(size, values)
     count = int(total)  # In PostgreSQL a sum is a Decimal.
-    page = Page(_parts(queries, selection)[0], {**values, "last": last}, count)
+    page = Page(_parts(queries, selection)[0], values, count)
     pages = Pages(reader, queries).read(page)
-    is_followed = selection.order is Order.ARRIVAL
-    return Listing(count, pages, _mark(reader, Cursor(last), newest) if is_followed else None)
+    if selection.order is not Order.ARRIVAL:
+        return Listing(count, pages, None)
+    return Listing(count, pages, _mark(reader, _after_all(selection.cursor, values), newest))
 
 
 def _check_cursor(

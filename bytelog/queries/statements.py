@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, select, union_all
+from sqlalchemy import ColumnElement, Select, bindparam, func, null, select, union_all
 
-from ..storage import epochs
+from ..storage import epochs, horizon
 from ..storage.backend import Backend
 from ..storage.keyset import Conditions, KeysetPlan, Order, date
 from ..storage.models import Event
@@ -27,15 +27,28 @@ _epochs = (
     epochs.name_of("cursor_key").label("of_cursor"),
 )
 
+_end = highest_key.add_columns(null(), null(), *_epochs)
+# One row, also if there is no event.
+_concurrent_end = select(
+    func.coalesce(func.max(horizon.newest.c.key), 0),
+    func.max(horizon.newest.c.transaction),
+    horizon.current_snapshot,
+    *_epochs,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the queries of a listing depend on."""
+    """What the queries of a listing depend on.
+
+    `leaves_out_running` is whether transactions may commit that ran when the listing began.
+    """
 
     backend: type[Backend]
     format: Format
     order: Order
     shapes: Shapes
+    leaves_out_running: bool = False
 
     @property
     def plan(self) -> KeysetPlan:
@@ -46,19 +59,31 @@ class Kind:
         """Return the conditions that every event of the listing fulfills."""
         filters, bound = self.shapes
         project = _in_project(self.order, filters + bound)
-        return (project, *build_bound(bound), *build_conditions(filters))
+        end = Event.key <= bindparam("last"), *self._visible()
+        return (project, *build_bound(bound), *build_conditions(filters), *end)
+
+    def _visible(self) -> Conditions:
+        return (horizon.was_visible,) if self.leaves_out_running else ()
 
 
 class KeyQueries:
     """Queries for the keys of all projects' events."""
 
     def __init__(self, backend: type[Backend]) -> None:
+        self._backend = backend
         self.highest = Query(highest_key, backend.dialect)
         """The key of the last event that arrived."""
         self.epoch = Query(select(epochs.name_of("cursor_key")), backend.dialect)
         """The name of the epoch of a key."""
-        self.snapshot_end = Query(highest_key.add_columns(*_epochs), backend.dialect)
-        """The key of the last event, and the epochs of the newest events and the cursor."""
+        end = _concurrent_end if backend.commits_concurrently else _end
+        self.snapshot_end = Query(end, backend.dialect)
+        """The key of the last event, the id of its transaction and the snapshot, both None where
+        commits have the order of the keys, and the epochs of the newest events and the cursor."""
+
+    @cached_property
+    def decided(self) -> Query:
+        """The highest decided key."""
+        return Query(horizon.decided_key, self._backend.dialect)
 
 
 class Part:
@@ -82,7 +107,7 @@ class Part:
         return Query(positions.offset(bindparam("skipped")), self._kind.backend.dialect)
 
     def _select(self) -> Select[Any]:
-        conditions = (*self._kind.conditions(), *self._conditions, Event.key <= bindparam("last"))
+        conditions = (*self._kind.conditions(), *self._conditions)
         ordered = select(Event).where(*conditions).order_by(*self._kind.plan.order)
         return ordered.limit(bindparam("rows"))
 
@@ -90,7 +115,7 @@ class Part:
 class ListingQueries:
     """The queries of a kind of listing. Each is built at its first use, which takes milliseconds.
 
-    `beginning` and `bounds` are for a listing without a cursor, the others for one after a cursor.
+    `beginning` and `size` are for a listing without a cursor, the others for one after a cursor.
     """
 
     def __init__(self, kind: Kind) -> None:
@@ -99,25 +124,26 @@ class ListingQueries:
         self.after_position = [Part(kind, conditions) for conditions in kind.plan.parts]
 
     @cached_property
-    def bounds(self) -> Query:
-        """The number of events, the key up to which they are counted, and the epochs."""
-        return self._build_bounds([self._kind.plan.all])
+    def size(self) -> Query:
+        """The number of events."""
+        return self._build_size([self._kind.plan.all])
 
     @cached_property
-    def bounds_after_position(self) -> Query:
-        """The same for the events after a position."""
-        return self._build_bounds(self._kind.plan.parts)
+    def size_after_position(self) -> Query:
+        """The number of events after a position."""
+        return self._build_size(self._kind.plan.parts)
 
-    def _build_bounds(self, parts: Iterable[Conditions]) -> Query:
-        size = func.count().label("size"), func.max(Event.key).label("last")
-        selected = self._kind.conditions()
-        sizes = union_all(*(select(*size).where(*selected, *part) for part in parts)).subquery()
-        # In order of arrival, the next cursor is after the last event of the table, selected or
-        # not: the same events need not be examined again.
-        is_arrival = self._kind.order is Order.ARRIVAL
-        last = highest_key.scalar_subquery() if is_arrival else func.max(sizes.c.last)
-        bounds = select(func.sum(sizes.c.size), func.coalesce(last, 0), *_epochs)
-        return Query(bounds, self._kind.backend.dialect)
+    def leave_out_running(self) -> ListingQueries:
+        """Return the queries that leave out what running transactions commit meanwhile."""
+        return prepare(replace(self._kind, leaves_out_running=True))
+
+    def _build_size(self, parts: Iterable[Conditions]) -> Query:
+        size, selected = func.count().label("size"), self._kind.conditions()
+        sizes = union_all(
+            *(select(size).select_from(Event).where(*selected, *part) for part in parts)
+        )
+        total = select(func.sum(sizes.subquery().c.size))
+        return Query(total, self._kind.backend.dialect)
 
 
 prepare = lru_cache(MAX_QUERIES)(ListingQueries)

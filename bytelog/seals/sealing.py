@@ -24,7 +24,6 @@ from .pages import StoredEvent, cover_erased, read_events
 from .signing import Signer
 
 _log = select(SealedLog.__table__)
-_highest_key = select(func.coalesce(func.max(Event.key), 0))
 _count = select(func.count()).select_from(Event).where(Event.key > bindparam("key"))
 _existing = select(Event.key).where(Event.key >= bindparam("first"), Event.key <= bindparam("last"))
 
@@ -38,10 +37,10 @@ def count_unsealed() -> int:
 def store_leaves(pause: Pause = time.sleep) -> Iterator[int]:
     """Store the leaves of the events that have none; yields their number in each transaction.
 
-    All events up to the highest key are committed. Those that arrive meanwhile have higher keys,
-    and are left to the next seal. Raises StorageError.
+    Events that arrive meanwhile have higher keys, and are left to the next seal. Raises
+    StorageError.
     """
-    ((last,),) = fetch(db.engine, _highest_key)
+    last = current_writer().last_assigned_key()
     for page in read_events(_fetch, _read_position() + 1, last):
         leaves = [_hash(event) for event in page]
         with current_writer().transaction() as connection:

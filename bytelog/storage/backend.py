@@ -106,6 +106,9 @@ class Backend(ABC):
     sorts_groups: ClassVar[bool]
     """Whether it sorts all rows to group them, as a database without hash tables does."""
 
+    commits_concurrently: ClassVar[bool]
+    """Whether events may be committed in another order than that of their keys; see `horizon`."""
+
     dialect: ClassVar[Dialect]
     """SQLAlchemy's dialect, for statements that are compiled before a connection exists."""
 

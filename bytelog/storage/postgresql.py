@@ -120,6 +120,7 @@ class PostgreSQL(Backend):
     url_example = "postgresql+psycopg://user:password@host/database"
     is_server = True
     sorts_groups = False
+    commits_concurrently = True
     dialect = PostgreSQLDialect()  # type: ignore[no-untyped-call]
     insert_class = Insert
     keyset_plans = ROW_COMPARISON_PLANS

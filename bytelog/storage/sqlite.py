@@ -44,6 +44,7 @@ class SQLite(SQLiteMaintenance):
     url_example = "sqlite:////path/to/bytelog.db"
     is_server = False
     sorts_groups = True
+    commits_concurrently = False
     dialect = SQLiteDialect()
     insert_class = Insert
     keyset_plans = TWO_PART_PLANS

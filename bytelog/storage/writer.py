@@ -205,6 +205,15 @@ class Writer:
             self._has_epoch = True
         return len(self._insert_new(connection, rows))
 
+    def last_assigned_key(self) -> int:
+        """Return the last key that an event got; raises StorageError.
+
+        All events up to that key can be read: a transaction waits for those of other writers, and
+        PostgreSQL assigns keys before their events are visible.
+        """
+        with self.transaction() as connection:
+            return self._backend.last_assigned_key(connection)
+
     @contextmanager
     def exclusive_connection(self) -> Iterator[Connection]:
         """Lock the writing connection for the block, without a transaction; raises StorageError."""

@@ -9,14 +9,20 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from benchmarks.cluster import Cluster
-from support.api import CLICK, EVENTS
+from support.api import CLICK, EVENTS, close
 from support.server import Server, wait_for
 
 from bytelog import create_app
+from bytelog.events import store
+from bytelog.events.schemas import EventFields
+from bytelog.queries.formats import LINES
+from bytelog.queries.selection import Selection
 from bytelog.storage.backend import UnusableDatabase
 from bytelog.storage.database import backend_of, db
+from bytelog.storage.keyset import Order
 from bytelog.storage.postgresql_connection import CONNECT_SECONDS
 
 WRITERS = 4
@@ -95,6 +101,35 @@ def test_a_lagging_replica_never_sends_a_cursor_back(
     assert post(direct, 3) == 201
     assert ids(server, following) == [3]
     pair.replica.sql("SELECT pg_wal_replay_resume()")
+
+
+def test_a_listing_on_a_replica_has_what_was_decided_at_its_start(
+    pair: Pair, tmp_path: Path
+) -> None:
+    settings = pair.settings() | {"BYTELOG_READ_DATABASE_URL": pair.replica.url()}
+    app = create_app(settings, tmp_path)
+    primary = f"host=127.0.0.1 port={pair.primary.port} user=postgres dbname=postgres"
+    with app.app_context():
+        fields = [(number, "n", "t", "2021-08-15T00:00:00.000Z", "{}") for number in range(600)]
+        events = [EventFields(*each) for each in fields]
+        store.record(1, events)
+        with psycopg.connect(primary) as other:
+            other.execute(
+                "INSERT INTO event (project_id, id, name, trace_id, date, data) "
+                "VALUES (1, 0, 'n', 't', '2021-08-15', '{}')"
+            )
+            store.record(1, events)
+            wait_for(lambda: store.count_lag() == 0)
+            early = store.select(Selection(1), LINES)
+            arrivals = store.select(Selection(1, order=Order.ARRIVAL), LINES)
+        store.record(1, events[:1])
+        wait_for(lambda: store.select(Selection(1), LINES).count == 1202)
+        for listing in (early, arrivals):
+            lines = LINES.postprocess(b"".join(listing.pages)).splitlines()
+            assert len(lines) == listing.count == 600
+        following = Selection(1, order=Order.ARRIVAL, cursor=arrivals.next)
+        assert store.select(following, LINES).count == 602
+    close(app)
 
 
 def test_reads_continue_without_the_primary(pair: Pair, server: Server) -> None:

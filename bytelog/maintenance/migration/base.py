@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine
 
 from ...storage.database import backend_of
+from ...storage.writer import current_writer
 from . import source, target
 from .digests import MIGRATE_EVENTS, ContentDiffers, add_digests, compute_digest, format_sum
 
@@ -51,7 +52,7 @@ class Migration(ABC):
         self._source = source.identify()
         self._note: Note | None = None
         self._sum = 0
-        self.last = source.find_last_assigned_key()
+        self.last = current_writer().last_assigned_key()
         self.position = self.copied = self.verified = 0
         self.checksum = sha256()
 

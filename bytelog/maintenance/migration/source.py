@@ -8,7 +8,7 @@ from datetime import date
 
 from sqlalchemy import insert, select
 
-from ...storage.database import backend_of, db, fetch
+from ...storage.database import db, fetch
 from ...storage.models import MigrationNote
 from ...storage.writer import current_writer
 from .. import inspection
@@ -29,15 +29,6 @@ def identify() -> str:
     with current_writer().transaction() as connection:
         connection.execute(insert(MigrationNote), values)
     return source
-
-
-def find_last_assigned_key() -> int:
-    """Return the last key that an event of the service got; raises StorageError.
-
-    In a transaction, which excludes writers: PostgreSQL assigns keys before the events can be read.
-    """
-    with current_writer().transaction() as connection:
-        return backend_of(db.engine).last_assigned_key(connection)
 
 
 def list_busy_days() -> list[date]:
