@@ -189,6 +189,10 @@ class Backend(ABC):
     def transaction(self, connection: Connection) -> AbstractContextManager[None]:
         """Run the block in a transaction that excludes other writers, within `write_lock`."""
 
+    def concurrent_transaction(self, connection: Connection) -> AbstractContextManager[None]:
+        """Run the block in a transaction whose commit may exclude no other `concurrent` one."""
+        return self.transaction(connection)
+
     @abstractmethod
     def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert events within a transaction."""

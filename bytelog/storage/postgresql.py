@@ -1,7 +1,12 @@
-"""PostgreSQL: any number of processes write, one at a time, so that keys follow commits.
+"""PostgreSQL: any number of processes write, and their commits wait for the disk side by side.
 
-A writer holds an advisory lock until its commit is done. So every reader, also on a replica, always
-sees all events up to some key and none after it. Listings and cursors depend on that.
+There are two advisory locks. Transactions that store events hold the lock of the commits together,
+all other writing transactions hold it alone, and both until their commit is done. Transactions that
+store events also hold the lock of the keys until they commit, so transaction ids and keys are
+assigned in one order: `horizon.py` tells what readers derive from it, also on a replica.
+
+No deadlock is possible: a transaction that waits for its commit needs no lock, and only one that
+holds the lock of the keys waits for another that stores the same idempotency key.
 """
 
 from __future__ import annotations
@@ -72,6 +77,10 @@ COPY_EVENTS = 50
 """Number of events from which COPY is faster than INSERT."""
 
 _LOCK = "SELECT pg_advisory_xact_lock(6453612)"
+# The lock of the keys is one of the session, because no other can be released before the commit.
+_LOCK_TOGETHER = "SELECT pg_advisory_lock(6453613), pg_advisory_xact_lock_shared(6453612)"
+_UNLOCK_KEYS = "SELECT pg_advisory_unlock(6453613)"
+_ROLLBACK = "ROLLBACK; SELECT pg_advisory_unlock_all()"
 _NAMES = 6453612
 _TRY_LOCK = "SELECT pg_try_advisory_lock(%s, %s)"
 # Without it, a machine that lost its power would hold the locks of its names for two hours.
@@ -114,7 +123,7 @@ _READ_ONLY = "25006"
 
 
 class PostgreSQL(Backend):
-    """A database that any number of processes write to, one at a time."""
+    """A database that any number of processes write to."""
 
     drivers = ("postgresql+psycopg",)
     url_example = "postgresql+psycopg://user:password@host/database"
@@ -212,6 +221,14 @@ class PostgreSQL(Backend):
             yield
             connection.exec_driver_sql("COMMIT")
 
+    @contextmanager
+    def concurrent_transaction(self, connection: Connection) -> Iterator[None]:
+        """Run the block in a transaction that lets others begin as soon as it commits."""
+        with self._roll_back_on_error(connection):
+            connection.exec_driver_sql(f"BEGIN; {_LOCK_TOGETHER}")
+            yield
+            connection.exec_driver_sql(f"{_UNLOCK_KEYS}; COMMIT")
+
     def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert events within a transaction."""
         if len(rows) >= COPY_EVENTS:
@@ -223,7 +240,7 @@ class PostgreSQL(Backend):
     def store(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert events in a transaction of their own; few events need a single round trip."""
         if len(rows) >= COPY_EVENTS:
-            with self.transaction(connection):
+            with self.concurrent_transaction(connection):
                 self.insert(connection, rows)
             return
         with (
@@ -232,8 +249,9 @@ class PostgreSQL(Backend):
             driver(connection).pipeline(),
         ):
             driver(connection).execute("BEGIN")
-            driver(connection).execute(_LOCK)
+            driver(connection).execute(_LOCK_TOGETHER, prepare=True)
             driver(connection).execute(_INSERT, _transpose(rows), prepare=True)
+            driver(connection).execute(_UNLOCK_KEYS, prepare=True)
             driver(connection).execute("COMMIT")
 
     def overwrite_deleted(self, _: Connection) -> AbstractContextManager[None]:
@@ -403,7 +421,7 @@ class PostgreSQL(Backend):
             yield
         except BaseException:
             if not connection.invalidated and not driver(connection).closed:
-                driver(connection).execute("ROLLBACK")
+                driver(connection).execute(_ROLLBACK)
             raise
         # For example, a synchronous replica did not confirm: the commit exists only on the primary.
         if self._warnings:

@@ -6,8 +6,8 @@ SQLite has one writer at a time and a commit costs an fsync, so requests share b
    file beside the database, which bytelog's commands take too: SQLite's own busy loop sleeps longer
    and longer, and before 3.51.3 two connections that write or checkpoint at once can damage the
    file. Connections of readers are `query_only`. Only another program can make a commit wait in
-   SQLite, for BUSY_SECONDS; the request then fails with StorageBusy. In PostgreSQL the lock is an
-   advisory lock, which each transaction takes first and holds until its commit is done.
+   SQLite, for BUSY_SECONDS; the request then fails with StorageBusy. In PostgreSQL there are
+   advisory locks, which let the groups of several processes commit side by side.
 2. A small request puts its rows into `_queue` *before* it waits for the lock. The holder of the
    lock takes all queued rows and commits them together. So when a request gets the lock, its rows
    have been committed with another group, or have failed with it, or are still queued and become
@@ -16,7 +16,8 @@ SQLite has one writer at a time and a commit costs an fsync, so requests share b
    fsync (`synchronous=FULL`). Every 201 depends on that return. If the connection breaks before it,
    it is unknown whether the rows were stored, and the requests fail.
 4. A group is one transaction: it is stored completely or not at all, and so is each batch in it.
-   Rows keep the order in which they were queued, so a higher key always means a later arrival.
+   Rows keep the order in which they were queued, so a higher key always means a later arrival,
+   except for groups of several processes on PostgreSQL: see `horizon.py`.
 5. The Idempotency-Key of a request is looked up and stored in the transaction of its events. While
    the request is in progress, its key is in `_in_flight`, so a group has each key at most once.
    With BYTELOG_DEDUPE_DAYS, events that are stored already are looked up there too.
@@ -330,7 +331,11 @@ class Writer:
     def _commit_checked(
         self, connection: Connection, group: list[_PendingWrite], keys: int
     ) -> list[Row]:
-        with self._backend.transaction(connection):
+        backend = self._backend
+        # Only an exclusive transaction sees all events that are stored already.
+        is_exclusive = self._deduplication is not None
+        begin = backend.transaction if is_exclusive else backend.concurrent_transaction
+        with begin(connection):
             if keys:
                 self._idempotency_keys.delete_expired(connection, keys)
             new = [write for write in group if not self._is_repeated(connection, write)]
