@@ -101,6 +101,12 @@ class Metrics:
                 "Events stored on the primary and not yet on the replica.",
                 registry=self.registry,
             ).set_function(lambda: _count_lag(app))
+        if backend.commits_concurrently:
+            Gauge(
+                "bytelog_arrival_horizon_age_seconds",
+                "Age of the oldest open transaction of the server: later arrivals wait for it.",
+                registry=self.registry,
+            ).set_function(lambda: _read_horizon_age(app))
         Gauge(
             "bytelog_places_taken",
             "Reader slots taken by long listings and by requests that wait for events.",
@@ -140,6 +146,14 @@ def _count_lag(app: Flask) -> float:
     try:
         with app.app_context():
             return store.count_lag()
+    except StorageError:
+        return math.nan
+
+
+def _read_horizon_age(app: Flask) -> float:
+    try:
+        with app.app_context():
+            return store.read_horizon_age()
     except StorageError:
         return math.nan
 

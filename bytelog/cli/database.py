@@ -97,6 +97,7 @@ def _describe_findings(name: str, findings: Findings) -> dict[str, Any]:
         "schema": findings.revision,
         "damage": findings.damage or None,
         "days": [describe_day(day) for day in findings.days],
+        "held_back_by": findings.held_back_by and findings.held_back_by._asdict(),
         "seal": asdict(findings.comparison) if findings.comparison else None,
     }
 
@@ -108,6 +109,12 @@ def _show_findings(name: str, findings: Findings) -> None:
     row = "{:<20}  {:<10}  {:>12}".format
     if findings.damage is not None:
         click.echo("No damage was found.")
+    if held := findings.held_back_by:
+        age = "an unknown time" if held.seconds is None else f"{held.seconds:,.0f} seconds"
+        click.echo(
+            f"Followers wait for a transaction that has been open for {age}: {held.name}. "
+            f"If nobody needs it, end it: {held.remedy};"
+        )
     click.echo(f"\n{row('PROJECT', 'DAY', 'EVENTS')}")
     for day in findings.days:
         click.echo(row(day.project, day.day, day.events))

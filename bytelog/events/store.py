@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -34,7 +35,7 @@ from ..queries.summary import Summary
 from ..queries.trace_selection import Funnel, TraceSelection
 from ..queries.traces import TracePage
 from ..storage import message_ids
-from ..storage.database import db, read_engine
+from ..storage.database import backend_of, db, read_engine
 from ..storage.idempotency import IdempotencyToken
 from ..storage.keyset import Order
 from ..storage.reader import NO_LIMITS, Reader, ReadLimits
@@ -92,6 +93,18 @@ def count_lag() -> int:
     """Return the number of events that the replica has not received; raises StorageError."""
     lag = listing.last_key(Reader(db.engine)) - listing.last_key(Reader(read_engine()))
     return max(lag, 0)  # The replica may still have the last event after it was deleted.
+
+
+def read_horizon_age() -> float:
+    """Return how many seconds ago the transaction began that the latest arrivals wait for.
+
+    NaN if bytelog may not see it, 0 if there is no transaction. Raises StorageError.
+    """
+    with backend_of(db.engine).errors(), db.engine.connect() as connection:
+        oldest = backend_of(db.engine).find_oldest_transaction(connection)
+    if oldest is None:
+        return 0
+    return math.nan if oldest.seconds is None else oldest.seconds
 
 
 def count(selection: Selection, buckets: Buckets, limits: ReadLimits) -> Summary:

@@ -13,10 +13,13 @@ from ..queries.selection import BEGINNING
 from ..seals import verification
 from ..seals.document import Seal
 from ..seals.verification import Comparison
-from ..storage.backend import StorageError
+from ..storage.backend import OpenTransaction, StorageError
 from ..storage.database import backend_of
 from ..storage.keyset import date
 from ..storage.models import Event, Project
+
+HELD_BACK_SECONDS = 10
+"""Age from which on an open transaction is reported: bytelog's own take less."""
 
 _in_project = Event.project_id == bindparam("project_id")
 _next_date = select(func.min(date)).where(_in_project, date >= bindparam("start"))
@@ -44,13 +47,15 @@ class Day:
 class Findings:
     """The result of a check: the schema, the damage, and the rest if there is no damage.
 
-    `damage` is "" if there is none, and None if only the database server can tell.
+    `damage` is "" if there is none, and None if only the database server can tell. `held_back_by`
+    is a transaction that has held back arrivals for HELD_BACK_SECONDS.
     """
 
     revision: str
     damage: str | None
     days: list[Day]
     comparison: Comparison | None
+    held_back_by: OpenTransaction | None = None
 
     @property
     def schema(self) -> str:
@@ -66,11 +71,16 @@ class NotBytelogDatabase(StorageError):
 def inspect(connection: Connection, seal: Seal | None = None) -> Findings:
     """Check a database, and compare it with a seal; raises NotBytelogDatabase and StorageError."""
     revision = read_revision(connection)
-    damage = backend_of(connection.engine).find_damage(connection)
+    backend = backend_of(connection.engine)
+    damage = backend.find_damage(connection)
     if damage:
         return Findings(revision, damage, [], None)
     comparison = verification.compare(connection, seal) if seal else None
-    return Findings(revision, damage, list(count_by_day(connection)), comparison)
+    oldest = backend.find_oldest_transaction(connection)
+    # Its age may be unknown.
+    is_old = oldest and (oldest.seconds or HELD_BACK_SECONDS) >= HELD_BACK_SECONDS
+    days = list(count_by_day(connection))
+    return Findings(revision, damage, days, comparison, oldest if is_old else None)
 
 
 def read_revision(connection: Connection) -> str:

@@ -81,6 +81,17 @@ class Sizes(NamedTuple):
     log: int | None = None
 
 
+class OpenTransaction(NamedTuple):
+    """How long a transaction has been open, whose it is, and the statement that ends it.
+
+    The seconds are None if the user of bytelog may not see them.
+    """
+
+    seconds: float | None
+    name: str
+    remedy: str
+
+
 @dataclass(frozen=True, slots=True)
 class ReadConnection:
     """A connection for reading: functions that execute a text, and end what it executes."""
@@ -300,6 +311,10 @@ class Backend(ABC):
     @abstractmethod
     def sizes(self, connection: Connection) -> Sizes:
         """Return how much disk space the database takes."""
+
+    def find_oldest_transaction(self, connection: Connection) -> OpenTransaction | None:
+        """Return the oldest open transaction that holds back arrivals, None if there is none."""
+        return None
 
     @abstractmethod
     def log_bytes(self) -> int | None:

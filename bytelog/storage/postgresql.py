@@ -43,6 +43,7 @@ from .backend import (
     Backend,
     Exclusive,
     Identity,
+    OpenTransaction,
     ReadConnection,
     Row,
     Sizes,
@@ -56,6 +57,7 @@ from .backend import (
 from .keyset import ROW_COMPARISON_PLANS
 from .leaves import is_sealed
 from .models import ROW_COLUMNS
+from .open_transactions import find_oldest
 from .postgresql_connection import (
     CONNECT_SECONDS,
     OPTIONS,
@@ -358,6 +360,10 @@ class PostgreSQL(Backend):
         """Return how much of the server's disk space the database takes."""
         statement = "SELECT pg_database_size(current_database())"
         return Sizes(int(connection.exec_driver_sql(statement).scalar_one()))
+
+    def find_oldest_transaction(self, connection: Connection) -> OpenTransaction | None:
+        """Return the oldest open transaction of the server that has an id, None without one."""
+        return find_oldest(connection)
 
     def log_bytes(self) -> None:
         """Return None: the server manages its log."""

@@ -66,7 +66,7 @@ def test_the_events_are_counted_by_project_and_day(bytelog: Bytelog) -> None:
 
 def test_json_has_the_schema_and_the_counts(bytelog: Bytelog) -> None:
     content = json.loads(bytelog.run("check", "--json"))
-    assert [*content] == ["database", "schema", "damage", "days", "seal"]
+    assert [*content] == ["database", "schema", "damage", "days", "held_back_by", "seal"]
     assert (content["schema"], content["damage"]) == (HEAD, None)
     assert content["days"][-1] == {"project": "shop", "day": day(0), "events": 1000}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "bytelog"
 MODULES = (
+    "storage/open_transactions.py",
     "storage/partitions.py",
     "storage/postgresql.py",
     "storage/postgresql_connection.py",
