@@ -14,7 +14,7 @@ from ..storage.backend import UnusableDatabase
 from ..storage.database import backend_of, db
 from ..storage.models import DEFAULT_PROJECT_ID, Project
 
-HEAD = "0014"
+HEAD = "0015"
 """The revision of this version's schema."""
 
 VERSION_TABLE = "bytelog_version"

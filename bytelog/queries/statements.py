@@ -58,7 +58,7 @@ class Kind:
     def conditions(self) -> Conditions:
         """Return the conditions that every event of the listing fulfills."""
         filters, bound = self.shapes
-        project = _in_project(self.order, filters + bound)
+        project = _in_project(self.plan, filters + bound)
         end = Event.key <= bindparam("last"), *self._visible()
         return (project, *build_bound(bound), *build_conditions(filters), *end)
 
@@ -153,8 +153,8 @@ prepare_keys = cache(KeyQueries)
 """Return the cached queries for keys."""
 
 
-def _in_project(order: Order, filters: tuple[Shape, ...]) -> ColumnElement[bool]:
+def _in_project(plan: KeysetPlan, filters: tuple[Shape, ...]) -> ColumnElement[bool]:
     # The addition makes SQLite scan the table by key instead of sorting the whole project.
-    is_table_scan = order is Order.ARRIVAL and not any(map(is_of_traces, filters))
+    is_table_scan = plan.scans_table and not any(map(is_of_traces, filters))
     project_id = Event.project_id + 0 if is_table_scan else Event.project_id
     return project_id == bindparam("project_id")

@@ -36,11 +36,14 @@ class KeysetPlan(NamedTuple):
     date equals the position's date, the bound is compared with the position. If it were compared
     with the event, SQLite might search for the bound instead of the date, and read a whole project
     for a page.
+
+    `scans_table` is whether the order is that of the table, and no index has it for a project.
     """
 
     order: tuple[Any, ...]
     parts: tuple[Conditions, ...]
     all: Conditions = BETWEEN_BOUNDS
+    scans_table: bool = False
 
 
 _position_date = bindparam("date", type_=DateText)
@@ -72,7 +75,7 @@ TWO_PART_PLANS = {
             (date < _position_date, _from_start),
         ),
     ),
-    Order.ARRIVAL: _ARRIVAL,
+    Order.ARRIVAL: _ARRIVAL._replace(scans_table=True),
 }
 
 ROW_COMPARISON_PLANS = {

@@ -26,10 +26,14 @@ from support.server import Server, wait_for
 
 from bytelog import create_app
 from bytelog.migrations.upgrade import HEAD
+from bytelog.queries.formats import LINES
+from bytelog.queries.selection import BEGINNING, END, Shapes
+from bytelog.queries.statements import Kind, prepare
 from bytelog.storage.backend import UnusableDatabase
 from bytelog.storage.database import db
+from bytelog.storage.keyset import Order
 from bytelog.storage.partitions import PARTITION_DAYS
-from bytelog.storage.postgresql import COPY_EVENTS
+from bytelog.storage.postgresql import COPY_EVENTS, PostgreSQL
 
 TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 
@@ -206,6 +210,22 @@ def test_processes_that_start_at_once_create_one_schema(
 def test_nul_in_a_request_is_rejected_or_finds_nothing(alice: Person, query: str) -> None:
     response = alice.get(query)
     assert response.status_code == 400 or (response.json or {})["count"] == 0
+
+
+def test_the_arrivals_of_a_small_project_are_read_without_those_of_others(
+    app: Flask, alice: Person, bob: Person, sql: Sql
+) -> None:
+    alice.post(CLICK)
+    for _ in range(5):
+        bob.post([CLICK] * 1000)
+    sql("ANALYZE event")
+    kind = Kind(PostgreSQL, LINES, Order.ARRIVAL, Shapes((), ()))
+    page = prepare(kind).after_position[0].page
+    values: dict[str, object] = {"project_id": 2, "key": 0, "last": 5001, "rows": 100}
+    values |= {"start": BEGINNING, "end": END}
+    with app.app_context(), db.engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN {page.text}", dict(page.bind(values)))
+        assert "project_id_key_idx" in str(plan.all())
 
 
 def test_a_post_gets_503_while_another_writer_holds_the_lock(alice: Person, app: Flask) -> None:
