@@ -201,7 +201,7 @@ class Backend(ABC):
         """Run the block in a transaction that excludes other writers, within `write_lock`."""
 
     def concurrent_transaction(self, connection: Connection) -> AbstractContextManager[None]:
-        """Run the block in a transaction whose commit may exclude no other `concurrent` one."""
+        """Run the block in a transaction that may commit while others of its kind do so."""
         return self.transaction(connection)
 
     @abstractmethod

@@ -1,9 +1,9 @@
-"""The horizon of arrivals: up to which key everything is decided, although commits overtake.
+"""The horizon of arrivals: the key up to which all events are decided, although commits overtake.
 
 In PostgreSQL, a transaction gets its id and the keys of its events under a lock, which it releases
 before it commits. So the ids of transactions and the keys of events have the same order, but a
 commit may overtake another one: an event can be visible while an event with a lower key is still
-being committed. Whoever continues after the higher key would miss the lower one.
+being committed. A client that continues after the higher key would miss the lower one.
 
 PostgreSQL stores with each row the id of the transaction that inserted it, as `xmin`, and each of
 its snapshots has the id before which all transactions have ended, also on a replica. An event of

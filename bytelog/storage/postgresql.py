@@ -3,7 +3,7 @@
 There are two advisory locks. Transactions that store events hold the lock of the commits together,
 all other writing transactions hold it alone, and both until their commit is done. Transactions that
 store events also hold the lock of the keys until they commit, so transaction ids and keys are
-assigned in one order: `horizon.py` tells what readers derive from it, also on a replica.
+assigned in one order: `horizon.py` explains what readers derive from it, also on a replica.
 
 No deadlock is possible: a transaction that waits for its commit needs no lock, and only one that
 holds the lock of the keys waits for another that stores the same idempotency key.
