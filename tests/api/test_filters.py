@@ -256,10 +256,10 @@ def test_each_of_several_invalid_parameters_is_named(alice: Person) -> None:
 def test_a_request_full_of_filters_is_rejected_within_a_second(alice: Person, query: str) -> None:
     post(alice)
     number = MAX_HEADER_BYTES // (len(query) + 4)
-    began = time.monotonic()
+    began = time.process_time()
     assert refused(alice, "&".join(query.format(i) for i in range(number)))
     assert refused(alice, "data" + ".a" * (MAX_HEADER_BYTES // 2 - 10) + "=1")
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_request_may_have_the_maximum_of_filters_and_levels(alice: Person) -> None:

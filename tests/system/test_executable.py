@@ -89,13 +89,14 @@ def test_the_executable_needs_only_the_c_library(executable: Path) -> None:
 
 
 def test_the_executable_starts_fast(server: Executable) -> None:
-    taken = []
-    for _ in range(3):
+    def start() -> float:
         server.stop()
         began = time.perf_counter()
         server.start()
-        taken.append(time.perf_counter() - began)
-    assert min(taken) < MAX_SECONDS
+        return time.perf_counter() - began
+
+    # Other processes only ever make a start slower.
+    assert any(start() < MAX_SECONDS for _ in range(10))
 
 
 def test_events_are_kept_over_a_restart(server: Executable) -> None:
