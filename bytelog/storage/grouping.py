@@ -10,7 +10,8 @@ from __future__ import annotations
 from sqlalchemy import Dialect, Numeric, String, TypeDecorator
 
 from .functions import Function, writes
-from .members import postgresql_is_exact, postgresql_json, sqlite_levels
+from .members import postgresql_is_exact, sqlite_levels
+from .nul import postgresql_json, sqlite_json, sqlite_written
 
 
 class KeyText(TypeDecorator[str]):
@@ -63,10 +64,11 @@ class NumberTotals(Function):
 def _sqlite_member(data: str, *names: str) -> str:
     # A path compares names as written. Without a backslash, no name has an escape.
     path = "'$'" + "".join(f""" || '."' || {name} || '"'""" for name in names)
-    levels, last = sqlite_levels(data, names)
+    levels, last = sqlite_levels(sqlite_json(data), names)
+    written = sqlite_written(data, f"{last}.json -> {last}.fullkey")
     return (
         f"CASE instr({data}, '\\') WHEN 0 THEN {data} -> ({path})"
-        f" ELSE (SELECT {last}.json -> {last}.fullkey FROM {levels}"
+        f" ELSE (SELECT {written} FROM {levels}"
         f" WHERE {last}.key = {names[-1]}) END"
     )
 

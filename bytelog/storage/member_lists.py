@@ -8,10 +8,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, String, TableValuedAlias
 
 from .functions import Function, writes
-from .members import postgresql_json
-
-_NONCHARACTER = 0xFDD0
-"""What `postgresql_json` writes in place of NUL."""
+from .nul import NONCHARACTER, postgresql_json
 
 
 class MemberList(Function):
@@ -52,4 +49,4 @@ def _sqlite_name(key: str, path: str) -> str:
 
 @writes("postgresql", JSONName)
 def _postgresql_name(key: str, _: str) -> str:
-    return rf"replace(CAST(to_json({key}) AS text), chr({_NONCHARACTER}), '\u0000')"
+    return rf"replace(CAST(to_json({key}) AS text), chr({ord(NONCHARACTER)}), '\u0000')"

@@ -18,11 +18,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from .functions import Function, writes
+from .nul import NONCHARACTER, postgresql_json, sqlite_json, sqlite_written
 from .numbers import MAX_NUMBER_CHARACTERS
-
-# PostgreSQL cannot read JSON with an escaped NUL. I-JSON should have no noncharacters (RFC 7493
-# section 2.1), so U+FDD0 replaces NUL where members are compared.
-_NUL, _NONCHARACTER = r"(?<!\\)((?:\\\\)*)\\u0000", r"\1\\ufdd0"
 
 _C = '"C"'
 """The collation of PostgreSQL that knows letters of ASCII only."""
@@ -49,8 +46,8 @@ class MemberText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Return the text; for PostgreSQL, U+FDD0 replaces NUL."""
-        return value and (value.replace("\0", "\ufdd0") if dialect.name == "postgresql" else value)
+        """Return the text, in which U+FDD0 replaces NUL."""
+        return value and value.replace("\0", NONCHARACTER)
 
 
 class Value(NamedTuple):
@@ -120,8 +117,10 @@ def _sqlite_member(element: MemberMatches, compiler: SQLCompiler, **options: Any
 
 def _sqlite_search(element: MemberMatches, process: Process) -> str:
     names = [process(name) for name in element.path]
-    levels, last = sqlite_levels(process(element.data), names)
-    item = _Item("item.type", "item.atom", "item.json -> item.fullkey", "item.json")
+    data = process(element.data)
+    levels, last = sqlite_levels(sqlite_json(data), names)
+    written = f"({sqlite_written(data, 'item.json -> item.fullkey')})"
+    item = _Item("item.type", "item.atom", written, "item.json")
     return (
         f"EXISTS (SELECT 1 FROM {levels}, json_tree({last}.json, {last}.fullkey) item"
         f" WHERE {last}.key = {names[-1]} AND (item.fullkey = {last}.fullkey"
@@ -227,7 +226,7 @@ def _postgresql_contains(text: str, pattern: str) -> str:
 @writes("sqlite", HasText)
 def _sqlite_has_text(data: str, pattern: str) -> str:
     return (
-        f"EXISTS (SELECT 1 FROM json_tree({data})"
+        f"EXISTS (SELECT 1 FROM json_tree({sqlite_json(data)})"
         rf" WHERE type = 'text' AND atom LIKE {pattern} ESCAPE '\')"
     )
 
@@ -243,13 +242,6 @@ def _postgresql_has_text(data: str, pattern: str) -> str:
         "CASE json_typeof(tree.value) WHEN 'array' THEN tree.value END)) child)"
         f" SELECT 1 FROM tree WHERE json_typeof(value) = 'string' AND {has_text})"
     )
-
-
-def postgresql_json(data: str) -> str:
-    """Return SQL for the text `data` as JSON, in which U+FDD0 replaces NUL."""
-    readable = f"regexp_replace({data}, '{_NUL}', '{_NONCHARACTER}', 'g')"
-    has_nul = rf"strpos({data}, '\u0000') > 0"
-    return f"CAST(CASE WHEN {has_nul} THEN {readable} ELSE {data} END AS json)"
 
 
 def postgresql_is_exact(number: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from sqlalchemy import URL, Connection, Engine, event
 
 from ..config import PAGE_BYTES
-from .numbers import register_functions
+from . import nul, numbers
 
 WAL_LIMIT_BYTES = 16 * 1024 * 1024
 """Size to which the write-ahead log is truncated after a checkpoint."""
@@ -62,7 +62,8 @@ def _configure_connection(connection: Any, _: object) -> None:
     for name, value in PRAGMAS.items():
         cursor.execute(f"PRAGMA {name}={value}")
     cursor.close()
-    register_functions(connection)
+    numbers.register_functions(connection)
+    nul.register_functions(connection)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, PAGE_BYTES)
 
 

@@ -200,6 +200,20 @@ def test_an_event_outside_the_bound_is_refused_with_all_others(
     assert join(project).events() == []
 
 
+@pytest.mark.parametrize(
+    "data", [{"a": "1\0"}, {"a": ["1\0x"]}, {"a\0": "1"}, {"a\0": "1", "a": "2"}]
+)
+def test_no_text_before_a_nul_is_in_the_bound(
+    join: Callable[..., Person], project: str, data: dict[str, Any]
+) -> None:
+    assert join(project).post({**CLICK, "data": data}).status_code == 201
+    bound = join(project, bounds.write(["data.a=1"]), scopes=("read", "delete"))
+    assert bound.read()["count"] == 0
+    assert bound.client.delete("/api/v1/events?name=click", headers=bound.headers).json == {
+        "deleted": 0
+    }
+
+
 def test_a_line_outside_the_bound_is_refused(join: Callable[..., Person], project: str) -> None:
     bound = join(project, bounds.write(["data.tenant=42"]))
     lines = [{**CLICK, "data": {"tenant": tenant}} for tenant in (42, "42", [7, 42.0], 43)]

@@ -132,9 +132,8 @@ def test_a_filter_finds_each_member_of_data_by_its_value(
     for name, value in members.items():
         written = json.dumps(value, ensure_ascii=is_ascii, separators=(",", ":"))
         text = value if isinstance(value, str) else written
-        if "\0" not in text:  # where SQLite before 3.45 ends a string
-            matches = listed(person, "?" + urlencode({f'data.{inner}"{name}"': text}))
-            assert same([event["data"] for event in matches], [outer])
+        matches = listed(person, "?" + urlencode({f'data.{inner}"{name}"': text}))
+        assert same([event["data"] for event in matches], [outer])
 
 
 @given(

@@ -37,7 +37,7 @@ VALUES = [
         '["pro",12.50]',
         '[["pro"],null]',
     ),
-    r'["pr\u006f"]',
+    *(r'["pr\u006f"]', r'"pro\u0000"', r'["10","pro\u0000x"]'),
 ]
 """JSON texts of members."""
 
