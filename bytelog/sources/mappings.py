@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from hashlib import sha256
@@ -51,6 +51,7 @@ _NOTHING: Mapping[str, str] = {}
 
 class _Value(NamedTuple):
     value: str | int | float
+    text: str  # A number as it was written: the value may have fewer digits.
     member: str | None  # None for a nested member
 
 
@@ -95,11 +96,11 @@ class Source:
         key = _find_first(members, self.id)
         event: dict[str, Any] = {"id": own_id, "trace_id": own_trace_id, **self.defaults}
         if key:
-            event["id"] = compute_id(str(key.value))
+            event["id"] = compute_id(key.text)
             event["trace_id"] = str(event["id"])
         self._take_fields(members, event, time_zone or UTC)
         event["data"] = join_members(members.values())
-        return Message(str(key.value) if key else None, event)
+        return Message(key.text if key else None, event)
 
     def _read_members(self, text: str, beside: Mapping[str, str]) -> dict[str, Member]:
         members = split_members(compact_object(text).text)
@@ -119,8 +120,9 @@ class Source:
         for name in ("name", "trace_id", "date"):
             if not (found := _find_first(members, getattr(self, name))):
                 continue
-            value, member = found
-            event[name] = _format_date(value, time_zone) if name == "date" else _format_text(value)
+            value, text, member = found
+            is_date = name == "date"
+            event[name] = _format_date(value, time_zone) if is_date else text[:MAX_TEXT_LENGTH]
             if member is not None and value == event[name]:
                 del members[member]
         if self.has_dates and "date" not in event:
@@ -177,12 +179,15 @@ def _find_first(members: Mapping[str, Member], paths: tuple[str, ...]) -> _Value
         for inner_name in inner:
             value = value.get(inner_name) if isinstance(value, dict) else None
         if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
-            return _Value(value, None if inner else name)
+            text = value if isinstance(value, str) else _find_text(members[name], inner)
+            return _Value(value, text, None if inner else name)
     return None
 
 
-def _format_text(value: str | float) -> str:
-    return str(value)[:MAX_TEXT_LENGTH]
+def _find_text(member: Member, names: Sequence[str]) -> str:
+    for name in names:
+        member = split_members(member.text)[name]
+    return member.text
 
 
 def _format_date(value: str | float, time_zone: tzinfo) -> str:

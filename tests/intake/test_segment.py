@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from bytelog import create_app
 from bytelog.intake.endpoints import FORMATS
 from bytelog.intake.segment import CALLS, MAX_BATCH_BYTES
+from bytelog.sources.mappings import SOURCES
 
 TRACK = {
     "type": "track",
@@ -104,6 +105,20 @@ def test_a_batch_may_not_have_too_many_messages(app: Flask, alice: Person) -> No
         post(alice, "/v1/batch", {"batch": [TRACK] * 2}, headers=alice.headers).status_code == 200
     )
     assert post(alice, "/v1/batch", {"batch": [1] * 3}, headers=alice.headers).status_code == 413
+
+
+def test_ids_with_many_digits_are_different_messages_and_traces(alice: Person) -> None:
+    numbers = [f"{'1' * 50}2", f"{'1' * 50}3", "0.1", "0.10000000000000000555"]
+    for number in numbers:
+        body = f'{{"type": "track", "event": "e", "messageId": {number}, "userId": {number}}}'
+        for _ in range(2):
+            assert post(alice, "/v1/track", body.encode(), headers=alice.headers).status_code == 200
+    assert [event["trace_id"] for event in alice.events("?order=arrival")] == numbers
+
+
+def test_a_nested_id_with_many_digits_is_read_as_it_was_written() -> None:
+    text = '{"event": "e", "properties": {"x": {}, "$insert_id": 0.10000000000000000555}}'
+    assert SOURCES["mixpanel"].parse(text, 1, "t").id == "0.10000000000000000555"
 
 
 def test_an_empty_batch_is_accepted(alice: Person) -> None:
