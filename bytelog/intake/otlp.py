@@ -24,10 +24,11 @@ from werkzeug.wrappers import Response
 from ..api import rejections
 from ..api.errors import DETAIL, describe
 from ..auth.keys import Grant
-from ..config import MAX_DEPTH, RETRY_AFTER_SECONDS
+from ..config import MAX_BODY_BYTES, MAX_DEPTH, RETRY_AFTER_SECONDS
+from ..events.i_json import decode_text
 from ..sources import otlp
 from ..sources.mappings import Message
-from .recording import Load, record_valid, split_texts
+from .recording import Load, check_count, record_valid, split_texts
 from .requests import decode, takes_bodies
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
@@ -35,18 +36,18 @@ JSON, PROTOBUF = "application/json", "application/x-protobuf"
 blueprint = Blueprint("otlp", __name__, url_prefix="/v1")
 
 
-class ScopeLogs(msgspec.Struct, rename="camel"):
+class ScopeLogs(msgspec.Struct, rename="camel", gc=False):
     """The log records of a scope, which are decoded one by one: an invalid one is left out."""
 
-    scope: dict[str, Any] | None = None
+    scope: msgspec.Raw = msgspec.Raw(b"null")
     log_records: msgspec.Raw = msgspec.Raw(b"null")
     schema_url: str | None = None
 
 
-class ResourceLogs(msgspec.Struct, rename="camel"):
+class ResourceLogs(msgspec.Struct, rename="camel", gc=False):
     """The log records of a resource."""
 
-    resource: dict[str, Any] | None = None
+    resource: msgspec.Raw = msgspec.Raw(b"null")
     scope_logs: list[ScopeLogs] | None = None
     schema_url: str | None = None
 
@@ -115,6 +116,9 @@ def _list_messages(content: LogsRequest) -> list[Load]:
     """Return the functions that read the log records; raises RequestEntityTooLarge."""
     limit = current_app.config["BYTELOG_BATCH_BYTES"]
     most = current_app.config["BYTELOG_BATCH_EVENTS"]
+    resources = content.resource_logs or ()
+    check_count(len(resources))
+    check_count(sum(len(resource.scope_logs or ()) for resource in resources))
     size = 0
     messages: list[Load] = []
     for record, context in _list_records(content):
@@ -132,12 +136,30 @@ def _list_messages(content: LogsRequest) -> list[Load]:
 
 def _list_records(content: LogsRequest) -> Iterator[tuple[bytes, otlp.Context]]:
     for resource in content.resource_logs or ():
+        # Once, since it may be large and have many scopes.
+        resource_text = _write_resource(resource)
         for scope in resource.scope_logs or ():
-            context = otlp.build_context(
-                resource.resource, resource.schema_url, scope.scope, scope.schema_url
-            )
-            for record in _split_records(bytes(scope.log_records)):
-                yield record, context
+            if records := _split_records(bytes(scope.log_records)):
+                context = _build_context(resource_text, scope)
+                yield from ((record, context) for record in records)
+
+
+def _write_resource(resource: ResourceLogs) -> str:
+    text = bytes(resource.resource)
+    if len(text) > MAX_BODY_BYTES:  # Its log records are too long with it.
+        return decode_text(text)
+    return otlp.write_part(_decode_part(text), resource.schema_url)
+
+
+def _build_context(resource_text: str, scope: ScopeLogs) -> otlp.Context:
+    text = bytes(scope.scope)
+    if len(text) > MAX_BODY_BYTES:
+        return otlp.Context("", decode_text(text))
+    return otlp.build_context(resource_text, _decode_part(text), scope.schema_url)
+
+
+def _decode_part(text: bytes) -> dict[str, Any]:
+    return {} if text == b"null" else decode(text, dict[str, Any])
 
 
 def _split_records(array: bytes) -> list[bytes]:

@@ -6,7 +6,6 @@ import json
 from base64 import b64decode
 from typing import Any
 
-from flask import current_app
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import DecodeError
 from marshmallow import ValidationError
@@ -14,25 +13,26 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
 )
-from werkzeug.exceptions import RequestEntityTooLarge
+
+from .recording import check_count
 
 
 def to_json(body: bytes) -> bytes:
     """Return a request in OTLP's JSON.
 
     Raises ValidationError if it is not Protobuf, and RequestEntityTooLarge for more than
-    BYTELOG_BATCH_EVENTS log records.
+    BYTELOG_BATCH_EVENTS resources, scopes or log records.
     """
     try:
         message = ExportLogsServiceRequest.FromString(body)
     except DecodeError as error:
         raise ValidationError(f"Not Protobuf: {error}.") from error
-    count = sum(
-        len(scope.log_records) for each in message.resource_logs for scope in each.scope_logs
-    )
-    limit = current_app.config["BYTELOG_BATCH_EVENTS"]
-    if count > limit:  # The objects of millions of records would take gigabytes.
-        raise RequestEntityTooLarge(f"A batch may have at most {limit} events.")
+    # The objects of millions of them would take gigabytes.
+    resources = message.resource_logs
+    check_count(len(resources))
+    check_count(sum(len(resource.scope_logs) for resource in resources))
+    scopes = (scope for resource in resources for scope in resource.scope_logs)
+    check_count(sum(len(scope.log_records) for scope in scopes))
     content = MessageToDict(message, use_integers_for_enums=True)
     for resource in content.get("resourceLogs", ()):
         for scope in resource.get("scopeLogs", ()):

@@ -73,6 +73,13 @@ def take_texts(texts: Iterable[bytes]) -> list[bytes]:
     return taken
 
 
+def check_count(number: int) -> None:
+    """Raise RequestEntityTooLarge for more than BYTELOG_BATCH_EVENTS parts of a batch."""
+    limit = current_app.config["BYTELOG_BATCH_EVENTS"]
+    if number > limit:
+        raise RequestEntityTooLarge(f"A batch may have at most {limit} events.")
+
+
 def record(grant: Grant, source: str, messages: Sequence[Load], response: Response) -> Response:
     """Store the events of messages, and return the response when they are on the disk.
 

@@ -44,20 +44,15 @@ class Context(NamedTuple):
     text: str
 
 
-def build_context(
-    resource: Mapping[str, Any] | None,
-    resource_schema: str | None,
-    scope: Mapping[str, Any] | None,
-    scope_schema: str | None,
-) -> Context:
-    """Return what the log records of a scope share."""
-    parts = {}
-    for name, part, schema in (
-        ("resource", resource, resource_schema),
-        ("scope", scope, scope_schema),
-    ):
-        parts[name] = _convert_attributes(part or {}) | ({"schemaUrl": schema} if schema else {})
-    return Context(_text_or_empty(parts["scope"].get("name")), _dump(parts)[1:-1])
+def write_part(part: Mapping[str, Any], schema_url: str | None) -> str:
+    """Return a resource or a scope as the JSON text that `data` has."""
+    return _dump(_convert_attributes(part) | ({"schemaUrl": schema_url} if schema_url else {}))
+
+
+def build_context(resource_text: str, scope: Mapping[str, Any], schema_url: str | None) -> Context:
+    """Return what the log records of a scope share; `resource_text` is from `write_part`."""
+    text = f'"resource":{resource_text},"scope":{write_part(scope, schema_url)}'
+    return Context(_text_or_empty(scope.get("name")), text)
 
 
 def parse(record: Mapping[str, Any], context: Context) -> Message:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from support.api import Person
 from werkzeug.test import TestResponse
 
 from bytelog import create_app
+from bytelog.config import MAX_BODY_BYTES
 from bytelog.intake.otlp import JSON, PROTOBUF
 
 LOGS = "/v1/logs"
@@ -181,6 +183,36 @@ def test_a_request_without_records_succeeds(alice: Person) -> None:
     for body in bodies:
         assert send(alice, body).json == {}
     assert send(alice, b"", PROTOBUF).status_code == 200
+
+
+@pytest.mark.parametrize("kind", [JSON, PROTOBUF])
+def test_a_request_may_not_have_too_many_resources_or_scopes(alice: Person, kind: str) -> None:
+    def respond(body: dict[str, Any]) -> int:
+        message = ParseDict(body, ExportLogsServiceRequest()).SerializeToString()
+        return send(alice, message if kind == PROTOBUF else body, kind).status_code
+
+    most = alice.client.application.config["BYTELOG_BATCH_EVENTS"] = 3
+    for number, status in ((most, 200), (most + 1, 413)):
+        assert respond({"resourceLogs": [{}] * number}) == status
+        assert respond({"resourceLogs": [{"scopeLogs": [{}] * number}]}) == status
+
+
+def test_a_large_resource_is_converted_once_for_all_its_scopes(alice: Person) -> None:
+    empty = {f"a{i}": None for i in range(60_000)}
+    scopes = [{"logRecords": [RECORD]}] * 8000
+    began = time.process_time()
+    assert send(alice, {"resourceLogs": [{"resource": empty, "scopeLogs": scopes}]}).json == {}
+    assert time.process_time() - began < 4
+    assert len(alice.events()) == 8000
+
+
+def test_records_of_a_resource_that_is_too_large_are_rejected(alice: Person) -> None:
+    body = written(RECORD)
+    large = {"resource": {"a": "a" * MAX_BODY_BYTES}, "scopeLogs": [{"logRecords": [RECORD]}]}
+    response = send(alice, {"resourceLogs": [large, *body["resourceLogs"]]})
+    assert response.json is not None
+    assert response.json["partialSuccess"]["rejectedLogRecords"] == "1"
+    assert len(alice.events()) == 1
 
 
 def test_deduplication_stores_a_record_with_a_trace_id_once(app: Flask) -> None:
