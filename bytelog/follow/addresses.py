@@ -9,14 +9,22 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
-TRANSLATED = IPv6Network("64:ff9b::/96"), IPv6Network("::/96")
-"""Networks whose addresses end with an IPv4 address that may be connected to (RFC 6052, 4291)."""
+TRANSLATED = tuple(map(IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
+"""Networks whose addresses end with an IPv4 address that may be connected to.
 
-LOCAL = IPv6Network("64:ff9b:1::/48"), IPv6Network("fec0::/10")
-"""Networks that Python takes for public ones (RFC 8215, 3879)."""
+(RFC 6052, 4291 and 2765)
+"""
+
+LOCAL = tuple(
+    map(
+        ip_network,
+        ("192.0.0.0/24", "64:ff9b:1::/48", "fec0::/10", "3fff::/20", "5f00::/16"),
+    )
+)
+"""Networks that some versions of Python take for public ones (RFC 6890, 8215, 3879, 9637, 9602)."""
 
 
 class PrivateAddress(Exception):
@@ -65,8 +73,10 @@ def resolve(host: str, port: int, *, allows_private: bool) -> list[tuple[int, An
 def is_public(address: str) -> bool:
     """Return whether an address is on the public Internet, whatever contains it."""
     whole = ip_address(address.partition("%")[0])
-    is_local = any(whole in network for network in LOCAL)
-    return not is_local and all(part.is_global and not part.is_multicast for part in _unwrap(whole))
+    return all(
+        part.is_global and not part.is_multicast and not any(part in network for network in LOCAL)
+        for part in _unwrap(whole)
+    )
 
 
 def _unwrap(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:
