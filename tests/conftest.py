@@ -39,9 +39,6 @@ settings.register_profile(
 settings.register_profile("thorough", settings.get_profile("quick"), max_examples=30)
 settings.load_profile("quick")
 
-SLOW_FOLDERS = ["system", "web", "api"]
-"""Folders whose files start first: a long file that started last would run alone at the end."""
-
 MARKS = {"browser": "browser", "cluster_folder": "postgresql", "executable": "build"}
 """Fixtures that need a program, and the marks of the tests that use them."""
 
@@ -65,12 +62,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for name in MARKS.keys() & getattr(item, "fixturenames", ()):
             item.add_marker(MARKS[name])
-    items.sort(key=_find_turn)
-
-
-def _find_turn(item: pytest.Item) -> int:
-    folder = item.path.parent.name
-    return SLOW_FOLDERS.index(folder) if folder in SLOW_FOLDERS else len(SLOW_FOLDERS)
 
 
 @pytest.fixture(autouse=True)

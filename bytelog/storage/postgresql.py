@@ -427,11 +427,18 @@ class PostgreSQL(Backend):
             yield
         except BaseException:
             if not connection.invalidated and not driver(connection).closed:
-                driver(connection).execute(_ROLLBACK)
+                self._roll_back(connection)
             raise
         # For example, a synchronous replica did not confirm: the commit exists only on the primary.
         if self._warnings:
             raise StorageError(self._warnings[0])
+
+    def _roll_back(self, connection: Connection) -> None:
+        try:
+            driver(connection).execute(_ROLLBACK)
+        except self._driver_error():
+            # A Ctrl-C may leave a statement in progress. The server ends what a closed one began.
+            connection.invalidate()
 
     def _note_warning(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
