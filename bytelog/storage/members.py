@@ -97,11 +97,15 @@ class HasText(Function):
 
 
 class _Item(NamedTuple):
-    """The expressions for a JSON value: its type, its value in SQL, its text, and its document."""
+    """The expressions for a JSON value: its type, its value in SQL, its text, and its document.
+
+    The text of an array or an object has an expression of its own: only these may contain NUL.
+    """
 
     kind: str
     value: str
     written: str
+    container: str
     document: str
 
 
@@ -111,7 +115,9 @@ def _sqlite_member(element: MemberMatches, compiler: SQLCompiler, **options: Any
     data, path = process(element.data), process(element.json_path)
     kind, value = f"json_type({data}, {path})", f"json_extract({data}, {path})"
     search = _sqlite_search(element, process)
-    test = _sqlite_test(element, _Item(kind, value, f"{data} -> {path}", data), search, process)
+    written = f"{data} -> {path}"
+    item = _Item(kind, value, written, written, data)
+    test = _sqlite_test(element, item, search, process)
     return rf"CASE WHEN instr({data}, '\') > 0 THEN {search} ELSE coalesce({test}, 0) END"
 
 
@@ -119,8 +125,9 @@ def _sqlite_search(element: MemberMatches, process: Process) -> str:
     names = [process(name) for name in element.path]
     data = process(element.data)
     levels, last = sqlite_levels(sqlite_json(data), names)
-    written = f"({sqlite_written(data, 'item.json -> item.fullkey')})"
-    item = _Item("item.type", "item.atom", written, "item.json")
+    written = "item.json -> item.fullkey"
+    container = f"({sqlite_written(data, written)})"
+    item = _Item("item.type", "item.atom", written, container, "item.json")
     return (
         f"EXISTS (SELECT 1 FROM {levels}, json_tree({last}.json, {last}.fullkey) item"
         f" WHERE {last}.key = {names[-1]} AND (item.fullkey = {last}.fullkey"
@@ -152,15 +159,17 @@ def _sqlite_test(element: MemberMatches, item: _Item, of_elements: str, process:
             starts = " OR ".join(f"substr({item.value}, 1, length({v})) = {v}" for v in texts)
             return f"CASE {item.kind} WHEN 'text' THEN {starts} WHEN 'array' THEN {of_elements} END"
         case Test.EQUAL:
-            text, other = (f"{one} IN ({', '.join(texts)})" for one in (item.value, item.written))
+            sources = item.value, item.written, item.container
+            text, other, container = (f"{one} IN ({', '.join(texts)})" for one in sources)
         case _:
-            text = other = "0"
+            text = other = container = "0"
     numbers = " OR ".join(_sqlite_comparison(element, item, v, process) for v in element.values)
     # A missing member, which has no type, is tested as if it was not a number.
     return (
-        f"CASE coalesce({item.kind}, 'null') WHEN 'text' THEN {text} WHEN 'array' THEN {other} OR"
-        f" {of_elements} WHEN 'object' THEN {other} WHEN 'true' THEN {other}"
-        f" WHEN 'false' THEN {other} WHEN 'null' THEN {other} ELSE {numbers} END"
+        f"CASE coalesce({item.kind}, 'null') WHEN 'text' THEN {text}"
+        f" WHEN 'array' THEN {container} OR {of_elements} WHEN 'object' THEN {container}"
+        f" WHEN 'true' THEN {other} WHEN 'false' THEN {other} WHEN 'null' THEN {other}"
+        f" ELSE {numbers} END"
     )
 
 

@@ -61,4 +61,4 @@ def test_searches_with_many_different_filters_take_bounded_memory(
             for member in range(MAX_MEMBERS)
         ]
         assert server.request(f"{EVENTS}?limit=1&{'&'.join(paths)}").status == 200
-    assert memory(server) - before < 160 * 1024
+    assert memory(server) - before < 128 * 1024
