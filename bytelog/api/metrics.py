@@ -9,6 +9,8 @@ from __future__ import annotations
 import hmac
 import math
 import time
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -100,13 +102,13 @@ class Metrics:
                 "bytelog_replica_lag_events",
                 "Events stored on the primary and not yet on the replica.",
                 registry=self.registry,
-            ).set_function(lambda: _count_lag(app))
+            ).set_function(partial(_read, app, store.count_lag))
         if backend.commits_concurrently:
             Gauge(
                 "bytelog_arrival_horizon_age_seconds",
                 "Age of the oldest open transaction of the server: later arrivals wait for it.",
                 registry=self.registry,
-            ).set_function(lambda: _read_horizon_age(app))
+            ).set_function(partial(_read, app, store.read_horizon_age))
         Gauge(
             "bytelog_places_taken",
             "Reader slots taken by long listings and by requests that wait for events.",
@@ -142,18 +144,10 @@ def show_metrics() -> Response:
     return Response(encode(metrics.registry), content_type=content_type)
 
 
-def _count_lag(app: Flask) -> float:
+def _read(app: Flask, read: Callable[[], float]) -> float:
     try:
         with app.app_context():
-            return store.count_lag()
-    except StorageError:
-        return math.nan
-
-
-def _read_horizon_age(app: Flask) -> float:
-    try:
-        with app.app_context():
-            return store.read_horizon_age()
+            return read()
     except StorageError:
         return math.nan
 

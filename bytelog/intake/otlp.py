@@ -115,7 +115,6 @@ def _load_protobuf() -> ModuleType:
 def _list_messages(content: LogsRequest) -> list[Load]:
     """Return the functions that read the log records; raises RequestEntityTooLarge."""
     limit = current_app.config["BYTELOG_BATCH_BYTES"]
-    most = current_app.config["BYTELOG_BATCH_EVENTS"]
     resources = content.resource_logs or ()
     check_count(len(resources))
     check_count(sum(len(resource.scope_logs or ()) for resource in resources))
@@ -128,9 +127,8 @@ def _list_messages(content: LogsRequest) -> list[Load]:
             raise RequestEntityTooLarge(
                 f"A batch may have at most {limit} bytes, with the resource of each log record."
             )
-        if len(messages) == most:
-            raise RequestEntityTooLarge(f"A batch may have at most {most} events.")
         messages.append(partial(_read_message, record, context))
+        check_count(len(messages))
     return messages
 
 

@@ -68,8 +68,7 @@ def take_texts(texts: Iterable[bytes]) -> list[bytes]:
     limit = current_app.config["BYTELOG_BATCH_EVENTS"]
     # Not all elements at once: a batch of millions of digits would take a gigabyte.
     taken = list(islice(texts, limit + 1))
-    if len(taken) > limit:
-        raise RequestEntityTooLarge(f"A batch may have at most {limit} events.")
+    check_count(len(taken))
     return taken
 
 

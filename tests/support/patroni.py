@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import SystemRandom
 
+from support.shell import run_script
+
 DEPLOY = Path(__file__).parents[2] / "deploy" / "patroni"
 
 DISKS = """
@@ -89,16 +91,7 @@ class Namespace:
         return number
 
     def run(self, script: str) -> str:
-        done = subprocess.run(
-            [*self.entry, "bash", "-euc", script],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == 0, f"{script}\n{done.stdout}"
-        return done.stdout
+        return run_script(*self.entry, "bash", "-euc", script)
 
     def kill(self) -> None:
         """Kill all processes at once, as a power cut does."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.api import CLICK, EVENTS
 from support.programs import require
+from support.shell import run_script
 
 pytestmark = pytest.mark.slow
 
@@ -92,16 +93,7 @@ class Machine:
     def run(self, script: str) -> str:
         enter = ["nsenter", f"--target={self._init}", "--mount", "--net", "--pid"]
         script = f"cd {self.home}\nexport HOME={self.home} PATH={self.home}/bin:$PATH\n{script}"
-        done = subprocess.run(
-            [*enter, "sh", "-euc", script],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == 0, f"{script}\n{done.stdout}"
-        return done.stdout
+        return run_script(*enter, "sh", "-euc", script)
 
     def close(self) -> None:
         self.process.kill()
