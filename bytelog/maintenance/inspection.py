@@ -77,10 +77,14 @@ def inspect(connection: Connection, seal: Seal | None = None) -> Findings:
         return Findings(revision, damage, [], None)
     comparison = verification.compare(connection, seal) if seal else None
     oldest = backend.find_oldest_transaction(connection)
-    # Its age may be unknown.
-    is_old = oldest and (oldest.seconds or HELD_BACK_SECONDS) >= HELD_BACK_SECONDS
     days = list(count_by_day(connection))
-    return Findings(revision, damage, days, comparison, oldest if is_old else None)
+    held_back_by = oldest if oldest and _is_old(oldest) else None
+    return Findings(revision, damage, days, comparison, held_back_by)
+
+
+def _is_old(transaction: OpenTransaction) -> bool:
+    # An age that bytelog may not see may be old.
+    return transaction.seconds is None or transaction.seconds >= HELD_BACK_SECONDS
 
 
 def read_revision(connection: Connection) -> str:

@@ -62,7 +62,7 @@ def _find_decided(
     occasion = snapshot.oldest, epoch
     known, key = _horizons.get(reader.engine, (None, 0))
     if known != occasion:
-        rows = reader.fetch(queries.decided, {"last": last, **snapshot.bounds})
+        rows = reader.fetch(queries.decided_key, {"last": last, **snapshot.bounds})
         key = rows[0][0] if rows else 0
         _horizons[reader.engine] = occasion, key
     return key

@@ -81,7 +81,7 @@ class KeyQueries:
         commits have the order of the keys, and the epochs of the newest events and the cursor."""
 
     @cached_property
-    def decided(self) -> Query:
+    def decided_key(self) -> Query:
         """The highest decided key."""
         return Query(horizon.decided_key, self._backend.dialect)
 

@@ -42,7 +42,7 @@ def prefer_last_primary(engine: Engine) -> None:
     """
     last = ""
 
-    def connected(connection: psycopg.Connection[Any], _: object) -> None:
+    def note_server(connection: psycopg.Connection[Any], _: object) -> None:
         nonlocal last
         last = _server_of(connection)
 
@@ -52,7 +52,7 @@ def prefer_last_primary(engine: Engine) -> None:
 
     query = engine.url.query
     if query.get("target_session_attrs") in {"read-write", "primary"} and "hostaddr" not in query:
-        event.listen(engine, "connect", connected)
+        event.listen(engine, "connect", note_server)
         event.listen(engine, "do_connect", connect)
 
 

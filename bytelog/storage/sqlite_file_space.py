@@ -88,7 +88,7 @@ class SQLiteFileSpace(FileSpace):
 
 
 def fill_log(writing: Connection) -> None:
-    """Write a page to the write-ahead log, so that it is not empty.
+    """Write a page to the write-ahead log, which must not be empty when a snapshot begins.
 
     A reader that starts with an empty log reads only the file, and prevents checkpoints from
     writing to it. Then every commit would try a checkpoint and sort the growing log. The page is
