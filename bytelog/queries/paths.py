@@ -9,6 +9,7 @@ from contextlib import closing
 from enum import StrEnum
 from functools import lru_cache
 from itertools import chain, pairwise
+from operator import add, sub
 from typing import Any, TypedDict
 
 from ..storage.backend import Backend
@@ -20,7 +21,7 @@ from .groups import limit_groups
 from .medians import double_median, halve
 from .selection import Selection
 from .trace_conditions import build_whole_traces
-from .trace_order import TraceEvent, read_chunks, select_chunks
+from .trace_order import TraceEvents, read_chunks, select_chunks
 from .trace_selection import TraceShape, shape_of
 
 # `from` is a keyword in Python.
@@ -61,7 +62,7 @@ Pauses = dict[tuple[str, str | None], "array[int]"]
 At the end of a trace nothing follows, and the milliseconds mean nothing.
 """
 
-_END: TraceEvent = "", "", 0
+_END = TraceEvents([""], [""], [0])
 """After the last event: a trace id is not empty."""
 
 
@@ -78,18 +79,25 @@ def count(reader: Reader, selection: Selection, scope: Scope) -> Paths:
     return _summarize(sorted(rows, key=_order))
 
 
-def _follow(chunks: Iterator[list[TraceEvent]]) -> Pauses:
+def _follow(chunks: Iterator[TraceEvents]) -> Pauses:
     pauses: Pauses = defaultdict(lambda: array("q"))
-    groups, last = 0, list[TraceEvent]()
-    for chunk in chain(chunks, [[_END]]):
-        events = last + chunk
-        for (trace, name, date), (next_trace, next_name, next_date) in pairwise(events):
-            following = next_name if next_trace == trace else None
-            pauses[name, following].append(next_date - date)
-        last = events[-1:]
+    groups, last = 0, TraceEvents([], [], [])
+    for chunk in chain(chunks, [_END]):
+        traces, names, dates = map(add, last, chunk)
+        following = _name_following(traces, names)
+        durations = map(sub, dates[1:], dates)
+        for name, next_name, pause in zip(names[:-1], following, durations, strict=True):
+            pauses[name, next_name].append(pause)
+        last = TraceEvents(traces[-1:], names[-1:], dates[-1:])
         if len(pauses) > groups:
             groups = len(limit_groups(pauses))
     return pauses
+
+
+def _name_following(traces: list[str], names: list[str]) -> Iterator[str | None]:
+    """Yield the name of the event after each but the last, or None where a trace ends."""
+    following = zip(pairwise(traces), names[1:], strict=True)
+    return (name if trace == next_trace else None for (trace, next_trace), name in following)
 
 
 def _order(row: tuple[str, str | None, int, int]) -> tuple[int, str, str]:

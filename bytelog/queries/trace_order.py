@@ -7,7 +7,7 @@ statement reads all chunks, so it evaluates the conditions once.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import BigInteger, Select, cast, func, literal, select
@@ -28,10 +28,16 @@ _OTHER_CHARACTERS = 32
 
 _EPOCH = "1970-01-01T00:00:00.000Z"
 
-TraceEvent = tuple[str, str, int]
-"""The trace id, name and date of an event, the date in milliseconds since 1970."""
 
-_decode = msgspec.json.Decoder(tuple[list[str], list[str], list[int]]).decode
+class TraceEvents(NamedTuple):
+    """Events in the order of their traces; the dates are in milliseconds since 1970."""
+
+    traces: list[str]
+    names: list[str]
+    dates: list[int]
+
+
+_decode = msgspec.json.Decoder(TraceEvents).decode
 
 
 def select_chunks(conditions: Conditions) -> Select[Any]:
@@ -49,10 +55,8 @@ def select_chunks(conditions: Conditions) -> Select[Any]:
     return select(text).group_by(chunk).order_by(chunk)
 
 
-def read_chunks(
-    reader: Reader, query: Query, values: Mapping[str, Any]
-) -> Generator[list[TraceEvent]]:
+def read_chunks(reader: Reader, query: Query, values: Mapping[str, Any]) -> Generator[TraceEvents]:
     """Yield the events of a query of `select_chunks`, chunk by chunk; raises StorageError."""
     with reader.open(query, values, is_large=True) as rows:
         for (text,) in rows:
-            yield list(zip(*_decode(text), strict=True))
+            yield _decode(text)
