@@ -36,7 +36,7 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-settings.register_profile("thorough", settings.get_profile("quick"), max_examples=30)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=200)
 settings.load_profile("quick")
 
 MARKS = {"browser": "browser", "cluster_folder": "postgresql", "executable": "build"}

@@ -52,7 +52,7 @@ from bytelog.storage.backend import StorageBusy, StorageFull
 from bytelog.storage.idempotency import IdempotencyKeyReused, RequestInProgress
 from bytelog.storage.keyset import Order
 
-EXAMPLES = {"sqlite": 2000 if LONG else 40, "postgresql": 500 if LONG else 20}
+EXAMPLES = {"sqlite": 2000 if LONG else 15, "postgresql": 500 if LONG else 5}
 """Generated requests for each endpoint."""
 
 
