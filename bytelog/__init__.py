@@ -39,7 +39,7 @@ from .intake import endpoints as intake
 from .migrations import upgrade
 from .settings import loading, sources
 from .storage import database, writer
-from .storage.backend import StorageError
+from .storage.errors import StorageError
 from .web import docs, explorer
 
 if _collects_garbage:

@@ -30,7 +30,7 @@ from werkzeug.exceptions import (
 
 from ..config import MAX_REPORTED_ERRORS, RETRY_AFTER_SECONDS
 from ..queries.selection import CursorGone
-from ..storage.backend import ReadInterrupted, StorageBusy, StorageError, StorageFull
+from ..storage.errors import ReadInterrupted, StorageBusy, StorageError, StorageFull
 from ..storage.idempotency import IdempotencyKeyReused, RequestInProgress
 from . import rejections
 from .bounds import OutsideBound

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask
 from werkzeug.wrappers import Response
 
 from ..events import store
-from ..storage.backend import StorageError, StorageFull
+from ..storage.errors import StorageError, StorageFull
 
 blueprint = Blueprint("health", __name__)
 

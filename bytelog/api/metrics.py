@@ -21,8 +21,9 @@ from ..auth import keys, rate_limit
 from ..auth.credentials import read_key
 from ..auth.refusals import Denied
 from ..events import store
-from ..storage.backend import Backend, StorageError
+from ..storage.backend import Backend
 from ..storage.database import backend_of, db
+from ..storage.errors import StorageError
 from ..storage.writer import Writer
 from .primary import PrimaryCollector
 from .reader_slots import slots_of

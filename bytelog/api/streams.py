@@ -24,7 +24,7 @@ from ..events import store
 from ..queries.arrivals import Arrivals
 from ..queries.formats import FORMATS
 from ..queries.selection import Cursor, CursorGone, Selection
-from ..storage.backend import StorageError
+from ..storage.errors import StorageError
 from ..storage.keyset import Order
 from ..storage.writer import current_writer
 from .cursors import format_cursor

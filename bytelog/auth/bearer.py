@@ -18,8 +18,8 @@ from typing import Any, Concatenate, ParamSpec, cast
 from flask import Flask, current_app, request
 from werkzeug.wrappers import Response
 
-from ..storage.backend import StorageError
 from ..storage.database import backend_of, db
+from ..storage.errors import StorageError
 from ..storage.models import DEFAULT_PROJECT_ID
 from . import keys, projects, rate_limit, sign_on
 from .cache import Cache

@@ -17,7 +17,7 @@ from flask import Flask, current_app
 from sqlalchemy import or_, update
 
 from .. import timestamps
-from ..storage.backend import StorageError
+from ..storage.errors import StorageError
 from ..storage.models import ApiKey
 from ..storage.writer import current_writer
 

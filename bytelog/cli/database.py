@@ -16,8 +16,8 @@ from sqlalchemy import Connection
 from ..maintenance import backup, inspection, snapshots
 from ..maintenance.inspection import Findings
 from ..seals.document import Seal
-from ..storage.backend import StorageBusy, StorageError
 from ..storage.database import backend_of, db
+from ..storage.errors import StorageBusy, StorageError
 from .options import (
     interrupted_by_signals,
     json_option,

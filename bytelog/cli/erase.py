@@ -14,8 +14,8 @@ from ..auth.keys import grant_all
 from ..events import erasure
 from ..maintenance import retention
 from ..maintenance.snapshots import run_interruptibly
-from ..storage.backend import StorageBusy, StorageFull
 from ..storage.database import backend_of, db
+from ..storage.errors import StorageBusy, StorageFull
 from ..storage.file_space import LogState
 from .options import advance, project_option, with_existing_database, with_room
 from .parameters import explain_parameters, parameters_argument

@@ -11,8 +11,8 @@ from ..maintenance.migration.base import Migration
 from ..maintenance.migration.project import ProjectMigration
 from ..maintenance.migration.whole import DatabaseMigration
 from ..seals import transfer
-from ..storage.backend import StorageError
 from ..storage.database import backend_of, connect, db
+from ..storage.errors import StorageError
 from .options import advance, resumable, with_existing_database
 
 

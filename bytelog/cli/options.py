@@ -25,8 +25,8 @@ from ..maintenance.snapshots import open_file
 from ..migrations.upgrade import revision_of
 from ..settings.loading import load
 from ..settings.sources import data_folder, list_sources
-from ..storage.backend import StorageError
 from ..storage.database import backend_of, connect
+from ..storage.errors import StorageError
 from ..storage.reserve import release_if_unused
 from ..storage.sqlite_connection import is_in_memory
 

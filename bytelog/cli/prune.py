@@ -17,8 +17,8 @@ from ..auth.projects import UnknownProject
 from ..events.keep_rules import current_rules
 from ..maintenance import expiry, retention, snapshots
 from ..maintenance.expiry import Expired, Scope
-from ..storage.backend import StorageBusy
 from ..storage.database import backend_of, db, fetch
+from ..storage.errors import StorageBusy
 from ..storage.file_space import FileSpace
 from ..storage.models import Project
 from .database import format_megabytes

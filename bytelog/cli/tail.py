@@ -19,8 +19,8 @@ from ..maintenance.snapshots import read_interruptibly, run_interruptibly
 from ..queries import listing
 from ..queries.formats import Format
 from ..queries.selection import Selection
-from ..storage.backend import ReadInterrupted
 from ..storage.database import db
+from ..storage.errors import ReadInterrupted
 from ..storage.keyset import Order
 from ..storage.reader import Reader, ReadLimits
 from .options import project_option, with_existing_database

@@ -15,7 +15,7 @@ from ..maintenance.snapshots import read_interruptibly
 from ..queries.formats import LINES
 from ..queries.listing import Listing
 from ..queries.selection import Cursor, Selection
-from ..storage.backend import ReadInterrupted, StorageError
+from ..storage.errors import ReadInterrupted, StorageError
 from ..storage.reader import ReadLimits
 from .attempts import Attempts
 from .overdue import Expectation

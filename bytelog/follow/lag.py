@@ -11,7 +11,7 @@ from sqlalchemy import Row
 
 from .. import timestamps
 from ..api.metrics import Metrics
-from ..storage.backend import StorageError
+from ..storage.errors import StorageError
 from ..storage.reader import ReadLimits
 from . import registry
 

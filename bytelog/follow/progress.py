@@ -17,8 +17,8 @@ from sqlalchemy import Connection, insert, select, update
 from .. import timestamps
 from ..api.cursors import format_cursor, parse_cursor
 from ..queries.selection import Cursor
-from ..storage.backend import StorageError
 from ..storage.database import backend_of, db
+from ..storage.errors import StorageError
 from ..storage.keyset import Order
 from ..storage.models import Follower, SetAsideEvent
 from ..storage.writer import current_writer

@@ -17,8 +17,8 @@ from ..config import MAX_LIMIT
 from ..events import store
 from ..queries.formats import LINES
 from ..queries.selection import CursorGone, Selection
-from ..storage.backend import StorageError
 from ..storage.database import db, fetch
+from ..storage.errors import StorageError
 from ..storage.keyset import Order
 from ..storage.models import Follower, Project, SetAsideEvent
 from ..storage.reader import NO_LIMITS, ReadLimits

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from ..storage.backend import StorageBusy, StorageError, StorageFull
 from ..storage.database import backend_of, db
+from ..storage.errors import StorageBusy, StorageError, StorageFull
 from ..storage.models import Event
 from ..storage.sqlite_connection import driver
 from . import inspection, snapshots

@@ -30,8 +30,9 @@ from ..config import MAX_BODY_BYTES
 from ..events.i_json import InvalidJSON
 from ..events.keep_rules import find_oldest
 from ..events.schemas import EventFields
-from ..storage.backend import Row, StorageError
+from ..storage.backend import Row
 from ..storage.database import backend_of, db, fetch
+from ..storage.errors import StorageError
 from ..storage.models import ImportCheckpoint, Project
 from ..storage.writer import current_writer
 from . import import_lines

@@ -13,8 +13,9 @@ from ..queries.selection import BEGINNING
 from ..seals import verification
 from ..seals.document import Seal
 from ..seals.verification import Comparison
-from ..storage.backend import OpenTransaction, StorageError
+from ..storage.backend import OpenTransaction
 from ..storage.database import backend_of
+from ..storage.errors import StorageError
 from ..storage.keyset import date
 from ..storage.models import Event, Project
 

@@ -17,8 +17,8 @@ from sqlalchemy import Row, select, update
 
 from .. import timestamps
 from ..events.keep_rules import OTHERS, DaysByName, KeepRules
-from ..storage.backend import StorageError
 from ..storage.database import backend_of, close_readers, db, fetch
+from ..storage.errors import StorageError
 from ..storage.file_space import FileSpace
 from ..storage.models import Project
 from ..storage.steps import STEP_SECONDS, Pause, run_in_steps

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, NullPool, create_engine
 
-from ..storage.backend import StorageError
 from ..storage.database import backend_of, db
+from ..storage.errors import StorageError
 from ..storage.writer import current_writer
 
 Result = TypeVar("Result")

@@ -10,8 +10,8 @@ from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inse
 from sqlalchemy.exc import DBAPIError
 
 from ..storage import cursor_secret
-from ..storage.backend import UnusableDatabase
 from ..storage.database import backend_of, db
+from ..storage.errors import UnusableDatabase
 from ..storage.models import DEFAULT_PROJECT_ID, Project
 
 HEAD = "0015"

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 from ..config import MAX_ID
-from ..storage.backend import TextTooLong
+from ..storage.errors import TextTooLong
 from ..storage.keyset import Order
 from ..storage.reader import Reader
 from . import end

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from ..config import PAGE_BYTES
-from ..storage.backend import StorageError, TextTooLong
+from ..storage.errors import StorageError, TextTooLong
 from ..storage.reader import Reader
 from .statements import ListingQueries, Part
 

@@ -10,7 +10,8 @@ from typing import Any, TypedDict
 
 from sqlalchemy import bindparam, func
 
-from ..storage.backend import Backend, TextTooLong
+from ..storage.backend import Backend
+from ..storage.errors import TextTooLong
 from ..storage.models import Event
 from ..storage.query import MAX_QUERIES, Query
 from ..storage.reader import Reader

@@ -1,4 +1,4 @@
-"""The storage interface: the operations that bytelog needs from a database, and their errors.
+"""The storage interface: the operations that bytelog needs from a database.
 
 `sqlite.py` and `postgresql.py` implement it; `database.py` chooses between them.
 """
@@ -31,7 +31,7 @@ from sqlalchemy.engine import Compiled
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import Pool
 
-from ..config import SetupError
+from .errors import StorageError
 from .file_space import FileSpace
 from .keyset import KeysetPlan, Order
 from .models import Project
@@ -47,30 +47,6 @@ Exclusive = Callable[[], AbstractContextManager[Connection]]
 """Opens the writing connection for a block, as `Writer.transaction` does."""
 
 _process_of_pool: WeakKeyDictionary[Pool, int] = WeakKeyDictionary()
-
-
-class UnusableDatabase(SetupError):
-    """The database cannot be opened; the message says why and what to do."""
-
-
-class StorageError(Exception):
-    """The database failed. Nothing of the request was stored."""
-
-
-class StorageBusy(StorageError):
-    """Another program has locked the database."""
-
-
-class StorageFull(StorageError):
-    """The disk is full."""
-
-
-class ReadInterrupted(StorageError):
-    """A statement was interrupted because it took too long, or its client has gone."""
-
-
-class TextTooLong(StorageError):
-    """The text of a page exceeds PAGE_BYTES; read fewer events at once."""
 
 
 class Sizes(NamedTuple):

@@ -14,7 +14,8 @@ from sqlalchemy import URL, Engine, Executable, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from .backend import Backend, StorageError, UnusableDatabase
+from .backend import Backend
+from .errors import StorageError, UnusableDatabase
 from .models import Base
 
 BACKENDS = {

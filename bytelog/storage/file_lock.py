@@ -12,7 +12,7 @@ from hashlib import blake2s
 from tempfile import TemporaryFile
 
 from ..config import BUSY_SECONDS, MAX_BODY_BYTES
-from .backend import StorageBusy, StorageError
+from .errors import StorageBusy, StorageError
 
 LOCK_POLL_SECONDS = 0.001
 """Pause between two attempts to acquire the lock: about as long as a commit."""

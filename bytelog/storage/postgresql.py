@@ -47,13 +47,10 @@ from .backend import (
     ReadConnection,
     Row,
     Sizes,
-    StorageBusy,
-    StorageError,
-    StorageFull,
-    UnusableDatabase,
     check_process,
     list_deleted,
 )
+from .errors import StorageBusy, StorageError, StorageFull, UnusableDatabase
 from .keyset import ROW_COMPARISON_PLANS
 from .leaves import is_sealed
 from .models import ROW_COLUMNS

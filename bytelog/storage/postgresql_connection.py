@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from ..config import BUSY_SECONDS
-from .backend import UnusableDatabase
+from .errors import UnusableDatabase
 
 if TYPE_CHECKING:
     import psycopg

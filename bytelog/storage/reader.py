@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from .backend import ReadConnection, ReadInterrupted
+from .backend import ReadConnection
 from .database import backend_of
+from .errors import ReadInterrupted
 from .query import Query
 
 CHECK_SECONDS = 0.25

@@ -16,14 +16,8 @@ from sqlalchemy.exc import DBAPIError
 
 from ..config import BUSY_SECONDS
 from . import sqlite_errors, sqlite_file, sqlite_rows
-from .backend import (
-    Identity,
-    ReadConnection,
-    Row,
-    StorageError,
-    StorageFull,
-    check_process,
-)
+from .backend import Identity, ReadConnection, Row, check_process
+from .errors import StorageError, StorageFull
 from .file_lock import DatabaseFile
 from .keyset import TWO_PART_PLANS
 from .models import Base, Event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from .backend import StorageBusy, StorageError, StorageFull, TextTooLong
+from .errors import StorageBusy, StorageError, StorageFull, TextTooLong
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _FAILED_WRITES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .backend import UnusableDatabase
+from .errors import UnusableDatabase
 
 
 def create(folder: Path, name: str) -> Path:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection
 
-from .backend import StorageFull
 from .database import backend_of, db
+from .errors import StorageFull
 from .writer import current_writer
 
 STEP_SECONDS = 0.003

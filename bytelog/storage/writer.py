@@ -49,9 +49,10 @@ from sqlalchemy.exc import DBAPIError
 
 from ..config import MAX_BODY_BYTES
 from . import epochs
-from .backend import Row, StorageBusy, StorageError
+from .backend import Row
 from .database import backend_of, db
 from .deduplication import Deduplication
+from .errors import StorageBusy, StorageError
 from .idempotency import (
     IdempotencyKeyReused,
     IdempotencyKeys,

@@ -13,7 +13,7 @@ from bytelog.api.parameters import InvalidParameters, listing, load_selection
 from bytelog.api.rejections import LINES_PER_MINUTE
 from bytelog.auth.keys import grant_all
 from bytelog.events import store
-from bytelog.storage.backend import StorageBusy, StorageError, StorageFull
+from bytelog.storage.errors import StorageBusy, StorageError, StorageFull
 
 pytestmark = pytest.mark.each_database
 

@@ -48,7 +48,7 @@ from bytelog.config import MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_ID, MAX_TEXT_LE
 from bytelog.events import erasure, schemas, store
 from bytelog.queries.formats import LINES_TYPES
 from bytelog.queries.selection import CursorGone
-from bytelog.storage.backend import StorageBusy, StorageFull
+from bytelog.storage.errors import StorageBusy, StorageFull
 from bytelog.storage.idempotency import IdempotencyKeyReused, RequestInProgress
 from bytelog.storage.keyset import Order
 

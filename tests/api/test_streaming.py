@@ -13,7 +13,7 @@ from support.server import Server, wait_for
 from bytelog import create_app
 from bytelog.config import PAGE_BYTES
 from bytelog.queries.pages import PAGE_EVENTS
-from bytelog.storage.backend import StorageError
+from bytelog.storage.errors import StorageError
 from bytelog.storage.sqlite_connection import driver
 from bytelog.storage.writer import current_writer
 

@@ -11,8 +11,9 @@ from sqlalchemy import bindparam, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from bytelog.queries.formats import JSON
-from bytelog.storage.backend import Backend, Row, StorageError
+from bytelog.storage.backend import Backend, Row
 from bytelog.storage.database import backend_of, db, fetch
+from bytelog.storage.errors import StorageError
 from bytelog.storage.keyset import Order
 from bytelog.storage.models import Event, Project
 from bytelog.storage.writer import Writer, current_writer

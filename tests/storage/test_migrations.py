@@ -14,8 +14,8 @@ from sqlalchemy import NullPool, create_engine, inspect
 
 from bytelog import create_app
 from bytelog.migrations import upgrade as migrations
-from bytelog.storage.backend import UnusableDatabase
 from bytelog.storage.database import db
+from bytelog.storage.errors import UnusableDatabase
 from bytelog.storage.models import Base
 
 

@@ -29,8 +29,8 @@ from bytelog.migrations.upgrade import HEAD
 from bytelog.queries.formats import LINES
 from bytelog.queries.selection import BEGINNING, END, Shapes
 from bytelog.queries.statements import Kind, prepare
-from bytelog.storage.backend import UnusableDatabase
 from bytelog.storage.database import db
+from bytelog.storage.errors import UnusableDatabase
 from bytelog.storage.keyset import Order
 from bytelog.storage.partitions import PARTITION_DAYS
 from bytelog.storage.postgresql import COPY_EVENTS, PostgreSQL

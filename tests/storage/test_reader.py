@@ -5,8 +5,8 @@ from flask import Flask
 from sqlalchemy import select
 from support.api import CLICK, Person
 
-from bytelog.storage.backend import ReadInterrupted
 from bytelog.storage.database import db
+from bytelog.storage.errors import ReadInterrupted
 from bytelog.storage.models import Event
 from bytelog.storage.query import Query
 from bytelog.storage.reader import NO_VALUES, Reader, ReadLimits

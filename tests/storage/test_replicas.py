@@ -20,8 +20,8 @@ from bytelog.events import store
 from bytelog.events.schemas import EventFields
 from bytelog.queries.formats import LINES
 from bytelog.queries.selection import Selection
-from bytelog.storage.backend import UnusableDatabase
 from bytelog.storage.database import backend_of, db
+from bytelog.storage.errors import UnusableDatabase
 from bytelog.storage.keyset import Order
 from bytelog.storage.postgresql_connection import CONNECT_SECONDS
 

@@ -10,8 +10,9 @@ from flask import Flask
 from sqlalchemy import event
 from support.api import CLICK, EVENTS, Person
 
-from bytelog.storage.backend import Row, StorageBusy
+from bytelog.storage.backend import Row
 from bytelog.storage.database import db
+from bytelog.storage.errors import StorageBusy
 from bytelog.storage.writer import BatchedRequest, current_writer, yield_to_batch
 
 ROW: Row = (1, 1, "click", "03775690", "2021-08-15T23:41:41.507Z", "{}")

@@ -19,7 +19,7 @@ SCRIPT = """
 import json
 from bytelog import Bytelog, create_app, __file__
 from bytelog.cli.commands import COMMANDS
-from bytelog.storage.backend import UnusableDatabase
+from bytelog.storage.errors import UnusableDatabase
 log = Bytelog(create_app())
 log.record(id=1, name="click", trace_id="a")
 try:

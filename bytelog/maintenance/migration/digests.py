@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
-from ...storage.backend import StorageError
+from ...storage.errors import StorageError
 from ...storage.models import COLUMNS, Event
 from ...storage.sql import DateAsText
 
