@@ -92,10 +92,10 @@ class Metrics:
         from prometheus_client import Gauge
 
         backend = _backend(app)
-        if backend.log_bytes() is not None:
+        if backend.maintenance.log_bytes() is not None:
             Gauge(
                 "bytelog_wal_bytes", "Size of SQLite's write-ahead log.", registry=self.registry
-            ).set_function(lambda: backend.log_bytes() or 0)
+            ).set_function(lambda: backend.maintenance.log_bytes() or 0)
         if backend.is_server:
             self.registry.register(cast("Collector", PrimaryCollector(backend)))
         if app.config["BYTELOG_READ_DATABASE_URL"]:

@@ -69,7 +69,7 @@ def _remove_text() -> None:
         click.echo(_LOG[state], err=True)
     if state is LogState.CHECKPOINTS_OFF:
         return
-    if space := backend_of(db.engine).file_space():
+    if space := backend_of(db.engine).maintenance.file_space():
         try:
             run_interruptibly(partial(retention.rewrite, space))
         except (StorageBusy, StorageFull):

@@ -75,7 +75,7 @@ def delete_project(_: Flask, name: str, yes: bool) -> None:
     with resumable():
         deleted = advance(projects.delete_project(name), summary.events, "Deleting")
     click.echo(f"Deleted the project {name} with {deleted} events.")
-    if space := backend_of(db.engine).file_space():
+    if space := backend_of(db.engine).maintenance.file_space():
         shrink(space)
 
 

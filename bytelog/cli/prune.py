@@ -117,7 +117,7 @@ def _check_share(expired: list[Expired], ages: str) -> None:
 @contextmanager
 def _shrinking() -> Iterator[None]:
     """Shrink the file of the database afterwards, and report its size before and after."""
-    space = backend_of(db.engine).file_space()
+    space = backend_of(db.engine).maintenance.file_space()
     size = space.size() if space else 0
     yield
     if space:

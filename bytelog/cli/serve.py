@@ -41,7 +41,7 @@ def serve(
     set_up_logging()
     if access_log:
         service.wsgi_app = AccessLog(service.wsgi_app)  # type: ignore[method-assign]
-    backend_of(db.engine).restore_reserve()
+    backend_of(db.engine).maintenance.restore_reserve()
     intake.init_server(service)
     config = service.config
     Server(

@@ -15,8 +15,8 @@ from flask import Flask
 from sqlalchemy import Connection
 
 from ..maintenance import inspection, snapshots
-from ..storage.backend import Sizes
 from ..storage.database import backend_of, db
+from ..storage.maintenance import Sizes
 from . import chart
 from .database import NICENESS, describe_day, format_megabytes, own_name
 from .options import json_option, progress, with_existing_database
@@ -33,7 +33,7 @@ def stats(_: Flask, as_json: bool) -> None:
     with snapshots.open_service() as connection:
         days = list(inspection.count_by_day(connection))
         projects = _names_by_day(connection, days)
-        sizes = backend_of(db.engine).sizes(connection)
+        sizes = backend_of(db.engine).maintenance.sizes(connection)
     if as_json:
         click.echo(json.dumps(_describe_content(sizes, days, projects)))
         return

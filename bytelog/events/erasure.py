@@ -73,7 +73,7 @@ def erase(
 
 def empty_log(pause: Pause = time.sleep) -> LogState:
     """Empty the log, which has the text of deleted events; returns its state afterwards."""
-    space = backend_of(db.engine).file_space()
+    space = backend_of(db.engine).maintenance.file_space()
     if space is None:
         return LogState.EMPTY
     for _ in range(LOG_TRIES):
@@ -88,7 +88,7 @@ def empty_log(pause: Pause = time.sleep) -> LogState:
 def vacuum() -> None:
     """Remove deleted events from the files of a database server; raises StorageError."""
     with current_writer().exclusive_connection() as connection:
-        backend_of(db.engine).vacuum(connection)
+        backend_of(db.engine).maintenance.vacuum(connection)
 
 
 def _delete(events: list[Position], pause: Pause) -> Iterator[int]:
@@ -102,5 +102,5 @@ def _delete_next(
     some = list(islice(events, STEP_EVENTS))
     if not some:
         return None
-    with backend.overwrite_deleted(connection):
+    with backend.maintenance.overwrite_deleted(connection):
         return delete_events(connection, some)

@@ -101,7 +101,7 @@ def read_horizon_age() -> float:
     NaN if bytelog may not see it, 0 if there is no transaction. Raises StorageError.
     """
     with backend_of(db.engine).errors(), db.engine.connect() as connection:
-        oldest = backend_of(db.engine).find_oldest_transaction(connection)
+        oldest = backend_of(db.engine).maintenance.find_oldest_transaction(connection)
     if oldest is None:
         return 0
     return math.nan if oldest.seconds is None else oldest.seconds

@@ -118,7 +118,7 @@ def _read_content(connection: Connection) -> _Content:
 
 def _verify(copy: Path, expected: _Content) -> None:
     with snapshots.open_file(copy) as connection:
-        problem = backend_of(connection.engine).find_damage(connection)
+        problem = backend_of(connection.engine).maintenance.find_damage(connection)
         if problem or _read_content(connection) != expected:
             raise StorageError(f"the copy is damaged: {problem or 'its events differ'}")
 

@@ -143,7 +143,8 @@ def prune(
     partition, the partition is dropped. Raises StorageError.
     """
     if whole_days:
-        yield from backend_of(db.engine).drop_expired(whole_days, current_writer().transaction)
+        maintenance = backend_of(db.engine).maintenance
+        yield from maintenance.drop_expired(whole_days, current_writer().transaction)
     for expired in groups:
         if expired.events:
             for page in _read_pages(expired):

@@ -95,7 +95,7 @@ class Import:
         self._batch_events = IMPORT_EVENTS
         self.bytes = self.events = self.skipped_bytes = self.invalid = 0
         with current_writer().transaction() as connection:
-            backend_of(connection.engine).prepare_bulk_insert(connection)
+            backend_of(connection.engine).maintenance.prepare_bulk_insert(connection)
             self._project_id = projects.ensure(connection, project)
 
     def batches(self) -> Iterator[int]:
@@ -176,7 +176,7 @@ class Import:
             self._check_no_other_import(connection)
             stored = current_writer().insert(connection, self._rows) if self._rows else 0
             self._save_checkpoint(connection)
-            has_others = backend_of(connection.engine).has_other_writers(connection)
+            has_others = backend_of(connection.engine).maintenance.has_other_writers(connection)
         doubled = min(2 * self._batch_events, MAX_IMPORT_EVENTS)
         self._batch_events = IMPORT_EVENTS if has_others else doubled
         self.events += stored

@@ -13,10 +13,10 @@ from ..queries.selection import BEGINNING
 from ..seals import verification
 from ..seals.document import Seal
 from ..seals.verification import Comparison
-from ..storage.backend import OpenTransaction
 from ..storage.database import backend_of
 from ..storage.errors import StorageError
 from ..storage.keyset import date
+from ..storage.maintenance import OpenTransaction
 from ..storage.models import Event, Project
 
 HELD_BACK_SECONDS = 10
@@ -73,11 +73,11 @@ def inspect(connection: Connection, seal: Seal | None = None) -> Findings:
     """Check a database, and compare it with a seal; raises NotBytelogDatabase and StorageError."""
     revision = read_revision(connection)
     backend = backend_of(connection.engine)
-    damage = backend.find_damage(connection)
+    damage = backend.maintenance.find_damage(connection)
     if damage:
         return Findings(revision, damage, [], None)
     comparison = verification.compare(connection, seal) if seal else None
-    oldest = backend.find_oldest_transaction(connection)
+    oldest = backend.maintenance.find_oldest_transaction(connection)
     days = list(count_by_day(connection))
     held_back_by = oldest if oldest and _is_old(oldest) else None
     return Findings(revision, damage, days, comparison, held_back_by)

@@ -135,5 +135,5 @@ def _delete_rest(connection: Connection, project_id: int) -> int:
     for table in _TABLES:
         connection.execute(delete(table).where(table.c.project_id == project_id))
     connection.execute(delete(Project).where(Project.id == project_id))
-    backend_of(db.engine).skip_deleted_projects(connection)
+    backend_of(db.engine).maintenance.skip_deleted_projects(connection)
     return len(late)

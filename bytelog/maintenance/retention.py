@@ -149,7 +149,7 @@ class Retention:
                     connection.execute(statement.values(applied_rules=rules))
 
     def _shrink(self) -> None:
-        space = backend_of(db.engine).file_space()
+        space = backend_of(db.engine).maintenance.file_space()
         if space and space.can_shrink():
             for _ in shrink(space, self._stopping.wait):
                 if self._stopping.is_set():

@@ -29,7 +29,7 @@ _LIVE_SUFFIXES = (*SIDE_SUFFIXES, "-shm", "-lock", "-names", "-reserve")
 
 def open_service() -> AbstractContextManager[Connection]:
     """Open a snapshot of the service's database while others write; raises StorageError."""
-    return backend_of(db.engine).snapshot(current_writer().exclusive_connection)
+    return backend_of(db.engine).maintenance.snapshot(current_writer().exclusive_connection)
 
 
 def check_target(live: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""The storage interface: the operations that bytelog needs from a database.
+"""The storage interface: what bytelog needs from a database to store and read events.
 
 `sqlite.py` and `postgresql.py` implement it; `database.py` chooses between them.
 """
@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
@@ -24,17 +23,14 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Select,
-    Table,
-    select,
 )
 from sqlalchemy.engine import Compiled
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import Pool
 
 from .errors import StorageError
-from .file_space import FileSpace
 from .keyset import KeysetPlan, Order
-from .models import Project
+from .maintenance import Maintenance
 from .sql import TextOfEvent
 
 Row = tuple[int, int, str, str, str, str]
@@ -43,29 +39,7 @@ Row = tuple[int, int, str, str, str, str]
 Identity = tuple[int, int, str, str, str]
 """The values of a Row but its data."""
 
-Exclusive = Callable[[], AbstractContextManager[Connection]]
-"""Opens the writing connection for a block, as `Writer.transaction` does."""
-
 _process_of_pool: WeakKeyDictionary[Pool, int] = WeakKeyDictionary()
-
-
-class Sizes(NamedTuple):
-    """Bytes on disk; `free` and `log` are None where the database server manages them."""
-
-    total: int
-    free: int | None = None
-    log: int | None = None
-
-
-class OpenTransaction(NamedTuple):
-    """How long a transaction has been open, whose it is, and the statement that ends it.
-
-    The seconds are None if the user of bytelog may not see them.
-    """
-
-    seconds: float | None
-    name: str
-    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +73,11 @@ class Backend(ABC):
     dialect: ClassVar[Dialect]
     """SQLAlchemy's dialect, for statements that are compiled before a connection exists."""
 
-    insert_class: ClassVar[type[Any]]
-    """The dialect's own INSERT statement, which can update rows that exist."""
-
     keyset_plans: ClassVar[Mapping[Order, KeysetPlan]]
     """How to continue each order after a position so that an index serves it."""
+
+    maintenance: Maintenance
+    """Deletes, copies, checks and measures."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -165,14 +139,6 @@ class Backend(ABC):
         """Raise StorageFull if the largest event would not fit on the disk."""
 
     @abstractmethod
-    def release_reserve(self) -> bool:
-        """Make room on a full disk for deleting; returns whether anything could be released."""
-
-    @abstractmethod
-    def restore_reserve(self) -> None:
-        """Reserve room on the disk for deleting, if the disk has enough."""
-
-    @abstractmethod
     def transaction(self, connection: Connection) -> AbstractContextManager[None]:
         """Run the block in a transaction that excludes other writers, within `write_lock`."""
 
@@ -189,51 +155,18 @@ class Backend(ABC):
         """Insert events in a transaction of their own, within `write_lock`."""
 
     @abstractmethod
-    def overwrite_deleted(self, connection: Connection) -> AbstractContextManager[None]:
-        """Overwrite on the disk what the block deletes, where the database can."""
-
-    @abstractmethod
-    def vacuum(self, connection: Connection) -> None:
-        """Remove deleted events from the files of the database, where deleting does not."""
-
-    @abstractmethod
     def find_stored(
         self, connection: Connection, rows: Sequence[Row], first_key: int
     ) -> set[Identity]:
         """Return which events are stored, with any data and a key from `first_key` on."""
 
     @abstractmethod
-    def skip_deleted_projects(self, connection: Connection) -> None:
-        """Make the database skip new events of all deleted projects, within a transaction.
-
-        A request in progress may still store events in a project that has been deleted.
-        """
-
-    @abstractmethod
     def last_assigned_key(self, connection: Connection) -> int:
         """Return the last key that an event got, even if the event is deleted."""
 
     @abstractmethod
-    def copy(
-        self, connection: Connection, columns: Sequence[str], rows: Iterable[Sequence[Any]]
-    ) -> None:
-        """Insert the named columns of events, the key included, within a transaction."""
-
-    @abstractmethod
-    def restart_sequence(self, connection: Connection, table: str, column: str, last: int) -> None:
-        """Make the numbers that a table assigns continue after a number, within a transaction."""
-
-    @abstractmethod
-    def create_partitions(self, connection: Connection, days: Iterable[date]) -> None:
-        """Create a partition for each day that has none, where the database has partitions."""
-
-    @abstractmethod
     def confirm_earlier(self, connection: Connection) -> None:
         """Let the commit of a transaction that writes nothing confirm all earlier commits too."""
-
-    @abstractmethod
-    def prepare_bulk_insert(self, connection: Connection) -> None:
-        """Tune the writing connection for an import."""
 
     @abstractmethod
     def defer_syncs(self, connection: Connection) -> None:
@@ -241,10 +174,6 @@ class Backend(ABC):
 
         They hold up other writers for less time. A power cut may lose the last ones.
         """
-
-    @abstractmethod
-    def has_other_writers(self, connection: Connection) -> bool:
-        """Return whether another connection may have committed since the last call."""
 
     @abstractmethod
     def is_usable_after(self, connection: Connection, error: DBAPIError) -> bool:
@@ -273,36 +202,8 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def snapshot(self, exclusive: Exclusive) -> AbstractContextManager[Connection]:
-        """Open a connection that sees one state of the database while others write."""
-
-    @abstractmethod
     def create_schema(self, connection: Connection) -> bool:
         """Create this version's tables in an empty database; returns False if migrations must."""
-
-    @abstractmethod
-    def find_damage(self, connection: Connection) -> str | None:
-        """Return the first damage found, "" if there is none, None if only the server can tell."""
-
-    @abstractmethod
-    def sizes(self, connection: Connection) -> Sizes:
-        """Return how much disk space the database takes."""
-
-    def find_oldest_transaction(self, connection: Connection) -> OpenTransaction | None:
-        """Return the oldest open transaction that holds back arrivals, None if there is none."""
-        return None
-
-    @abstractmethod
-    def log_bytes(self) -> int | None:
-        """Return the size of the write-ahead log, None where the database server manages it."""
-
-    @abstractmethod
-    def drop_expired(self, before: datetime, transaction: Exclusive) -> Iterator[int]:
-        """Drop partitions whose events are all older than a time; yields each one's event count."""
-
-    @abstractmethod
-    def file_space(self) -> FileSpace | None:
-        """Return the space of the file, None where the database server reclaims it."""
 
     @abstractmethod
     def translate(self, error: BaseException) -> StorageError:
@@ -334,15 +235,6 @@ class Backend(ABC):
         parameters = tuple(values[name] for name in names) if names else dict(values)
         return connection.exec_driver_sql(str(compiled), parameters)
 
-    def upsert(
-        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
-    ) -> None:
-        """Insert rows within a transaction, or update those whose primary key exists."""
-        statement = self.insert_class(table)
-        values = {column.name: statement.excluded[column.name] for column in table.columns}
-        key = [*table.primary_key]
-        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values), rows)
-
     def close_readers(self) -> None:
         """Close the connections of readers."""
         self.engine.dispose()
@@ -363,9 +255,3 @@ def check_process(engine: Engine) -> None:
     """
     if _process_of_pool.setdefault(engine.pool, os.getpid()) != os.getpid():
         raise StorageError("used before the process forked; use it only in child processes.")
-
-
-def list_deleted(connection: Connection, last_id: int) -> str:
-    """Return the ids of deleted projects, separated by commas; `last_id` was assigned last."""
-    existing = set(connection.execute(select(Project.id)).scalars())
-    return ", ".join(str(number) for number in range(1, last_id + 1) if number not in existing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from .backend import OpenTransaction
+from .maintenance import OpenTransaction
 
 # Only superusers and members of pg_read_all_stats see when transactions of other users began. The
 # percent signs are doubled for the driver.

@@ -11,9 +11,8 @@ holds the lock of the keys waits for another that stores the same idempotency ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import blake2s
 from pathlib import Path
@@ -30,31 +29,24 @@ from sqlalchemy import (
     event,
     func,
     select,
-    table,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import JSONB, Insert
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg as PostgreSQLDialect
 from sqlalchemy.exc import DBAPIError
 
 from ..config import PAGE_BYTES
-from . import partitions
 from .backend import (
     Backend,
-    Exclusive,
     Identity,
-    OpenTransaction,
     ReadConnection,
     Row,
-    Sizes,
     check_process,
-    list_deleted,
 )
 from .errors import StorageBusy, StorageError, StorageFull, UnusableDatabase
 from .keyset import ROW_COMPARISON_PLANS
-from .leaves import is_sealed
 from .models import ROW_COLUMNS
-from .open_transactions import find_oldest
+from .partitions import PartitionMaintainer
 from .postgresql_connection import (
     CONNECT_SECONDS,
     OPTIONS,
@@ -64,6 +56,7 @@ from .postgresql_connection import (
     driver,
     sqlstate,
 )
+from .postgresql_maintenance import PostgreSQLMaintenance
 from .postgresql_servers import find_primary, list_servers, prefer_last_primary
 from .sql import Joined, TextOfEvent
 from .types import UTF8
@@ -108,13 +101,6 @@ _FIND = (
     "AND event.key >= %b::bigint LIMIT 1) AS stored"
 )
 
-_SKIP_DELETED = """
-    CREATE OR REPLACE FUNCTION skip_event() RETURNS trigger LANGUAGE plpgsql
-        AS 'BEGIN RETURN NULL; END';
-    CREATE OR REPLACE TRIGGER event_of_deleted_project BEFORE INSERT ON event
-        FOR EACH ROW WHEN (NEW.project_id IN ({})) EXECUTE FUNCTION skip_event();
-"""
-
 # SQLSTATE codes (PostgreSQL documentation, appendix A)
 _BUSY = {"40001", "40P01", "55P03", "57014"}
 _FULL = {"53100"}
@@ -130,12 +116,12 @@ class PostgreSQL(Backend):
     sorts_groups = False
     commits_concurrently = True
     dialect = PostgreSQLDialect()  # type: ignore[no-untyped-call]
-    insert_class = Insert
     keyset_plans = ROW_COMPARISON_PLANS
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._partitions = partitions.PartitionMaintainer()
+        self.maintenance = PostgreSQLMaintenance(self)
+        self._partitions = PartitionMaintainer()
         self._warnings: list[str] = []
         self._names: Connection | None = None
 
@@ -205,13 +191,6 @@ class PostgreSQL(Backend):
     def check_room(self) -> None:
         """Do nothing: the server manages its disk."""
 
-    def release_reserve(self) -> bool:
-        """Return False: the server manages its disk."""
-        return False
-
-    def restore_reserve(self) -> None:
-        """Do nothing: the server manages its disk."""
-
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:
         """Run the block in a transaction that excludes other writers; raises StorageError."""
@@ -231,7 +210,7 @@ class PostgreSQL(Backend):
     def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert events within a transaction."""
         if len(rows) >= COPY_EVENTS:
-            self.copy(connection, ROW_COLUMNS, rows)
+            self.maintenance.copy(connection, ROW_COLUMNS, rows)
         elif rows:
             with dbapi_errors():
                 driver(connection).execute(_INSERT, _transpose(rows), prepare=True)
@@ -253,14 +232,6 @@ class PostgreSQL(Backend):
             driver(connection).execute(_UNLOCK_KEYS, prepare=True)
             driver(connection).execute("COMMIT")
 
-    def overwrite_deleted(self, _: Connection) -> AbstractContextManager[None]:
-        """Do nothing: `vacuum` removes what is deleted."""
-        return nullcontext()
-
-    def vacuum(self, connection: Connection) -> None:
-        """Vacuum the table and renew its statistics, which have values; not in a transaction."""
-        connection.exec_driver_sql("VACUUM (ANALYZE) event")
-
     def find_stored(
         self, connection: Connection, rows: Sequence[Row], first_key: int
     ) -> set[Identity]:
@@ -272,13 +243,6 @@ class PostgreSQL(Backend):
         with dbapi_errors():
             return set(driver(connection).execute(_FIND, values, prepare=True))
 
-    def skip_deleted_projects(self, connection: Connection) -> None:
-        """Make the database skip new events of all deleted projects, within a transaction."""
-        assigned = "SELECT last_value FROM project_id_seq"
-        ids = list_deleted(connection, connection.exec_driver_sql(assigned).scalar_one())
-        # Readers need not wait for this lock, and writers wait for the transaction anyway.
-        connection.exec_driver_sql(_SKIP_DELETED.format(ids))
-
     def last_assigned_key(self, connection: Connection) -> int:
         """Return the last key that an event got, even if the event is deleted."""
         assigned = "SELECT last_value - 1 + is_called::int FROM event_key_seq"
@@ -288,16 +252,9 @@ class PostgreSQL(Backend):
         """Write to the log, so that the commit waits until synchronous standbys have it."""
         connection.exec_driver_sql("SELECT pg_logical_emit_message(true, 'bytelog', '')")
 
-    def prepare_bulk_insert(self, connection: Connection) -> None:
-        """Do nothing: the server manages its memory."""
-
     def defer_syncs(self, connection: Connection) -> None:
         """Wait neither for the disk nor for a standby."""
         connection.exec_driver_sql("SET synchronous_commit = off")
-
-    def has_other_writers(self, connection: Connection) -> bool:
-        """Return True: other processes may write at any time."""
-        return True
 
     def is_usable_after(self, connection: Connection, error: DBAPIError) -> bool:
         """Return whether the writing connection is open and its server is still the primary."""
@@ -334,55 +291,9 @@ class PostgreSQL(Backend):
             execute = driver(connection).cursor().stream if is_large else connection.exec_driver_sql
             yield ReadConnection(execute, cancel)
 
-    @contextmanager
-    def snapshot(self, exclusive: Exclusive) -> Iterator[Connection]:
-        """Open a connection that sees one state of the database while others write."""
-        with self.errors(), self.engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            # The snapshot is taken by the first statement that reads.
-            connection.exec_driver_sql("SELECT 1")
-            try:
-                yield connection
-            finally:
-                connection.exec_driver_sql("ROLLBACK")
-
     def create_schema(self, connection: Connection) -> bool:
         """Return False: only the migrations can create the partitioned table."""
         return False
-
-    def find_damage(self, connection: Connection) -> None:
-        """Return None: use PostgreSQL's own tools, pg_checksums and pg_amcheck."""
-
-    def sizes(self, connection: Connection) -> Sizes:
-        """Return how much of the server's disk space the database takes."""
-        statement = "SELECT pg_database_size(current_database())"
-        return Sizes(int(connection.exec_driver_sql(statement).scalar_one()))
-
-    def find_oldest_transaction(self, connection: Connection) -> OpenTransaction | None:
-        """Return the oldest open transaction of the server that has an id, None without one."""
-        return find_oldest(connection)
-
-    def log_bytes(self) -> None:
-        """Return None: the server manages its log."""
-
-    def drop_expired(self, before: datetime, transaction: Exclusive) -> Iterator[int]:
-        """Drop the partitions of days before a time; yields the number of events in each.
-
-        Once events were sealed, only empty partitions are dropped.
-        """
-        with self.errors(), self.engine.connect() as connection:
-            for name in partitions.list_expired(connection, before):
-                # Count before taking the lock: counting reads the whole partition.
-                count = select(func.count()).select_from(table(name))
-                events = connection.execute(count).scalar_one()
-                if events and is_sealed(connection):
-                    continue  # Each event must leave a mark, which takes too long for one lock.
-                with transaction() as writing:
-                    partitions.drop(writing, name)
-                yield events
-
-    def file_space(self) -> None:
-        """Return None: the server's vacuum reclaims space."""
 
     def translate(self, error: BaseException) -> StorageError:
         """Return the StorageError for a driver error."""
@@ -397,25 +308,6 @@ class PostgreSQL(Backend):
 
     def close(self) -> None:
         """Do nothing: the lock ends with its transaction."""
-
-    def create_partitions(self, connection: Connection, days: Iterable[Any]) -> None:
-        """Create a partition for each day that has none, each in a transaction of its own."""
-        for day in sorted(days):
-            with self.transaction(connection):
-                partitions.create(connection, [day])
-
-    def copy(
-        self, connection: Connection, columns: Sequence[str], rows: Iterable[Sequence[Any]]
-    ) -> None:
-        """Insert the named columns of events by COPY, within a transaction."""
-        statement = f"COPY event ({', '.join(columns)}) FROM STDIN".encode()
-        with dbapi_errors(), driver(connection).cursor().copy(statement) as target:
-            for row in rows:
-                target.write_row(row)
-
-    def restart_sequence(self, connection: Connection, table: str, column: str, last: int) -> None:
-        """Make the numbers that a table assigns continue after a number."""
-        connection.exec_driver_sql(f"SELECT setval('{table}_{column}_seq', {last})")
 
     @contextmanager
     def _roll_back_on_error(self, connection: Connection) -> Iterator[None]:

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, BindParameter, Connection, Engine, Select, event, func, select
 from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite as SQLiteDialect
 from sqlalchemy.exc import DBAPIError
 
 from ..config import BUSY_SECONDS
 from . import sqlite_errors, sqlite_file, sqlite_rows
-from .backend import Identity, ReadConnection, Row, check_process
+from .backend import Backend, Identity, ReadConnection, Row, check_process
 from .errors import StorageError, StorageFull
 from .file_lock import DatabaseFile
 from .keyset import TWO_PART_PLANS
 from .models import Base, Event
-from .reserve import Reserve
 from .sql import Joined, TextOfEvent
-from .sqlite_connection import configure_connections, driver, is_in_memory, read_pragma
+from .sqlite_connection import configure_connections, driver, is_in_memory
 from .sqlite_maintenance import SQLiteMaintenance
 from .types import UTF8
 
-IMPORT_CACHE_BYTES = 64 * 1024 * 1024
-"""Page cache during an import, whose rows are spread over the indexes."""
 
-
-class SQLite(SQLiteMaintenance):
+class SQLite(Backend):
     """A file that one process at a time writes to, or a database in memory."""
 
     drivers = ("sqlite", "sqlite+pysqlite")
@@ -40,16 +34,14 @@ class SQLite(SQLiteMaintenance):
     sorts_groups = True
     commits_concurrently = False
     dialect = SQLiteDialect()
-    insert_class = Insert
     keyset_plans = TWO_PART_PLANS
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         check_process(engine)
-        self._data_version = 0
         path = None if is_in_memory(engine.url) else self.location()
         self._file = DatabaseFile(path)
-        self._reserve = Reserve(path)
+        self.maintenance = SQLiteMaintenance(self, path)
 
     @staticmethod
     def prepare(url: URL, folder: Path) -> URL:
@@ -114,14 +106,6 @@ class SQLite(SQLiteMaintenance):
         if self._file.is_disk_full():
             raise StorageFull("database or disk is full")
 
-    def release_reserve(self) -> bool:
-        """Remove the file that keeps space on the disk; returns whether there was one."""
-        return self._reserve.release()
-
-    def restore_reserve(self) -> None:
-        """Create the file that keeps space on the disk, if the disk has enough."""
-        self._reserve.restore()
-
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:
         """Run the block in a transaction that takes SQLite's write lock at its start."""
@@ -158,24 +142,12 @@ class SQLite(SQLiteMaintenance):
         assigned = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'"
         return int(connection.exec_driver_sql(assigned).scalar_one())
 
-    def create_partitions(self, connection: Connection, days: Iterable[date]) -> None:
-        """Do nothing: the file has no partitions."""
-
     def confirm_earlier(self, connection: Connection) -> None:
         """Do nothing: what is visible is on the disk."""
-
-    def prepare_bulk_insert(self, connection: Connection) -> None:
-        """Enlarge the page cache."""
-        connection.exec_driver_sql(f"PRAGMA cache_size=-{IMPORT_CACHE_BYTES // 1024}")
 
     def defer_syncs(self, connection: Connection) -> None:
         """Leave syncing the write-ahead log to the next commit of another connection."""
         connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
-
-    def has_other_writers(self, connection: Connection) -> bool:
-        """Return whether another connection has committed since the last call."""
-        before, self._data_version = self._data_version, read_pragma(connection, "data_version")
-        return self._data_version != before
 
     def is_usable_after(self, _: Connection, __: DBAPIError) -> bool:
         """Return True: a connection to a file does not break."""

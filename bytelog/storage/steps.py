@@ -41,7 +41,7 @@ def run_in_steps(begin: Callable[[], Step], pause: Pause = time.sleep) -> Iterat
     begins again, because the last transaction was rolled back: the step must be one that deletes.
     Raises StorageError.
     """
-    backend = backend_of(db.engine)
+    maintenance = backend_of(db.engine).maintenance
     step, is_over, first_pause = begin(), False, 0.0
     while not is_over:
         try:
@@ -49,7 +49,7 @@ def run_in_steps(begin: Callable[[], Step], pause: Pause = time.sleep) -> Iterat
                 began = time.monotonic()
                 done, is_over = _repeat_until(began + STEP_SECONDS, step, connection)
         except StorageFull:
-            if not backend.release_reserve():
+            if not maintenance.release_reserve():
                 raise
             log.warning("the disk is full: the reserve was released, to delete events")
             # Also if the commit of the last step failed.
@@ -58,7 +58,7 @@ def run_in_steps(begin: Callable[[], Step], pause: Pause = time.sleep) -> Iterat
         yield done
         if not is_over and time.monotonic() > first_pause:
             pause(PAUSE_FACTOR * (time.monotonic() - began))
-    backend.restore_reserve()
+    maintenance.restore_reserve()
 
 
 def _repeat_until(deadline: float, step: Step, connection: Connection) -> tuple[int, bool]:

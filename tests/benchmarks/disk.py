@@ -43,7 +43,9 @@ def measure(run: Run) -> Iterator[Figure]:
 def _measure(
     run: Run, cluster: Cluster, connection: Connection, order: str, rows: Iterator[Row]
 ) -> Iterator[Figure]:
-    cast(PostgreSQL, backend_of(connection.engine)).create_partitions(connection, {_DAY})
+    cast(PostgreSQL, backend_of(connection.engine)).maintenance.create_partitions(
+        connection, {_DAY}
+    )
     part = run.events // 10
     _write(connection, islice(rows, run.events))
     cluster.sql("CHECKPOINT")
@@ -69,7 +71,7 @@ def _write(connection: Connection, rows: Iterable[Row]) -> None:
     backend, remaining = cast(PostgreSQL, backend_of(connection.engine)), iter(rows)
     while part := list(islice(remaining, BATCH_EVENTS)):
         with backend.transaction(connection):
-            backend.copy(connection, ROW_COLUMNS, part)
+            backend.maintenance.copy(connection, ROW_COLUMNS, part)
 
 
 def _log_of(cluster: Cluster, connection: Connection, rows: Iterable[Row]) -> tuple[float, int]:

@@ -125,7 +125,7 @@ def _copy(connection: Connection, rows: Iterator[Row], batches: int) -> float:
     began = time.perf_counter()
     for batch in prepared:
         with driver.transaction():
-            backend.copy(connection, ROW_COLUMNS, batch)
+            backend.maintenance.copy(connection, ROW_COLUMNS, batch)
     return batches * BATCH_EVENTS / (time.perf_counter() - began)
 
 
@@ -193,9 +193,9 @@ def _fill(connection: Connection, events: int) -> Iterator[Figure]:
     while part := list(islice(rows, 100_000)):
         days = {date.fromisoformat(row[4][:10]) for row in part}
         backend = cast(PostgreSQL, backend_of(connection.engine))
-        backend.create_partitions(connection, days)
+        backend.maintenance.create_partitions(connection, days)
         with backend.transaction(connection):
-            backend.copy(connection, ROW_COLUMNS, part)
+            backend.maintenance.copy(connection, ROW_COLUMNS, part)
     for name, sql, then in (("tables and indexes", size, before[0]), ("log", log, before[1])):
         measured = f"{(read(sql) - then) / events:.0f}"
         yield Figure("PostgreSQL: disk", f"bytes of {name} per event, of {events:,}", measured)

@@ -310,7 +310,7 @@ def test_a_database_in_memory_is_pruned() -> None:
     with app.app_context():
         expired = expiry.find_expired(Scope(1, "default"), timestamps.days_ago(1))
         assert sum(expiry.prune([expired])) == 1
-        space = backend_of(db.engine).file_space()
+        space = backend_of(db.engine).maintenance.file_space()
         assert space is not None
         assert space.can_shrink()
         list(retention.shrink(space))

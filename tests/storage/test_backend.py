@@ -86,7 +86,7 @@ def test_an_error_of_the_driver_becomes_a_storage_error(backend: Backend) -> Non
 
 def test_a_snapshot_does_not_change_during_writes(backend: Backend, writer: Writer) -> None:
     writer.append(ROWS)
-    with backend.snapshot(writer.exclusive_connection) as connection:
+    with backend.maintenance.snapshot(writer.exclusive_connection) as connection:
         writer.append(ROWS)
         events = connection.execute(select(func.count()).select_from(Event)).scalar_one()
     assert events == len(ROWS)
@@ -131,21 +131,21 @@ def test_a_page_contains_the_number_and_the_text_of_its_events(
 
 def test_sizes_are_reported(backend: Backend, writer: Writer) -> None:
     writer.append(ROWS)
-    with backend.snapshot(writer.exclusive_connection) as connection:
-        sizes = backend.sizes(connection)
-        assert not backend.find_damage(connection)
+    with backend.maintenance.snapshot(writer.exclusive_connection) as connection:
+        sizes = backend.maintenance.sizes(connection)
+        assert not backend.maintenance.find_damage(connection)
     assert sizes.total > 0
-    assert (sizes.log is None) == (backend.log_bytes() is None) == backend.is_server
+    assert (sizes.log is None) == (backend.maintenance.log_bytes() is None) == backend.is_server
 
 
 def test_a_database_has_a_file_or_names_an_alternative(backend: Backend) -> None:
     if backend.is_server:
         with pytest.raises(StorageError, match="pg_dump"):
             backend.file()
-        assert backend.file_space() is None
+        assert backend.maintenance.file_space() is None
         return
     assert str(backend.file()) == backend.location()
-    space = backend.file_space()
+    space = backend.maintenance.file_space()
     assert space is not None
     assert space.size() == backend.file().stat().st_size
 
@@ -157,7 +157,7 @@ def test_an_erasure_that_fails_does_not_slow_down_later_deletions(
         return
     with writer.exclusive_connection() as connection:
         setting = connection.exec_driver_sql("PRAGMA secure_delete").scalar()
-        with pytest.raises(DBAPIError), backend.overwrite_deleted(connection):
+        with pytest.raises(DBAPIError), backend.maintenance.overwrite_deleted(connection):
             connection.exec_driver_sql("no SQL at all")
         assert connection.exec_driver_sql("PRAGMA secure_delete").scalar() == setting
 
@@ -165,7 +165,7 @@ def test_an_erasure_that_fails_does_not_slow_down_later_deletions(
 def test_dropping_expired_events_keeps_the_others(backend: Backend, writer: Writer) -> None:
     writer.append(ROWS)
     now = datetime.now(UTC)
-    assert list(backend.drop_expired(now - timedelta(days=1), writer.transaction)) == []
+    assert list(backend.maintenance.drop_expired(now - timedelta(days=1), writer.transaction)) == []
     assert count() == len(ROWS)
 
 

@@ -11,6 +11,7 @@ MODULES = (
     "storage/partitions.py",
     "storage/postgresql.py",
     "storage/postgresql_connection.py",
+    "storage/postgresql_maintenance.py",
     "storage/postgresql_servers.py",
 )
 REGISTRATION = '    "postgresql": "postgresql.PostgreSQL",\n'

@@ -49,6 +49,7 @@ class Migration(ABC):
 
     def __init__(self, engine: Engine) -> None:
         self._target, self._backend = engine, backend_of(engine)
+        self._maintenance = self._backend.maintenance
         self._source = source.identify()
         self._note: Note | None = None
         self._sum = 0

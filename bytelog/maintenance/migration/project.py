@@ -67,7 +67,7 @@ class ProjectMigration(Migration):
                 self._note = self._create_note(connection, self._id)
             # Cursors must not continue if a backup of the target is restored.
             epochs.begin(backend, connection)
-            project_rows.copy_rows(connection, backend, self._own_id, self._id)
+            project_rows.copy_rows(connection, self._maintenance, self._own_id, self._id)
 
     def count_missing(self) -> int:
         """Return how many events are still to be copied."""
@@ -82,7 +82,7 @@ class ProjectMigration(Migration):
         with self._backend.errors(), self._backend.open_writer() as connection:
             for tokens in project_rows.read_tokens(self._own_id, cast("int", self._id)):
                 with target.transaction(self._backend, connection):
-                    self._backend.upsert(
+                    self._maintenance.upsert(
                         connection, cast("Table", IdempotencyKey.__table__), tokens
                     )
 
@@ -129,11 +129,11 @@ class ProjectMigration(Migration):
         # The keys come after all that the target has assigned.
         assigned = self._backend.last_assigned_key(connection)
         added = extend(self._ranges, [row[0] for row in rows], assigned)
-        self._backend.restart_sequence(connection, "event", "key", added.last_key + added.shift)
+        self._maintenance.restart_sequence(connection, "event", "key", added.last_key + added.shift)
         copies = [(key + added.shift, self._id, *fields) for key, *fields in rows]
-        self._backend.copy(connection, COLUMNS, copies)
+        self._maintenance.copy(connection, COLUMNS, copies)
         row = {"project_id": self._id, **added._asdict()}
-        self._backend.upsert(connection, cast("Table", MovedRange.__table__), [row])
+        self._maintenance.upsert(connection, cast("Table", MovedRange.__table__), [row])
         self._ranges = [*(r for r in self._ranges if r.first_key < added.first_key), added]
 
     def _delete(self, connection: Connection, rows: list[Row]) -> None:

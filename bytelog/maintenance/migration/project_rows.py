@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
-from ...storage.backend import Backend
 from ...storage.database import db, fetch
+from ...storage.maintenance import Maintenance
 from ...storage.models import ApiKey, Epoch, IdempotencyKey, ImportCheckpoint, MovedEpoch, Project
 
 TOKENS = 5000
@@ -24,7 +24,9 @@ _tokens = (
 )
 
 
-def copy_rows(connection: Connection, backend: Backend, own_id: int, target_id: int) -> None:
+def copy_rows(
+    connection: Connection, maintenance: Maintenance, own_id: int, target_id: int
+) -> None:
     """Copy the applied rules, keys, imports and epochs of a project, within a transaction."""
     ((rules,),) = fetch(db.engine, select(Project.applied_rules).where(Project.id == own_id))
     of_target = update(Project).where(Project.id == target_id)
@@ -34,7 +36,7 @@ def copy_rows(connection: Connection, backend: Backend, own_id: int, target_id: 
     epochs = fetch(db.engine, select(Epoch.first_key, Epoch.name))
     if epochs:
         rows = [{**row._asdict(), "project_id": target_id} for row in epochs]
-        backend.upsert(connection, cast("Table", MovedEpoch.__table__), rows)
+        maintenance.upsert(connection, cast("Table", MovedEpoch.__table__), rows)
 
 
 def read_tokens(own_id: int, target_id: int) -> Iterator[list[dict[str, Any]]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Engine, select
 
-from ...storage.backend import Backend
 from ...storage.database import db, fetch
+from ...storage.maintenance import Maintenance
 from ...storage.models import DEFAULT_PROJECT_ID, Base, Project
 from .digests import ContentDiffers
 
@@ -25,13 +25,13 @@ def check_projects(target: Engine) -> None:
             )
 
 
-def copy(connection: Connection, backend: Backend) -> None:
+def copy(connection: Connection, maintenance: Maintenance) -> None:
     """Copy the tables, within a transaction."""
     for table in _TABLES:
         rows = [row._asdict() for row in fetch(db.engine, select(table))]
         if not rows:
             continue
-        backend.upsert(connection, table, rows)
+        maintenance.upsert(connection, table, rows)
         if "id" in table.columns:
             last = max(row["id"] for row in rows)
-            backend.restart_sequence(connection, table.name, "id", last)
+            maintenance.restart_sequence(connection, table.name, "id", last)

@@ -58,10 +58,10 @@ class DatabaseMigration(Migration):
                     self._note = Note(self._source, self.position, format_sum(self._sum))
                     connection.execute(insert(MigrationNote), self._note._asdict())
                 self._copy_epochs(connection, self.position)
-                tables.copy(connection, self._backend)
+                tables.copy(connection, self._maintenance)
                 # A key that the source has assigned is never assigned again.
-                self._backend.restart_sequence(connection, "event", "key", max(self.last, 1))
-            self._backend.create_partitions(connection, source.list_busy_days())
+                self._maintenance.restart_sequence(connection, "event", "key", max(self.last, 1))
+            self._maintenance.create_partitions(connection, source.list_busy_days())
 
     def count_missing(self) -> int:
         """Return how many events are still to be copied."""
@@ -73,7 +73,7 @@ class DatabaseMigration(Migration):
         with self._backend.errors(), self._backend.open_writer() as connection:
             for part in transfer.read_missing(db.engine, self._target):
                 with self._update_note(connection, self.last, 0):
-                    self._backend.upsert(connection, part.table, part.rows)
+                    self._maintenance.upsert(connection, part.table, part.rows)
                 yield len(part.rows)
 
     def _read_note(self) -> None:
@@ -113,7 +113,7 @@ class DatabaseMigration(Migration):
         return _read(self._target, key, last, rows)
 
     def _insert(self, connection: Connection, rows: list[Row]) -> None:
-        self._backend.copy(connection, COLUMNS, rows)
+        self._maintenance.copy(connection, COLUMNS, rows)
 
     def _delete(self, connection: Connection, rows: list[Row]) -> None:
         connection.execute(_delete, {"keys": [row[0] for row in rows]})
@@ -133,7 +133,7 @@ class DatabaseMigration(Migration):
     def _copy_epochs(self, connection: Connection, last: int) -> None:
         rows = [row._asdict() for row in fetch(db.engine, _epochs, {"key": 0, "last": last})]
         if rows:
-            self._backend.upsert(connection, Base.metadata.tables["epoch"], rows)
+            self._maintenance.upsert(connection, Base.metadata.tables["epoch"], rows)
 
     def _fetch(self, table: str, statement: Any, values: Any = None) -> Sequence[Any]:
         """Return rows of the target, none if an older version's lacks the table."""
