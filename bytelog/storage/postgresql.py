@@ -1,20 +1,10 @@
-"""PostgreSQL: any number of processes write, and their commits wait for the disk side by side.
-
-There are two advisory locks. Transactions that store events hold the lock of the commits together,
-all other writing transactions hold it alone, and both until their commit is done. Transactions that
-store events also hold the lock of the keys until they commit, so transaction ids and keys are
-assigned in one order: `horizon.py` explains what readers derive from it, also on a replica.
-
-No deadlock is possible: a transaction that waits for its commit needs no lock, and only one that
-holds the lock of the keys waits for another that stores the same idempotency key.
-"""
+"""PostgreSQL: any number of processes write, and their commits wait for the disk side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,26 +26,14 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg as PostgreS
 from sqlalchemy.exc import DBAPIError
 
 from ..config import PAGE_BYTES
-from .backend import (
-    Backend,
-    Identity,
-    ReadConnection,
-    Row,
-    check_process,
-)
-from .errors import StorageBusy, StorageError, StorageFull, UnusableDatabase
+from . import postgresql_errors, postgresql_locks, postgresql_rows
+from .backend import Backend, Identity, ReadConnection, Row, check_process
+from .errors import StorageError, UnusableDatabase
 from .keyset import ROW_COMPARISON_PLANS
-from .models import ROW_COLUMNS
 from .partitions import PartitionMaintainer
-from .postgresql_connection import (
-    CONNECT_SECONDS,
-    OPTIONS,
-    SERVER_SILENCE_SECONDS,
-    configure_connection,
-    dbapi_errors,
-    driver,
-    sqlstate,
-)
+from .postgresql_connection import CONNECT_SECONDS, OPTIONS, configure_connection, driver
+from .postgresql_errors import dbapi_errors
+from .postgresql_locks import LOCK_ALONE, LOCK_TOGETHER, UNLOCK_ALL, UNLOCK_KEYS
 from .postgresql_maintenance import PostgreSQLMaintenance
 from .postgresql_servers import find_primary, list_servers, prefer_last_primary
 from .sql import Joined, TextOfEvent
@@ -64,47 +42,6 @@ from .urls import hide_secrets
 
 if TYPE_CHECKING:
     import psycopg
-
-COPY_EVENTS = 50
-"""Number of events from which COPY is faster than INSERT."""
-
-_LOCK = "SELECT pg_advisory_xact_lock(6453612)"
-# The lock of the keys is one of the session, because no other can be released before the commit.
-_LOCK_TOGETHER = "SELECT pg_advisory_lock(6453613), pg_advisory_xact_lock_shared(6453612)"
-_UNLOCK_KEYS = "SELECT pg_advisory_unlock(6453613)"
-_ROLLBACK = "ROLLBACK; SELECT pg_advisory_unlock_all()"
-_NAMES = 6453612
-_TRY_LOCK = "SELECT pg_try_advisory_lock(%s, %s)"
-# Without it, a machine that lost its power would hold the locks of its names for two hours.
-_KEEP_ALIVE = f"""
-    SET tcp_keepalives_idle = {SERVER_SILENCE_SECONDS // 2};
-    SET tcp_keepalives_interval = 1;
-    SET tcp_keepalives_count = {SERVER_SILENCE_SECONDS // 2};
-"""
-_ARRAYS = {"project_id": "int[]", "id": "bigint[]", "date": "text[]::timestamptz[]"}
-_IDENTITY_ARRAYS = {"project_id": "int[]", "id": "bigint[]"}
-_INSERT = (
-    f"INSERT INTO event ({', '.join(ROW_COLUMNS)}) SELECT * FROM unnest"  # noqa: S608
-    f"({', '.join('%b::' + _ARRAYS.get(column, 'text[]') for column in ROW_COLUMNS)})"
-)
-
-# LIMIT makes PostgreSQL search an index for each event, whatever it assumes of their number. The
-# first and last date tell it which partitions it need not read.
-_IDENTITY = ROW_COLUMNS[:-1]
-_FIND = (
-    f"SELECT new.* FROM unnest"  # noqa: S608
-    f"({', '.join('%b::' + _IDENTITY_ARRAYS.get(column, 'text[]') for column in _IDENTITY)}) "
-    f"AS new ({', '.join(_IDENTITY)}), LATERAL (SELECT 1 FROM event "
-    "WHERE event.project_id = new.project_id AND event.trace_id = new.trace_id "
-    "AND event.date = new.date::timestamptz AND event.id = new.id AND event.name = new.name "
-    "AND event.date BETWEEN %b::text::timestamptz AND %b::text::timestamptz "
-    "AND event.key >= %b::bigint LIMIT 1) AS stored"
-)
-
-# SQLSTATE codes (PostgreSQL documentation, appendix A)
-_BUSY = {"40001", "40P01", "55P03", "57014"}
-_FULL = {"53100"}
-_READ_ONLY = "25006"
 
 
 class PostgreSQL(Backend):
@@ -173,10 +110,7 @@ class PostgreSQL(Backend):
         """Lock a name until this process ends; returns False if another process has locked it."""
         connection = self._names = self._names or self.engine.connect()
         with self.errors():
-            connection.exec_driver_sql(_KEEP_ALIVE)
-            digest = blake2s(name.encode(), digest_size=4).digest()
-            values = (_NAMES, int.from_bytes(digest, signed=True))
-            return bool(connection.exec_driver_sql(_TRY_LOCK, values).scalar_one())
+            return postgresql_locks.try_lock(connection, name)
 
     def check_writable(self) -> None:
         """Do nothing: only a transaction shows whether the server can write."""
@@ -195,7 +129,7 @@ class PostgreSQL(Backend):
     def transaction(self, connection: Connection) -> Iterator[None]:
         """Run the block in a transaction that excludes other writers; raises StorageError."""
         with self._roll_back_on_error(connection):
-            connection.exec_driver_sql(f"BEGIN; {_LOCK}")
+            connection.exec_driver_sql(f"BEGIN; {LOCK_ALONE}")
             yield
             connection.exec_driver_sql("COMMIT")
 
@@ -203,21 +137,18 @@ class PostgreSQL(Backend):
     def concurrent_transaction(self, connection: Connection) -> Iterator[None]:
         """Run the block in a transaction that lets others begin as soon as it commits."""
         with self._roll_back_on_error(connection):
-            connection.exec_driver_sql(f"BEGIN; {_LOCK_TOGETHER}")
+            connection.exec_driver_sql(f"BEGIN; {LOCK_TOGETHER}")
             yield
-            connection.exec_driver_sql(f"{_UNLOCK_KEYS}; COMMIT")
+            connection.exec_driver_sql(f"{UNLOCK_KEYS}; COMMIT")
 
     def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert events within a transaction."""
-        if len(rows) >= COPY_EVENTS:
-            self.maintenance.copy(connection, ROW_COLUMNS, rows)
-        elif rows:
-            with dbapi_errors():
-                driver(connection).execute(_INSERT, _transpose(rows), prepare=True)
+        with dbapi_errors():
+            postgresql_rows.insert(driver(connection), rows)
 
     def store(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Insert events in a transaction of their own; few events need a single round trip."""
-        if len(rows) >= COPY_EVENTS:
+        if len(rows) >= postgresql_rows.COPY_EVENTS:
             with self.concurrent_transaction(connection):
                 self.insert(connection, rows)
             return
@@ -227,21 +158,17 @@ class PostgreSQL(Backend):
             driver(connection).pipeline(),
         ):
             driver(connection).execute("BEGIN")
-            driver(connection).execute(_LOCK_TOGETHER, prepare=True)
-            driver(connection).execute(_INSERT, _transpose(rows), prepare=True)
-            driver(connection).execute(_UNLOCK_KEYS, prepare=True)
+            driver(connection).execute(LOCK_TOGETHER, prepare=True)
+            postgresql_rows.insert(driver(connection), rows)
+            driver(connection).execute(UNLOCK_KEYS, prepare=True)
             driver(connection).execute("COMMIT")
 
     def find_stored(
         self, connection: Connection, rows: Sequence[Row], first_key: int
     ) -> set[Identity]:
         """Return which events are stored, with any data and a key from `first_key` on."""
-        if not rows:
-            return set()
-        dates = [row[4] for row in rows]
-        values = [*_transpose(rows)[:-1], min(dates), max(dates), first_key]
         with dbapi_errors():
-            return set(driver(connection).execute(_FIND, values, prepare=True))
+            return postgresql_rows.find(driver(connection), rows, first_key)
 
     def last_assigned_key(self, connection: Connection) -> int:
         """Return the last key that an event got, even if the event is deleted."""
@@ -259,7 +186,7 @@ class PostgreSQL(Backend):
     def is_usable_after(self, connection: Connection, error: DBAPIError) -> bool:
         """Return whether the writing connection is open and its server is still the primary."""
         is_open = not connection.invalidated and not driver(connection).closed
-        return is_open and sqlstate(error.orig) != _READ_ONLY
+        return is_open and not postgresql_errors.is_read_only(error.orig)
 
     @staticmethod
     def page(
@@ -297,10 +224,7 @@ class PostgreSQL(Backend):
 
     def translate(self, error: BaseException) -> StorageError:
         """Return the StorageError for a driver error."""
-        state = sqlstate(error)
-        if state in _BUSY:
-            return StorageBusy("another program has locked the database; try again")
-        return (StorageFull if state in _FULL else StorageError)(str(error).partition("\n")[0])
+        return postgresql_errors.translate(error)
 
     def remedy(self, _: BaseException) -> str:
         """Return what to do about a driver error that prevents opening the database."""
@@ -324,7 +248,7 @@ class PostgreSQL(Backend):
 
     def _roll_back(self, connection: Connection) -> None:
         try:
-            driver(connection).execute(_ROLLBACK)
+            driver(connection).execute(f"ROLLBACK; {UNLOCK_ALL}")
         except self._driver_error():
             # A Ctrl-C may leave a statement in progress. The server ends what a closed one began.
             connection.invalidate()
@@ -332,7 +256,3 @@ class PostgreSQL(Backend):
     def _note_warning(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
             self._warnings.append(notice.message_primary or "")
-
-
-def _transpose(rows: Sequence[Row]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]

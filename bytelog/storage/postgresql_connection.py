@@ -1,13 +1,10 @@
-"""PostgreSQL connections: their options and settings, and the driver's errors."""
+"""PostgreSQL connections: their options and settings, and access to the driver's own connection."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from ..config import BUSY_SECONDS
 from .errors import UnusableDatabase
@@ -49,19 +46,3 @@ def configure_connection(connection: psycopg.Connection[Any], _: object) -> None
     if encoding != "UTF8":
         raise UnusableDatabase(f"the database is in {encoding}; create it with ENCODING 'UTF8'.")
     connection.execute(_CONFIGURE)
-
-
-def sqlstate(error: BaseException | None) -> str:
-    """Return the SQLSTATE code of an error, "" if it has none."""
-    return str(getattr(error, "sqlstate", ""))
-
-
-@contextmanager
-def dbapi_errors() -> Iterator[None]:
-    """Raise DBAPIError, as SQLAlchemy does, for a driver error in the block."""
-    import psycopg
-
-    try:
-        yield
-    except psycopg.Error as error:
-        raise DBAPIError(None, None, error) from error

@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, func, select, table
 from sqlalchemy.dialects.postgresql import Insert
 
-from . import partitions
+from . import partitions, postgresql_rows
 from .backend import Backend
 from .leaves import is_sealed
 from .maintenance import Exclusive, Maintenance, OpenTransaction, Sizes, list_deleted
 from .open_transactions import find_oldest
-from .postgresql_connection import dbapi_errors, driver
+from .postgresql_connection import driver
+from .postgresql_errors import dbapi_errors
 
 _SKIP_DELETED = """
     CREATE OR REPLACE FUNCTION skip_event() RETURNS trigger LANGUAGE plpgsql
@@ -91,10 +92,8 @@ class PostgreSQLMaintenance(Maintenance):
         self, connection: Connection, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     ) -> None:
         """Insert the named columns of events by COPY, within a transaction."""
-        statement = f"COPY event ({', '.join(columns)}) FROM STDIN".encode()
-        with dbapi_errors(), driver(connection).cursor().copy(statement) as target:
-            for row in rows:
-                target.write_row(row)
+        with dbapi_errors():
+            postgresql_rows.copy(driver(connection), columns, rows)
 
     def restart_sequence(self, connection: Connection, table: str, column: str, last: int) -> None:
         """Make the numbers that a table assigns continue after a number."""

@@ -33,7 +33,8 @@ from bytelog.storage.database import db
 from bytelog.storage.errors import UnusableDatabase
 from bytelog.storage.keyset import Order
 from bytelog.storage.partitions import PARTITION_DAYS
-from bytelog.storage.postgresql import COPY_EVENTS, PostgreSQL
+from bytelog.storage.postgresql import PostgreSQL
+from bytelog.storage.postgresql_rows import COPY_EVENTS
 
 TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 

@@ -11,7 +11,10 @@ MODULES = (
     "storage/partitions.py",
     "storage/postgresql.py",
     "storage/postgresql_connection.py",
+    "storage/postgresql_errors.py",
+    "storage/postgresql_locks.py",
     "storage/postgresql_maintenance.py",
+    "storage/postgresql_rows.py",
     "storage/postgresql_servers.py",
 )
 REGISTRATION = '    "postgresql": "postgresql.PostgreSQL",\n'
