@@ -113,7 +113,7 @@ class Bytelog:
     def close(self) -> None:
         """Close the database after the last commit has finished; nothing works after that."""
         with self._service.app_context():
-            current_writer().stop()
+            current_writer().commits.stop_waiting()
             close_readers()
             current_writer().close()
 

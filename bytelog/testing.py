@@ -84,7 +84,7 @@ def bytelog_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bytelog
     thread.start()
     log = Bytelog(service)
     yield BytelogServer(f"http://127.0.0.1:{server.port}", KEY, log)
-    service.extensions["bytelog.writer"].stop()
+    service.extensions["bytelog.writer"].commits.stop_waiting()
     server.shutdown()
     thread.join()
     log.close()

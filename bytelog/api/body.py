@@ -138,7 +138,7 @@ def load_each(batch: Iterator[Callable[[], T]]) -> list[T]:
     """
     try:
         return load_batch(
-            current_writer().share_time(batch), current_app.config["BYTELOG_BATCH_EVENTS"]
+            current_writer().commits.share_time(batch), current_app.config["BYTELOG_BATCH_EVENTS"]
         )
     except TooManyEvents as error:
         raise RequestEntityTooLarge(str(error)) from error

@@ -102,10 +102,10 @@ class _Stream:
     """
 
     def __init__(self, selection: Selection) -> None:
-        self._writer = current_writer()
+        self._commits = current_writer().commits
         self._limits = read_limits()
         self._selection = selection
-        self._commit_count = self._writer.commit_count()
+        self._commit_count = self._commits.count
         self._arrivals = self._read()
 
     def write(self) -> Iterator[bytes]:
@@ -132,15 +132,15 @@ class _Stream:
         except StorageError as error:
             current_app.logger.error("an event stream ended: %s", error)
             return False
-        return not (self._writer.is_stopping or self._limits.is_gone())
+        return not (self._commits.is_stopping or self._limits.is_gone())
 
     def _wait(self) -> None:
         pause = STREAM_PAUSE_MILLISECONDS / 1000
-        self._writer.wait_for_commit(self._commit_count, CHECK_SECONDS - pause)
+        self._commits.wait(self._commit_count, CHECK_SECONDS - pause)
         time.sleep(pause)
 
     def _read(self) -> Arrivals:
-        self._commit_count = self._writer.commit_count()
+        self._commit_count = self._commits.count
         with _reads:
             arrivals = store.read_arrivals(self._selection, self._limits)
         self._selection = replace(self._selection, cursor=arrivals.next)

@@ -79,7 +79,7 @@ def note(key_id: int, last_used: date | None) -> None:
 
 def _write(keys: set[int], day: date) -> None:
     writer = current_writer()
-    if writer.is_stopping:
+    if writer.commits.is_stopping:
         return
     is_earlier = or_(ApiKey.last_used.is_(None), ApiKey.last_used < day)
     with writer.transaction() as connection:

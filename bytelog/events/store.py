@@ -162,16 +162,16 @@ def wait_for(selection: Selection, format_: Format, limits: ReadLimits) -> Listi
 
     Returns earlier if the client has gone, or the server stops. Raises StorageError.
     """
-    writer, deadline = current_writer(), time.monotonic() + selection.wait
+    commits, deadline = current_writer().commits, time.monotonic() + selection.wait
     while True:
-        commit_count = writer.commit_count()
+        commit_count = commits.count
         events = select(selection, format_, limits)
         seconds = deadline - time.monotonic()
-        if events.count or seconds <= 0 or writer.is_stopping or limits.is_gone():
+        if events.count or seconds <= 0 or commits.is_stopping or limits.is_gone():
             return events
         if events.next:  # Do not examine the same events again.
             selection = replace(selection, cursor=events.next)
-        writer.wait_for_commit(commit_count, min(seconds, POLL_SECONDS))
+        commits.wait(commit_count, min(seconds, POLL_SECONDS))
 
 
 def is_empty() -> bool:

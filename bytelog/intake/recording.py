@@ -113,7 +113,7 @@ def _load(
     oldest = find_oldest_by_id(grant.project_id)
     events: list[tuple[str | None, EventFields]] = []
     problems: dict[int, Any] = {}
-    for position, load in enumerate(current_writer().share_time(messages)):
+    for position, load in enumerate(current_writer().commits.share_time(messages)):
         try:
             message = load()
             events.append((identify(grant, message.id), load_event(message.event, oldest)))

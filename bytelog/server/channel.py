@@ -23,7 +23,7 @@ from ..api import admission
 from ..auth.bearer import GRANT
 from ..auth.refusals import MustWait
 from ..config import KEEP_ALIVE_SECONDS, MAX_BODY_BYTES, SEND_BUFFER_BYTES
-from ..storage.writer import BatchedRequest
+from ..storage.batched_requests import BatchedRequest
 from .parser import Parser
 from .tasks import RefusalTask, Task
 

@@ -20,7 +20,7 @@ from waitress.parser import HTTPRequestParser
 from waitress.task import ThreadedTaskDispatcher
 
 from ..config import EVENT_STREAM
-from ..storage.writer import BatchedRequest
+from ..storage.batched_requests import BatchedRequest
 
 BATCH_REQUESTS = 500
 """Requests that one thread runs together, so that their events share a commit."""

@@ -10,7 +10,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from ..config import SEND_BUFFER_BYTES
-from ..storage.writer import BatchedRequest
+from ..storage.batched_requests import BatchedRequest
 from .bodies import Quota
 from .channel import Channel
 from .dispatcher import ReadDispatcher

@@ -95,7 +95,7 @@ class Server:
             while not self._stop_time:
                 self._run_loop(seconds=1)
         log.info("stopping: finishing the requests in progress")
-        current_writer().stop()
+        current_writer().commits.stop_waiting()
         self._listener.del_channel()
         self._listener.socket.close()
         deadline = time.monotonic() + STOP_SECONDS

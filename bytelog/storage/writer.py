@@ -22,15 +22,11 @@ SQLite has one writer at a time and a commit costs an fsync, so requests share b
    the request is in progress, its key is in `_in_flight`, so a group has each key at most once.
    With BYTELOG_DEDUPE_DAYS, events that are stored already are looked up there too.
    Messages that have ids of their own are looked up there too, and the known ones are left out.
+   All of that is in `groups.py`.
 6. A large batch is a group of its own, and does not wait in `_queue`: together, such batches would
    take too much memory, and requests that share its group would wait for all of it.
 
-If every request had its own thread, and the threads slept until another thread has committed,
-sharing a commit would be slow in Python: waking a thread costs more than the insert. So one thread
-may run several requests: each runs in a `BatchedRequest` greenlet, and `yield_to_batch`, between
-queueing and locking, switches to the next request. When all have yielded, the first that resumes
-commits for all of them. Outside a `BatchedRequest`, `yield_to_batch` does nothing, and threads wait
-for the lock.
+A thread may run several requests, which share a commit too: see `batched_requests.py`.
 """
 
 from __future__ import annotations
@@ -38,35 +34,25 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TypeVar, cast
+from typing import cast
 
 from flask import Flask, current_app
-from greenlet import getcurrent, greenlet
 from sqlalchemy import Connection, Engine, update
 from sqlalchemy.exc import DBAPIError
 
-from ..config import MAX_BODY_BYTES
-from . import epochs
 from .backend import Row
+from .batched_requests import yield_to_batch
+from .commits import Commits
 from .database import backend_of, db
-from .deduplication import Deduplication
 from .errors import StorageBusy, StorageError
-from .idempotency import (
-    IdempotencyKeyReused,
-    IdempotencyKeys,
-    IdempotencyToken,
-    RequestInProgress,
-)
-from .message_ids import MessageIds
+from .groups import Group, GroupStorage, PendingWrite
+from .idempotency import IdempotencyToken, RequestInProgress
 from .models import DEFAULT_PROJECT_ID, Project
 
 PROBE_SECONDS = 1
 """How often a health check may try whether a database that failed can be written again."""
-
-WORK_SECONDS = 0.02
-"""How long a thread decodes a large batch before it gives others time: Python runs one thread."""
 
 LARGE_PAUSE = 1
 """How long a large batch waits after the one before, as a multiple of the time that it took, if
@@ -75,28 +61,7 @@ other requests had to wait for that. So they have half of the time for themselve
 COMMIT_EVENTS = 500
 """Events from which on a group accepts no more requests: a longer commit would delay the others."""
 
-
-T = TypeVar("T")
-
 _touch = update(Project).where(Project.id == DEFAULT_PROJECT_ID).values(name=Project.name)
-
-
-class BatchedRequest(greenlet):
-    """A request that shares its thread with other requests, which run while it waits to commit."""
-
-
-class _PendingWrite:
-    __slots__ = ("error", "is_done", "is_small", "message_keys", "rows", "token")
-
-    def __init__(
-        self, rows: list[Row], token: IdempotencyToken | None, message_keys: Sequence[str | None]
-    ) -> None:
-        self.rows = rows
-        self.token = token
-        self.message_keys = message_keys
-        self.is_done = False
-        self.error: StorageError | IdempotencyKeyReused | None = None
-        self.is_small = sum(len(data) for *_, data in rows) < MAX_BODY_BYTES
 
 
 class Writer:
@@ -104,21 +69,16 @@ class Writer:
 
     def __init__(self, engine: Engine, dedupe_days: int | None = None) -> None:
         self._backend = backend_of(engine)
-        self._deduplication = Deduplication(self._backend, dedupe_days) if dedupe_days else None
-        self._idempotency_keys = IdempotencyKeys(self._backend)
-        self._message_ids = MessageIds(self._backend, self._idempotency_keys)
+        self._groups = GroupStorage(self._backend, dedupe_days)
         self._connection: Connection | None = None
-        self._queue: deque[_PendingWrite] = deque()
+        self._queue: deque[PendingWrite] = deque()
         self._lock = threading.Lock()
         self._large_lock = threading.Lock()
         self._next_large = 0.0
-        self._committed = threading.Condition()
-        self._commit_count = 0
-        self._has_epoch = False
-        self._in_flight: dict[tuple[int, str], _PendingWrite] = {}
+        self._in_flight: dict[tuple[int, str], PendingWrite] = {}
         self._failure: StorageError | None = None
         self._probe_due = 0.0
-        self.is_stopping = False
+        self.commits = Commits()
         # Called after each commit with the number of events stored.
         self.on_commit: Callable[[int], object] = _ignore
 
@@ -134,7 +94,7 @@ class Writer:
         it has any: an event whose key is already stored is left out. All events are of one project.
         Raises StorageError if nothing was stored, RequestInProgress and IdempotencyKeyReused.
         """
-        write = _PendingWrite(rows, token, message_keys)
+        write = PendingWrite(rows, token, message_keys)
         with self._mark_in_flight(write, token) if token else nullcontext():
             if write.is_small:
                 self._queue.append(write)
@@ -144,28 +104,6 @@ class Writer:
                 self._commit_large(write)
         if write.error:
             raise write.error
-
-    def share_time(self, items: Iterable[T]) -> Iterator[T]:
-        """Yield items, and sleep as long as their use takes while other threads commit."""
-        is_batched = isinstance(getcurrent(), BatchedRequest)
-        start, commits = time.monotonic(), self._commit_count
-        for item in items:
-            yield item
-            if (seconds := time.monotonic() - start) > WORK_SECONDS:
-                if commits != self._commit_count and not is_batched:
-                    time.sleep(seconds)
-                start, commits = time.monotonic(), self._commit_count
-
-    def commit_count(self) -> int:
-        """Return how many groups of events have been committed."""
-        return self._commit_count
-
-    def wait_for_commit(self, commit_count: int, seconds: float) -> None:
-        """Wait until the commit count differs from `commit_count`, for at most `seconds`."""
-        with self._committed:
-            self._committed.wait_for(
-                lambda: self._commit_count != commit_count or self.is_stopping, seconds
-            )
 
     def check(self) -> None:
         """Raise StorageError if events cannot be stored at the moment.
@@ -183,12 +121,6 @@ class Writer:
         if failure := self._failure:
             raise type(failure)(*failure.args)
 
-    def stop(self) -> None:
-        """Wake all threads that wait for a commit."""
-        with self._committed:
-            self.is_stopping = True
-            self._committed.notify_all()
-
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Run the block in a transaction of the writing connection; raises StorageError."""
@@ -197,15 +129,12 @@ class Writer:
                 with self._backend.transaction(connection):
                     yield connection
             except BaseException:
-                self._has_epoch = False  # `insert` may have begun it in this transaction.
+                self._groups.end_epoch()  # `insert` may have begun it in this transaction.
                 raise
 
     def insert(self, connection: Connection, rows: list[Row]) -> int:
         """Insert events within `transaction`; returns how many were new."""
-        if not self._has_epoch:
-            epochs.begin(self._backend, connection)
-            self._has_epoch = True
-        return len(self._insert_new(connection, rows))
+        return self._groups.insert(connection, rows)
 
     def last_assigned_key(self) -> int:
         """Return the last key that an event got; raises StorageError.
@@ -244,12 +173,13 @@ class Writer:
             raise
 
     def _discard(self, connection: Connection) -> None:
-        self._connection, self._has_epoch = None, False
+        self._connection = None
+        self._groups.end_epoch()
         connection.invalidate()
         connection.close()
 
     @contextmanager
-    def _mark_in_flight(self, write: _PendingWrite, token: IdempotencyToken) -> Iterator[None]:
+    def _mark_in_flight(self, write: PendingWrite, token: IdempotencyToken) -> Iterator[None]:
         key = token.project_id, token.key
         if self._in_flight.setdefault(key, write) is not write:
             raise RequestInProgress
@@ -258,14 +188,14 @@ class Writer:
         finally:
             del self._in_flight[key]
 
-    def _commit_small(self, write: _PendingWrite) -> None:
+    def _commit_small(self, write: PendingWrite) -> None:
         # If another thread or request has committed it, a large batch may have the lock by now.
         while not write.is_done:
             with self._lock:
                 if not write.is_done:
                     self._commit_group(self._take_group())
 
-    def _commit_large(self, write: _PendingWrite) -> None:
+    def _commit_large(self, write: PendingWrite) -> None:
         with self._large_lock:
             time.sleep(max(0, self._next_large - time.monotonic()))
             with self._lock:
@@ -275,23 +205,23 @@ class Writer:
                 if self._queue:
                     self._next_large = end + LARGE_PAUSE * (end - start)
 
-    def _commit_group(self, group: list[_PendingWrite]) -> None:
-        error = self._attempt(lambda connection: self._commit(connection, group))
+    def _commit_group(self, group: Group) -> None:
+        error = self._attempt(
+            lambda connection: self.on_commit(self._groups.store(connection, group))
+        )
         for write in group:
             write.error = error or write.error
             write.is_done = True
-        with self._committed:
-            self._commit_count += 1
-            self._committed.notify_all()
+        self.commits.add()
 
-    def _take_group(self) -> list[_PendingWrite]:
+    def _take_group(self) -> Group:
         group, events = [], 0
         while self._queue and events < COMMIT_EVENTS:
             group.append(self._queue.popleft())
             events += len(group[-1].rows)
         return group
 
-    def _attempt(self, write: Callable[[Connection], None]) -> StorageError | None:
+    def _attempt(self, write: Callable[[Connection], object]) -> StorageError | None:
         # Every error becomes a result: the group has left the queue, so no other code handles it.
         failure = None
         try:
@@ -316,72 +246,6 @@ class Writer:
         with self._backend.transaction(connection):
             connection.execute(_touch)
 
-    def _commit(self, connection: Connection, group: list[_PendingWrite]) -> None:
-        if not self._has_epoch:
-            with self._backend.transaction(connection):
-                epochs.begin(self._backend, connection)
-            self._has_epoch = True
-        keys = sum((write.token is not None) + len(write.message_keys) for write in group)
-        if keys or self._deduplication:
-            rows = self._commit_checked(connection, group, keys)
-        else:
-            rows = _rows_of(group)
-            self._backend.store(connection, rows)
-        self.on_commit(len(rows))
-
-    def _commit_checked(
-        self, connection: Connection, group: list[_PendingWrite], keys: int
-    ) -> list[Row]:
-        backend = self._backend
-        # Only an exclusive transaction sees all events that are stored already.
-        is_exclusive = self._deduplication is not None
-        begin = backend.transaction if is_exclusive else backend.concurrent_transaction
-        with begin(connection):
-            if keys:
-                self._idempotency_keys.delete_expired(connection, keys)
-            new = [write for write in group if not self._is_repeated(connection, write)]
-            unknown = [row for write in new for row in self._select_new(connection, write)]
-            return self._insert_new(connection, unknown)
-
-    def _insert_new(self, connection: Connection, rows: list[Row]) -> list[Row]:
-        if self._deduplication:
-            rows = self._deduplication.remove_repeated(connection, rows)
-        self._backend.insert(connection, rows)
-        if not rows:
-            # A commit that a crash or an administrator interrupted may be visible before a standby
-            # has it. Its retry must not be acknowledged before that.
-            self._backend.confirm_earlier(connection)
-        return rows
-
-    def _is_repeated(self, connection: Connection, write: _PendingWrite) -> bool:
-        try:
-            return write.token is not None and not self._idempotency_keys.claim(
-                connection, write.token
-            )
-        except IdempotencyKeyReused as error:
-            write.error = error
-            return True
-
-    def _select_new(self, connection: Connection, write: _PendingWrite) -> list[Row]:
-        """Return the events whose message is not stored; of equal messages, the first."""
-        keys = {key for key in write.message_keys if key}
-        if not keys:
-            return write.rows
-        new = self._message_ids.add(connection, write.rows[0][0], keys)
-        rows = []
-        for row, key in zip(write.rows, write.message_keys, strict=True):
-            if key is None or key in new:
-                rows.append(row)
-                new.discard(key or "")
-        return rows
-
-
-def yield_to_batch() -> None:
-    """Let the other requests of this thread run first, if they are batched."""
-    current = getcurrent()
-    if isinstance(current, BatchedRequest):
-        cast("greenlet", current.parent).switch()
-
 
 def init_app(app: Flask) -> None:
     """Create the application's writer."""
@@ -396,7 +260,3 @@ def current_writer() -> Writer:
 
 def _ignore(_: int) -> None:
     pass
-
-
-def _rows_of(group: list[_PendingWrite]) -> list[Row]:
-    return [row for write in group for row in write.rows]

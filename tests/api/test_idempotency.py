@@ -15,10 +15,11 @@ from werkzeug.test import TestResponse
 
 from bytelog import create_app, timestamps
 from bytelog.auth import projects
+from bytelog.storage.batched_requests import BatchedRequest
 from bytelog.storage.database import db, fetch
 from bytelog.storage.idempotency import IdempotencyKeyReused, IdempotencyToken
 from bytelog.storage.models import IdempotencyKey
-from bytelog.storage.writer import BatchedRequest, current_writer
+from bytelog.storage.writer import current_writer
 
 pytestmark = pytest.mark.each_database
 

@@ -12,8 +12,9 @@ from support.server import wait_for
 from werkzeug.test import TestResponse
 
 from bytelog import create_app, timestamps
+from bytelog.storage.batched_requests import BatchedRequest
 from bytelog.storage.message_ids import key_of
-from bytelog.storage.writer import BatchedRequest, current_writer
+from bytelog.storage.writer import current_writer
 
 pytestmark = pytest.mark.each_database
 

@@ -11,9 +11,10 @@ from sqlalchemy import event
 from support.api import CLICK, EVENTS, Person
 
 from bytelog.storage.backend import Row
+from bytelog.storage.batched_requests import BatchedRequest, yield_to_batch
 from bytelog.storage.database import db
 from bytelog.storage.errors import StorageBusy
-from bytelog.storage.writer import BatchedRequest, current_writer, yield_to_batch
+from bytelog.storage.writer import current_writer
 
 ROW: Row = (1, 1, "click", "03775690", "2021-08-15T23:41:41.507Z", "{}")
 
