@@ -17,13 +17,11 @@ from typing import IO, Any
 from greenlet import getcurrent
 from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
-from waitress.proxy_headers import PROXY_HEADERS
 
-from ..api import admission
-from ..auth.bearer import GRANT
 from ..auth.refusals import MustWait
 from ..config import KEEP_ALIVE_SECONDS, MAX_BODY_BYTES, SEND_BUFFER_BYTES
 from ..storage.batched_requests import BatchedRequest
+from .head_check import HeadCheck, find_error
 from .parser import Parser
 from .tasks import RefusalTask, Task
 
@@ -39,23 +37,6 @@ is sending when the connection breaks does not see the error response."""
 
 TLS_HANDSHAKE = b"\x16\x03"
 """How a TLS connection starts (RFC 8446 section 5.1)."""
-
-
-class HeadCheck:
-    """The check of a request's headers, in a thread: it may wait for the database or a hook."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._request: Parser = channel.request
-
-    def service(self) -> None:
-        """Check the headers, and let the loop act on the result."""
-        channel, request = self._channel, self._request
-        error = channel.find_error(request, may_wait=True)
-        channel.server.trigger.pull_trigger(partial(channel.finish_head_check, request, error))
-
-    def cancel(self) -> None:
-        """Do nothing: the connection is closed."""
 
 
 class Channel(HTTPChannel):
@@ -164,27 +145,12 @@ class Channel(HTTPChannel):
         if self.is_checking or not self.request or not self.request.is_checkable():
             return
         try:
-            error = self.find_error(self.request, may_wait=False)
+            error = find_error(self, self.request, may_wait=False)
         except MustWait:
             self.is_checking = True
             self.server.head_dispatcher.add_task(HeadCheck(self))
         else:
             self.finish_head_check(self.request, error)
-
-    def find_error(self, request: Parser, *, may_wait: bool) -> Exception | None:
-        """Return why a request is refused, or None; raises MustWait if that may take long."""
-        environ = Task(self, request).get_environment()
-        for name in PROXY_HEADERS:
-            environ.pop(f"HTTP_{name}", None)
-        try:
-            app = self.server.service
-            request.needs_body = admission.check_head(app, environ, may_wait=may_wait)
-        except MustWait:
-            raise
-        except Exception as error:
-            return error
-        request.environment = {GRANT: environ[GRANT]} if GRANT in environ else {}
-        return None
 
     def finish_head_check(self, request: Parser, error: Exception | None) -> None:
         """Go on receiving a request, or refuse it; only the loop calls this."""
