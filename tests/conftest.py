@@ -45,9 +45,9 @@ MARKS = {"browser": "browser", "cluster_folder": "postgresql", "executable": "bu
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    # Starting workers takes longer than a few tests that were named. Servers wait for the disk, so
-    # three workers keep two processors busy.
-    return 0 if config.args_source is config.ArgsSource.ARGS else 3
+    # Starting workers takes longer than a few tests that were named. Tests wait for servers, which
+    # wait for the disk, so four workers keep two processors busy.
+    return 0 if config.args_source is config.ArgsSource.ARGS else 4
 
 
 def pytest_configure(config: pytest.Config) -> None:

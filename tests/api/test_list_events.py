@@ -76,13 +76,12 @@ def test_a_head_request_gets_only_the_headers(alice: Person) -> None:
 def test_a_listing_of_many_pages_is_complete_and_in_order(alice: Person, date: str | None) -> None:
     # Pages split equal dates by arrival; with some different dates, both kinds of split occur.
     number = 2 * PAGE_EVENTS + 1
-    for i in range(number):
-        moment = date or f"2021-08-15T00:00:{i * 60 // number:02}Z"
-        assert alice.post({**CLICK, "id": i, "date": moment}).status_code == 201
+    dates = [date or f"2021-08-15T00:00:{i * 60 // number:02}Z" for i in range(number)]
+    events = [{**CLICK, "id": i, "date": moment} for i, moment in enumerate(dates)]
+    assert alice.post(events).status_code == 201
     assert ids(alice) == list(range(number))
-    events = alice.client.get("/api/v1/events/trace/03775690", headers=alice.headers).json
-    assert events is not None
-    assert [event["id"] for event in events["events"]] == list(range(number))
+    trace = alice.read("/trace/03775690")
+    assert [event["id"] for event in trace["events"]] == list(range(number))
 
 
 def test_events_too_large_for_one_page_are_listed_too(alice: Person) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from support.api import CLICK, EVENTS, Person
 from support.commands import Bytelog
 from support.reverse_proxy import Proxy
 from support.server import Server, wait_for
+from support.steady_clients import PAUSE_SECONDS
 
 from bytelog import create_app
 from bytelog.migrations.upgrade import HEAD
@@ -319,16 +321,19 @@ def test_two_servers_on_one_database_lose_and_duplicate_nothing(
     assert sorted(seen[0]) == sorted(acknowledged) == list(range(len(acknowledged)))
 
 
-def send_all(proxy: Proxy, numbers: range, unsure: list[int]) -> None:
+def is_recorded(proxy: Proxy, number: int) -> bool:
+    body = json.dumps({**CLICK, "id": number}).encode()
+    with suppress(OSError, HTTPException):
+        response = proxy.open("POST", EVENTS, body, Idempotency_Key=f"event-{number}")
+        response.read()
+        return response.status == 201
+    return False
+
+
+def record_all(proxy: Proxy, numbers: range) -> None:
     for number in numbers:
-        body = json.dumps({**CLICK, "id": number}).encode()
-        while True:
-            with suppress(OSError, HTTPException):
-                response = proxy.open("POST", EVENTS, body, Idempotency_Key=f"event-{number}")
-                response.read()
-                if response.status == 201:
-                    break
-            unsure.append(number)
+        while not is_recorded(proxy, number):
+            time.sleep(PAUSE_SECONDS)
 
 
 def test_no_event_is_lost_or_duplicated_when_servers_behind_nginx_are_killed(
@@ -338,9 +343,8 @@ def test_no_event_is_lost_or_duplicated_when_servers_behind_nginx_are_killed(
     folder = tmp_path / "nginx"
     folder.mkdir()
     proxy = Proxy("nginx", folder, servers[0].url, "", servers[1].url)
-    unsure: list[int] = []
     writers = [
-        threading.Thread(target=send_all, args=(proxy, range(start, start + 150), unsure))
+        threading.Thread(target=record_all, args=(proxy, range(start, start + 150)))
         for start in range(0, 600, 150)
     ]
     for thread in writers:

@@ -147,18 +147,18 @@ def clients(servers: list[Server]) -> Iterator[tuple[list[Recorder], Follower]]:
     follower.stop()
 
 
-def test_nothing_is_lost_when_the_leader_changes_and_when_leaders_are_lost(
+def test_nothing_is_lost_when_the_leader_changes_and_when_it_is_lost(
     cluster: Cluster, servers: list[Server], clients: tuple[list[Recorder], Follower]
 ) -> None:
     recorders, follower = clients
     wait_for_recording(recorders, 10)
     assert change_leader(cluster, recorders) < SWITCHOVER_SECONDS
-    for _ in range(2):
-        cluster.wait_until_complete()
-        leader = cluster.leader()
-        assert lose_leader(cluster, servers, recorders) < FAILOVER_SECONDS
-        leader.start()
-        leader.run(START)
+    cluster.wait_until_complete()
+    leader = cluster.leader()
+    assert lose_leader(cluster, servers, recorders) < FAILOVER_SECONDS
+    leader.start()
+    leader.run(START)
+    cluster.wait_until_complete()
     acknowledged = [number for recorder in recorders for number in recorder.stop()]
     followed = follower.stop()
     listing = servers[1].request(f"{EVENTS}?order=arrival")

@@ -21,7 +21,7 @@ from support.server import Response, Server, connect, wait_for
 pytestmark = pytest.mark.slow
 
 WRITERS = 16
-SECONDS = 2
+SECONDS = 1
 FLOOD = Path(__file__).parents[1] / "support" / "flood.py"
 
 

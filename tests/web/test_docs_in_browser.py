@@ -179,15 +179,16 @@ def test_the_colors_follow_the_system_until_others_are_chosen(docs: Page) -> Non
     assert background() == light
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme"), [(390, "light"), (820, "dark"), (1440, "light"), (1440, "dark")]
-)
-def test_the_page_fits_the_window_and_is_accessible(
-    docs: Page, width: int, scheme: Literal["light", "dark"]
-) -> None:
+def test_the_page_fits_the_window(docs: Page) -> None:
+    for width in (390, 820, 1440):
+        docs.set_viewport_size({"width": width, "height": 900})
+        assert docs.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1440, "dark")])
+def test_the_page_is_accessible(docs: Page, width: int, scheme: Literal["light", "dark"]) -> None:
     docs.set_viewport_size({"width": width, "height": 900})
     docs.emulate_media(color_scheme=scheme)
-    assert docs.evaluate("document.documentElement.scrollWidth") == width
     assert barriers(docs) == []
 
 
