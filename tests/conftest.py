@@ -42,6 +42,9 @@ settings.load_profile("quick")
 MARKS = {"browser": "browser", "cluster_folder": "postgresql", "executable": "build"}
 """Fixtures that need a program, and the marks of the tests that use them."""
 
+LONG_FOLDERS = {"storage", "system", "web"}
+"""Folders with files of tests that take a minute and longer."""
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -62,6 +65,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for name in MARKS.keys() & getattr(item, "fixturenames", ()):
             item.add_marker(MARKS[name])
+    # No worker should begin the longest files when the others are done.
+    items.sort(key=lambda item: item.path.parent.name not in LONG_FOLDERS)
 
 
 @pytest.fixture(autouse=True)
