@@ -8,14 +8,13 @@ again. Errors are a message `Status`, in the encoding of the request.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from http import HTTPStatus
 from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
-import msgspec
 from flask import Blueprint, Flask, current_app, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
@@ -25,37 +24,16 @@ from ..api import rejections
 from ..api.errors import DETAIL, describe
 from ..auth.keys import Grant
 from ..config import MAX_BODY_BYTES, MAX_DEPTH, RETRY_AFTER_SECONDS
-from ..events.i_json import decode_text
 from ..sources import otlp
 from ..sources.mappings import Message
-from .recording import Load, check_count, record_valid, split_texts
-from .requests import decode, takes_bodies
+from . import otlp_json
+from .otlp_parts import Resource, Scope
+from .recording import Load, check_count, record_valid
+from .requests import takes_bodies
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 
 blueprint = Blueprint("otlp", __name__, url_prefix="/v1")
-
-
-class ScopeLogs(msgspec.Struct, rename="camel", gc=False):
-    """The log records of a scope, which are decoded one by one: an invalid one is left out."""
-
-    scope: msgspec.Raw = msgspec.Raw(b"null")
-    log_records: msgspec.Raw = msgspec.Raw(b"null")
-    schema_url: str | None = None
-
-
-class ResourceLogs(msgspec.Struct, rename="camel", gc=False):
-    """The log records of a resource."""
-
-    resource: msgspec.Raw = msgspec.Raw(b"null")
-    scope_logs: list[ScopeLogs] | None = None
-    schema_url: str | None = None
-
-
-class LogsRequest(msgspec.Struct, rename="camel"):
-    """The body of a request."""
-
-    resource_logs: list[ResourceLogs] | None = None
 
 
 def init_app(app: Flask) -> None:
@@ -67,8 +45,7 @@ def init_app(app: Flask) -> None:
 @takes_bodies()
 def record_logs(grant: Grant, body: bytes) -> Response:
     """Store log records."""
-    content = decode(_read_json(body), LogsRequest)
-    problems = record_valid(grant, "otlp", _list_messages(content))
+    problems = record_valid(grant, "otlp", _list_messages(body))
     if not problems:
         return _respond({})
     detail = describe(ValidationError(problems))
@@ -93,12 +70,13 @@ def shape_error(response: Response) -> Response:
     return response
 
 
-def _read_json(body: bytes) -> bytes:
+def _find_encoding() -> ModuleType:
+    """Return the module for the encoding of the request; raises UnsupportedMediaType."""
     if request.mimetype == PROTOBUF:
-        return bytes(_load_protobuf().to_json(body))
+        return _load_protobuf()
     if request.mimetype != JSON:
         raise UnsupportedMediaType(f"Send {JSON} or {PROTOBUF}.")
-    return body
+    return otlp_json
 
 
 def _load_protobuf() -> ModuleType:
@@ -112,69 +90,62 @@ def _load_protobuf() -> ModuleType:
     return otlp_protobuf
 
 
-def _list_messages(content: LogsRequest) -> list[Load]:
+def _list_messages(body: bytes) -> list[Load]:
     """Return the functions that read the log records; raises RequestEntityTooLarge."""
+    encoding = _find_encoding()
     limit = current_app.config["BYTELOG_BATCH_BYTES"]
-    resources = content.resource_logs or ()
+    resources = encoding.split(body)
     check_count(len(resources))
-    check_count(sum(len(resource.scope_logs or ()) for resource in resources))
+    check_count(sum(len(resource.scopes) for resource in resources))
     size = 0
     messages: list[Load] = []
-    for record, context in _list_records(content):
+    for record, context in _list_records(encoding, resources):
         # Each event has the resource and the scope that its log record shares with others.
         size += len(record) + len(context.text)
         if size > limit:
             raise RequestEntityTooLarge(
                 f"A batch may have at most {limit} bytes, with the resource of each log record."
             )
-        messages.append(partial(_read_message, record, context))
+        messages.append(partial(_read_message, encoding, record, context))
         check_count(len(messages))
     return messages
 
 
-def _list_records(content: LogsRequest) -> Iterator[tuple[bytes, otlp.Context]]:
-    for resource in content.resource_logs or ():
+def _list_records(
+    encoding: ModuleType, resources: Sequence[Resource]
+) -> Iterator[tuple[bytes, otlp.Context]]:
+    for resource in resources:
         # Once, since it may be large and have many scopes.
-        resource_text = _write_resource(resource)
-        for scope in resource.scope_logs or ():
-            if records := _split_records(bytes(scope.log_records)):
-                context = _build_context(resource_text, scope)
-                yield from ((record, context) for record in records)
+        resource_text = _write_resource(encoding, resource)
+        for scope in resource.scopes:
+            if scope.records:
+                context = _build_context(encoding, resource_text, scope)
+                yield from ((record, context) for record in scope.records)
 
 
-def _write_resource(resource: ResourceLogs) -> str:
-    text = bytes(resource.resource)
-    if len(text) > MAX_BODY_BYTES:  # Its log records are too long with it.
-        return decode_text(text)
-    return otlp.write_part(_decode_part(text), resource.schema_url)
+def _write_resource(encoding: ModuleType, resource: Resource) -> str:
+    part = resource.resource
+    if len(part) > MAX_BODY_BYTES:  # Its log records are too long with it.
+        return part.decode(errors="replace")
+    return otlp.write_part(encoding.decode_resource(part), resource.schema_url)
 
 
-def _build_context(resource_text: str, scope: ScopeLogs) -> otlp.Context:
-    text = bytes(scope.scope)
-    if len(text) > MAX_BODY_BYTES:
-        return otlp.Context("", decode_text(text))
-    return otlp.build_context(resource_text, _decode_part(text), scope.schema_url)
+def _build_context(encoding: ModuleType, resource_text: str, scope: Scope) -> otlp.Context:
+    part = scope.scope
+    if len(part) > MAX_BODY_BYTES:
+        return otlp.Context("", part.decode(errors="replace"))
+    return otlp.build_context(resource_text, encoding.decode_scope(part), scope.schema_url)
 
 
-def _decode_part(text: bytes) -> dict[str, Any]:
-    return {} if text == b"null" else decode(text, dict[str, Any])
-
-
-def _split_records(array: bytes) -> list[bytes]:
-    return [] if array == b"null" else split_texts(array)
-
-
-def _read_message(record: bytes, context: otlp.Context) -> Message:
+def _read_message(encoding: ModuleType, record: bytes, context: otlp.Context) -> Message:
     try:
-        return otlp.parse(decode(record, dict[str, Any]), context)
+        return otlp.parse(encoding.decode_record(record), context)
     except RecursionError as error:
         raise ValidationError(f"Nested deeper than {MAX_DEPTH} levels.") from error
 
 
 def _respond(content: dict[str, Any]) -> Response:
-    if request.mimetype == PROTOBUF:
-        return Response(_load_protobuf().write_response(content), mimetype=PROTOBUF)
-    return Response(json.dumps(content), mimetype=JSON)
+    return Response(_find_encoding().write_response(content), mimetype=request.mimetype)
 
 
 def _encode_status(message: str) -> bytes:
