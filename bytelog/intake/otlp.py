@@ -27,7 +27,7 @@ from ..config import MAX_BODY_BYTES, MAX_DEPTH, RETRY_AFTER_SECONDS
 from ..sources import otlp
 from ..sources.mappings import Message
 from . import otlp_json
-from .otlp_parts import Resource, Scope
+from .otlp_parts import Reader, Resource, Scope
 from .recording import Load, check_count, record_valid
 from .requests import takes_bodies
 
@@ -92,54 +92,54 @@ def _load_protobuf() -> ModuleType:
 
 def _list_messages(body: bytes) -> list[Load]:
     """Return the functions that read the log records; raises RequestEntityTooLarge."""
-    encoding = _find_encoding()
+    reader: Reader = _find_encoding().Reader()
     limit = current_app.config["BYTELOG_BATCH_BYTES"]
-    resources = encoding.split(body)
+    resources = reader.split(body)
     check_count(len(resources))
     check_count(sum(len(resource.scopes) for resource in resources))
     size = 0
     messages: list[Load] = []
-    for record, context in _list_records(encoding, resources):
+    for record, context in _list_records(reader, resources):
         # Each event has the resource and the scope that its log record shares with others.
         size += len(record) + len(context.text)
         if size > limit:
             raise RequestEntityTooLarge(
                 f"A batch may have at most {limit} bytes, with the resource of each log record."
             )
-        messages.append(partial(_read_message, encoding, record, context))
+        messages.append(partial(_read_message, reader, record, context))
         check_count(len(messages))
     return messages
 
 
 def _list_records(
-    encoding: ModuleType, resources: Sequence[Resource]
+    reader: Reader, resources: Sequence[Resource]
 ) -> Iterator[tuple[bytes, otlp.Context]]:
     for resource in resources:
         # Once, since it may be large and have many scopes.
-        resource_text = _write_resource(encoding, resource)
+        resource_text = _write_resource(reader, resource)
         for scope in resource.scopes:
             if scope.records:
-                context = _build_context(encoding, resource_text, scope)
+                context = _build_context(reader, resource_text, scope)
                 yield from ((record, context) for record in scope.records)
 
 
-def _write_resource(encoding: ModuleType, resource: Resource) -> str:
+def _write_resource(reader: Reader, resource: Resource) -> str:
     part = resource.resource
     if len(part) > MAX_BODY_BYTES:  # Its log records are too long with it.
         return part.decode(errors="replace")
-    return otlp.write_part(encoding.decode_resource(part), resource.schema_url)
+    return otlp.write_part(reader.decode_resource(part), resource.schema_url)
 
 
-def _build_context(encoding: ModuleType, resource_text: str, scope: Scope) -> otlp.Context:
+def _build_context(reader: Reader, resource_text: str, scope: Scope) -> otlp.Context:
     part = scope.scope
     if len(part) > MAX_BODY_BYTES:
         return otlp.Context("", part.decode(errors="replace"))
-    return otlp.build_context(resource_text, encoding.decode_scope(part), scope.schema_url)
+    return otlp.build_context(resource_text, reader.decode_scope(part), scope.schema_url)
 
 
-def _read_message(encoding: ModuleType, record: bytes, context: otlp.Context) -> Message:
+def _read_message(reader: Reader, record: bytes, context: otlp.Context) -> Message:
     try:
-        return otlp.parse(encoding.decode_record(record), context)
+        return otlp.parse(reader.decode_record(record), context)
     except RecursionError as error:
         raise ValidationError(f"Nested deeper than {MAX_DEPTH} levels.") from error
 

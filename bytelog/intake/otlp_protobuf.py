@@ -1,19 +1,17 @@
 """The Protobuf encoding of OTLP; importing it fails without the extra `bytelog[otlp]`.
 
-An empty message takes two bytes, and a hundred as an object. So only one log record, resource or
-scope is an object at a time; the messages around them are split as bytes.
+A message of two bytes takes a hundred as an object, and microseconds. So only one log record,
+resource or scope is an object at a time, and the number of messages in all of them is limited.
 (https://protobuf.dev/programming-guides/encoding/)
 """
 
 from __future__ import annotations
 
-import math
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from functools import partial
-from itertools import count
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from flask import current_app
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import DecodeError
 from marshmallow import ValidationError
@@ -21,10 +19,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMessage
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..config import MAX_BODY_BYTES
 from .otlp_parts import Resource, Scope
-from .recording import check_count
 
 FIELDS_PER_EVENT = 10
 """Fields of the messages around log records, on average: a record alone in its scope has seven."""
@@ -35,37 +33,131 @@ _HEAD, _PARTS, _SCHEMA_URL = 1, 2, 3
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 """The types of fields on the wire."""
 
-_Split = Callable[[bytes], Iterator[tuple[int, bytes]]]
+VALUES_PER_EVENT = 128
+"""Attributes and elements of arrays, on average: as many attributes as SDKs allow a log record."""
+
+_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_PLAIN: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "string_value": ("stringValue", str),
+    "int_value": ("intValue", str),
+    "bool_value": ("boolValue", bool),
+    "double_value": ("doubleValue", lambda value: _NOT_FINITE.get(str(value), value)),
+    "bytes_value": ("bytesValue", lambda value: b64encode(value).decode()),
+}
+"""The names of plain values in OTLP's JSON, and how it writes them."""
 
 
-def split(body: bytes) -> list[Resource]:
-    """Return the resources of a request.
+class Reader:
+    """Reads a request. Each method raises RequestEntityTooLarge if the request has too many parts.
 
-    Raises ValidationError if it is not Protobuf, and RequestEntityTooLarge if it has more fields
-    than a request with BYTELOG_BATCH_EVENTS log records needs.
+    The limits are BYTELOG_BATCH_EVENTS times FIELDS_PER_EVENT and VALUES_PER_EVENT.
     """
-    read = partial(_read_fields, numbers=count(1))
-    try:
-        return [_split_resource(read, part) for field, part in read(body) if field == _HEAD]
-    except (DecodeError, IndexError, UnicodeDecodeError) as error:
-        raise ValidationError(f"Not Protobuf: {error}.") from error
 
+    def __init__(self) -> None:
+        self._fields = 0
+        self._values = 0
 
-def decode_resource(part: bytes) -> dict[str, Any]:
-    """Return a resource as OTLP's JSON has it; raises ValidationError."""
-    return _decode(part, ResourceMessage)
+    def split(self, body: bytes) -> list[Resource]:
+        """Return the resources of a request; raises ValidationError if it is not Protobuf."""
+        try:
+            return [
+                self._split_resource(part)
+                for field, part in self._read_fields(body)
+                if field == _HEAD
+            ]
+        except (DecodeError, IndexError, UnicodeDecodeError) as error:
+            raise ValidationError(f"Not Protobuf: {error}.") from error
 
+    def decode_resource(self, part: bytes) -> dict[str, Any]:
+        """Return a resource as OTLP's JSON has it; raises ValidationError."""
+        return self._write_message(_decode(part, ResourceMessage))
 
-def decode_scope(part: bytes) -> dict[str, Any]:
-    """Return a scope as OTLP's JSON has it; raises ValidationError."""
-    return _decode(part, InstrumentationScope)
+    def decode_scope(self, part: bytes) -> dict[str, Any]:
+        """Return a scope as OTLP's JSON has it; raises ValidationError."""
+        return self._write_message(_decode(part, InstrumentationScope))
 
+    def decode_record(self, part: bytes) -> dict[str, Any]:
+        """Return a log record as OTLP's JSON has it; raises ValidationError."""
+        if len(part) > MAX_BODY_BYTES:
+            raise ValidationError(f"A log record may have at most {MAX_BODY_BYTES} bytes.")
+        record = _decode(part, LogRecord)
+        members: dict[str, Any] = {}
+        if record.HasField("body"):
+            members["body"] = self._write_value(record.body)
+            record.ClearField("body")
+        # OTLP differs from the JSON of Protobuf in this, which has them in Base64.
+        for name, field in (("traceId", "trace_id"), ("spanId", "span_id")):
+            if octets := getattr(record, field):
+                members[name] = octets.hex()
+                record.ClearField(field)
+        return members | self._write_message(record)
 
-def decode_record(part: bytes) -> dict[str, Any]:
-    """Return a log record as OTLP's JSON has it; raises ValidationError."""
-    if len(part) > MAX_BODY_BYTES:
-        raise ValidationError(f"A log record may have at most {MAX_BODY_BYTES} bytes.")
-    return _decode(part, LogRecord)
+    def _split_resource(self, message: bytes) -> Resource:
+        head, parts, schema_url = self._group_fields(message)
+        return Resource(head, [Scope(*self._group_fields(part)) for part in parts], schema_url)
+
+    def _group_fields(self, message: bytes) -> tuple[bytes, list[bytes], str | None]:
+        """Return the head, the parts and the schema URL of a ResourceLogs or a ScopeLogs."""
+        head, parts, schema_url = b"", [], None
+        for field, content in self._read_fields(message):
+            if field == _HEAD:
+                head += content  # Messages are merged by joining their bytes.
+            elif field == _PARTS:
+                parts.append(content)
+            elif field == _SCHEMA_URL:
+                schema_url = content.decode()
+        return head, parts, schema_url
+
+    def _read_fields(self, message: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield the numbers and the content of fields with a length.
+
+        Raises DecodeError, and IndexError where the message ends early.
+        """
+        position = 0
+        while position < len(message):
+            self._fields += 1
+            _check_limit(self._fields, FIELDS_PER_EVENT, "fields around its log records")
+            tag, position = _read_varint(message, position)
+            start, end = _find_content(message, tag & 7, position)
+            if end > len(message):
+                raise DecodeError("it ends early")
+            if tag & 7 == _BYTES:
+                yield tag >> 3, message[start:end]
+            position = end
+
+    def _write_message(self, message: Any) -> dict[str, Any]:
+        # The library takes several times as long, so it gets only what occurs once.
+        attributes = self._write_pairs(message.attributes)
+        message.ClearField("attributes")
+        members: dict[str, Any] = MessageToDict(message, use_integers_for_enums=True)
+        return members | ({"attributes": attributes} if attributes else {})
+
+    def _write_pairs(self, pairs: Sequence[Any]) -> list[dict[str, Any]]:
+        self._count_values(len(pairs))
+        return [
+            ({"key": pair.key} if pair.key else {})
+            | ({"value": self._write_value(pair.value)} if pair.HasField("value") else {})
+            for pair in pairs
+        ]
+
+    def _write_value(self, value: Any) -> dict[str, Any]:
+        kind = value.WhichOneof("value")
+        if kind is None:
+            return {}
+        content = getattr(value, kind)
+        if kind == "array_value":
+            self._count_values(len(content.values))
+            return _write_list("arrayValue", [self._write_value(each) for each in content.values])
+        if kind == "kvlist_value":
+            return _write_list("kvlistValue", self._write_pairs(content.values))
+        if kind not in _PLAIN:  # It is newer than this file.
+            return dict(MessageToDict(value))
+        name, write = _PLAIN[kind]
+        return {name: write(content)}
+
+    def _count_values(self, number: int) -> None:
+        self._values += number
+        _check_limit(self._values, VALUES_PER_EVENT, "attributes and elements of arrays")
 
 
 def write_response(content: dict[str, Any]) -> bytes:
@@ -74,48 +166,22 @@ def write_response(content: dict[str, Any]) -> bytes:
     return bytes(response.SerializeToString())
 
 
-def _split_resource(read: _Split, message: bytes) -> Resource:
-    head, parts, schema_url = _group(read(message))
-    return Resource(head, [Scope(*_group(read(part))) for part in parts], schema_url)
+def _check_limit(number: int, per_event: int, parts: str) -> None:
+    limit = current_app.config["BYTELOG_BATCH_EVENTS"] * per_event
+    if number > limit:
+        raise RequestEntityTooLarge(f"A request may have at most {limit} {parts}.")
 
 
-def _group(fields: Iterator[tuple[int, bytes]]) -> tuple[bytes, list[bytes], str | None]:
-    """Return the fields of a ResourceLogs or a ScopeLogs: the head, the parts and `schema_url`."""
-    head, parts, schema_url = b"", [], None
-    for field, content in fields:
-        if field == _HEAD:
-            head += content  # Messages are merged by joining their bytes.
-        elif field == _PARTS:
-            parts.append(content)
-        elif field == _SCHEMA_URL:
-            schema_url = content.decode()
-    return head, parts, schema_url
-
-
-def _read_fields(message: bytes, numbers: Iterator[int]) -> Iterator[tuple[int, bytes]]:
-    """Yield the fields of a message that have a length, with their numbers.
-
-    `numbers` counts all fields of the request. Raises DecodeError and IndexError.
-    """
-    position = 0
-    while position < len(message):
-        check_count(next(numbers) // FIELDS_PER_EVENT)
-        tag, position = _read_varint(message, position)
-        kind = tag & 7
-        if kind == _VARINT:
-            position = _read_varint(message, position)[1]
-            continue
-        if kind == _BYTES:
-            size, position = _read_varint(message, position)
-        elif kind in (_FIXED64, _FIXED32):
-            size = 8 if kind == _FIXED64 else 4
-        else:
-            raise DecodeError(f"a field has the type {kind}")
-        start, position = position, position + size
-        if position > len(message):
-            raise DecodeError("it ends early")
-        if kind == _BYTES:
-            yield tag >> 3, message[start:position]
+def _find_content(message: bytes, kind: int, position: int) -> tuple[int, int]:
+    """Return where the content of a field starts and ends; raises DecodeError and IndexError."""
+    if kind == _VARINT:
+        return position, _read_varint(message, position)[1]
+    if kind == _BYTES:
+        size, position = _read_varint(message, position)
+        return position, position + size
+    if kind in (_FIXED64, _FIXED32):
+        return position, position + (8 if kind == _FIXED64 else 4)
+    raise DecodeError(f"a field has the type {kind}")
 
 
 def _read_varint(message: bytes, position: int) -> tuple[int, int]:
@@ -130,60 +196,12 @@ def _read_varint(message: bytes, position: int) -> tuple[int, int]:
     raise DecodeError("an integer is too long")
 
 
-def _decode(part: bytes, kind: type[Any]) -> dict[str, Any]:
+def _decode(part: bytes, kind: type[Any]) -> Any:
     try:
-        message = kind.FromString(part)
+        return kind.FromString(part)
     except DecodeError as error:
         raise ValidationError(f"Not Protobuf: {error}.") from error
-    members: dict[str, Any] = {}
-    # The library takes several times as long, so it gets only what occurs once.
-    if message.attributes:
-        members["attributes"] = [_write_pair(pair) for pair in message.attributes]
-        message.ClearField("attributes")
-    if kind is LogRecord:
-        if message.HasField("body"):
-            members["body"] = _write_value(message.body)
-            message.ClearField("body")
-        # OTLP differs from the JSON of Protobuf in this, which has them in Base64.
-        members |= {"traceId": message.trace_id.hex(), "spanId": message.span_id.hex()}
-        message.ClearField("trace_id")
-        message.ClearField("span_id")
-    members |= MessageToDict(message, use_integers_for_enums=True)
-    return {name: value for name, value in members.items() if value != ""}
 
 
-def _write_pair(pair: Any) -> dict[str, Any]:
-    members = {"key": pair.key} if pair.key else {}
-    if pair.HasField("value"):
-        members["value"] = _write_value(pair.value)
-    return members
-
-
-def _write_value(value: Any) -> dict[str, Any]:
-    kind = value.WhichOneof("value")
-    if kind is None:
-        return {}
-    plain = getattr(value, kind)
-    match kind:
-        case "string_value":
-            return {"stringValue": plain}
-        case "int_value":
-            return {"intValue": str(plain)}
-        case "bool_value":
-            return {"boolValue": plain}
-        case "double_value":
-            return {"doubleValue": plain if math.isfinite(plain) else _NOT_FINITE[str(plain)]}
-        case "bytes_value":
-            return {"bytesValue": b64encode(plain).decode()}
-        case "array_value":
-            return {"arrayValue": _write_list([_write_value(each) for each in plain.values])}
-        case "kvlist_value":
-            return {"kvlistValue": _write_list([_write_pair(each) for each in plain.values])}
-    return dict(MessageToDict(value))
-
-
-def _write_list(values: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"values": values} if values else {}
-
-
-_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+def _write_list(name: str, values: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: {"values": values} if values else {}}

@@ -32,8 +32,6 @@ DEFAULT_NAME = "log"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}", re.IGNORECASE)
 _INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
-# Protobuf leaves out what is empty.
-_EMPTY: dict[str, Any] = {"{}": None, '{"arrayValue":{}}': [], '{"kvlistValue":{}}': {}}
 _TIMES = ("timeUnixNano", "observedTimeUnixNano")
 
 
@@ -134,6 +132,8 @@ def _convert_pairs(pairs: Any, levels: int) -> Any:
 
 def _convert(value: Any, levels: int = MAX_DEPTH) -> Any:
     """Return an AnyValue as JSON has it, or as it is if JSON has no such value."""
+    if value == {}:
+        return None
     match value:
         case {"stringValue": str(plain)} | {"boolValue": bool(plain)}:
             return plain
@@ -145,7 +145,12 @@ def _convert(value: Any, levels: int = MAX_DEPTH) -> Any:
             return [_convert(each, levels - 1) for each in values]
         case {"kvlistValue": {"values": list(pairs)}} if levels:
             return _convert_pairs(pairs, levels - 1)
-    return _EMPTY.get(_dump(value), value)
+        # Protobuf leaves out what is empty.
+        case {"arrayValue": {**members}} if not members and len(value) == 1:
+            return []
+        case {"kvlistValue": {**members}} if not members and len(value) == 1:
+            return {}
+    return value
 
 
 def _convert_number(value: Any, number: Any, kind: type[int] | type[float]) -> Any:

@@ -4,6 +4,7 @@ import gzip
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,24 @@ def test_protobuf_stores_the_same_event_and_gets_protobuf(alice: Person, bob: Pe
     assert (response.status_code, response.data, response.mimetype) == (200, b"", PROTOBUF)
     (event,), (same,) = alice.events(), bob.events()
     assert same == {**event, "id": same["id"]}
+
+
+def test_each_kind_of_value_is_the_same_in_both_encodings(alice: Person, bob: Person) -> None:
+    values: list[dict[str, Any]] = [
+        *({"stringValue": "ü"}, {"stringValue": ""}, {"boolValue": False}, {"bytesValue": "/wA="}),
+        *({"intValue": "-5"}, {"doubleValue": 1.5}, {"doubleValue": 2.0}, {}),
+        *({"doubleValue": text} for text in ("NaN", "Infinity", "-Infinity")),
+        {"arrayValue": {}},
+        {"kvlistValue": {}},
+        {"kvlistValue": {"values": [{"key": "a", "value": {"arrayValue": {"values": [{}]}}}]}},
+    ]
+    pairs = [{"key": str(i), "value": value} for i, value in enumerate(values)]
+    record = without("traceId", attributes=[*pairs, {"key": "b"}], droppedAttributesCount=1)
+    body = written(record | {"body": {"arrayValue": {"values": values}}}, schemaUrl="s")
+    body["resourceLogs"][0] |= {"resource": {"attributes": pairs}, "schemaUrl": "r"}
+    message = ParseDict(body, ExportLogsServiceRequest()).SerializeToString()
+    assert (send(alice, body).json, send(bob, message, PROTOBUF).data) == ({}, b"")
+    assert bob.events()[0]["data"] == alice.events()[0]["data"]
 
 
 @pytest.mark.parametrize(
@@ -195,6 +214,51 @@ def test_a_request_may_not_have_too_many_resources_or_scopes(alice: Person, kind
     for number, status in ((most, 200), (most + 1, 413)):
         assert respond({"resourceLogs": [{}] * number}) == status
         assert respond({"resourceLogs": [{"scopeLogs": [{}] * number}]}) == status
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda values: {"attributes": values},
+        lambda values: {"body": {"arrayValue": {"values": values}}},
+        lambda values: {"body": {"kvlistValue": {"values": values}}},
+    ],
+)
+def test_a_protobuf_request_may_not_have_too_many_values(
+    alice: Person, write: Callable[[list[Any]], dict[str, Any]]
+) -> None:
+    alice.client.application.config["BYTELOG_BATCH_EVENTS"] = most = 4
+    for number, status in ((most * 127, 200), (most * 128, 413)):
+        body = written(*[write([{}] * (number // most))] * most)
+        message = ParseDict(body, ExportLogsServiceRequest()).SerializeToString()
+        assert send(alice, message, PROTOBUF).status_code == status
+        assert len(alice.events()) == most
+
+
+def test_a_protobuf_request_may_not_have_too_many_unknown_fields(alice: Person) -> None:
+    alice.client.application.config["BYTELOG_BATCH_EVENTS"] = most = 4
+    unknown = b"\x20\x01", b"\x29" + bytes(8), b"\x2d" + bytes(4), b"\x32\x00"
+    for field in unknown:
+        assert send(alice, field * most * 10, PROTOBUF).status_code == 200
+        assert send(alice, field * (most * 10 + 1), PROTOBUF).status_code == 413
+
+
+@pytest.mark.parametrize("body", ["0a", "0a05", "0a030a05", "0b", "0a" + "ff" * 11, "0a021a01"])
+def test_what_is_not_protobuf_gets_400(alice: Person, body: str) -> None:
+    response = send(alice, bytes.fromhex(body), PROTOBUF)
+    assert response.status_code == 400
+    assert b"Not Protobuf" in response.data
+
+
+def test_a_record_that_is_no_protobuf_or_too_large_is_left_out(alice: Person) -> None:
+    message = ParseDict(written(RECORD | {"traceId": None}, {}, {}), ExportLogsServiceRequest())
+    scope = message.resource_logs[0].scope_logs[0]
+    scope.log_records[1].body.string_value = "x" * MAX_BODY_BYTES
+    scope.log_records[2].event_name = "not UTF-8"
+    body = message.SerializeToString().replace(b"not UTF-8", b"not UTF-\xff")
+    stored = ExportLogsServiceResponse.FromString(send(alice, body, PROTOBUF).data)
+    assert stored.partial_success.rejected_log_records == 2
+    assert len(alice.events()) == 1
 
 
 def test_a_large_resource_is_converted_once_for_all_its_scopes(alice: Person) -> None:
