@@ -61,7 +61,7 @@ def register_events(grant: Grant) -> Response:
     if grant.bound:
         bounds.check(grant.bound, events, is_batch(body))
     token = idempotency.read_token(grant, request.headers.get(idempotency.HEADER), body)
-    store.record(grant.project_id, events, token)
+    store.record(grant.project_id, events, token, bounds.load(grant.bound))
     return Response(status=201)
 
 

@@ -27,15 +27,17 @@ from ..queries.formats import Format
 from ..queries.funnel import FunnelCounts
 from ..queries.grouping import Grouping, Groups
 from ..queries.listing import Listing
+from ..queries.matching import matches
 from ..queries.names import Names
 from ..queries.path_changes import Changes
 from ..queries.paths import Paths, Scope
-from ..queries.selection import CursorGone, Selection
+from ..queries.selection import CursorGone, Filter, Selection
 from ..queries.summary import Summary
 from ..queries.trace_selection import Funnel, TraceSelection
 from ..queries.traces import TracePage
 from ..storage import message_ids
 from ..storage.database import backend_of, db, read_engine
+from ..storage.deduplication import IsVisible
 from ..storage.idempotency import IdempotencyToken
 from ..storage.keyset import Order
 from ..storage.reader import NO_LIMITS, Reader, ReadLimits
@@ -49,26 +51,35 @@ POLL_SECONDS = 0.5
 
 
 def record(
-    project_id: int, events: Sequence[EventFields], token: IdempotencyToken | None = None
+    project_id: int,
+    events: Sequence[EventFields],
+    token: IdempotencyToken | None = None,
+    bound: Sequence[Filter] = (),
 ) -> None:
     """Store events, all or none; returns when they are on the disk.
 
-    Stores nothing if the token is already stored. Raises StorageError if nothing was stored,
-    RequestInProgress and IdempotencyKeyReused.
+    Stores nothing if the token is already stored. All events match `bound`, and are repetitions
+    only of events that match it. Raises StorageError if nothing was stored, RequestInProgress and
+    IdempotencyKeyReused.
     """
-    current_writer().append([(project_id, *event) for event in events], token)
+    rows = [(project_id, *event) for event in events]
+    current_writer().append(rows, token, is_visible=_find_visible(bound))
 
 
 def record_messages(
-    project_id: int, source: str, messages: Sequence[tuple[str | None, EventFields]]
+    project_id: int,
+    source: str,
+    messages: Sequence[tuple[str | None, EventFields]],
+    bound: Sequence[Filter] = (),
 ) -> None:
     """Store the events of messages whose ids are not known; returns when they are on the disk.
 
-    A message is its id in the source, None without one, and its event. Raises StorageError if
-    nothing was stored.
+    A message is its id in the source, None without one, and its event. `bound` is that of `record`.
+    Raises StorageError if nothing was stored.
     """
     keys = [message_id and message_ids.key_of(source, message_id) for message_id, _ in messages]
-    current_writer().append([(project_id, *event) for _, event in messages], message_keys=keys)
+    rows = [(project_id, *event) for _, event in messages]
+    current_writer().append(rows, message_keys=keys, is_visible=_find_visible(bound))
 
 
 def select(selection: Selection, format_: Format, limits: ReadLimits = NO_LIMITS) -> Listing:
@@ -183,6 +194,15 @@ def ping() -> None:
     """Raise StorageError if events cannot be read or cannot be stored."""
     listing.last_key(Reader(db.engine))
     current_writer().check()
+
+
+def _find_visible(bound: Sequence[Filter]) -> IsVisible | None:
+    """Return which stored events may be repeated, by their data; None for all.
+
+    The other fields of a bound need no check: repeated events have equal ones.
+    """
+    filters = [filter_ for filter_ in bound if filter_.path[0] == "data"]
+    return (lambda data: matches({"data": data}, filters)) if filters else None
 
 
 def _read(selection: Selection, limits: ReadLimits, read: Callable[[Reader], T]) -> T:

@@ -102,7 +102,7 @@ def record_valid(grant: Grant, source: str, messages: Sequence[Load]) -> dict[in
     if grant.bound:
         bounds.check(grant.bound, [event for _, event in events], is_batch=True)
     if events:
-        store.record_messages(grant.project_id, source, events)
+        store.record_messages(grant.project_id, source, events, bounds.load(grant.bound))
     return problems
 
 

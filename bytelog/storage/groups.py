@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 
 from sqlalchemy import Connection
 
 from ..config import MAX_BODY_BYTES
 from . import epochs
 from .backend import Backend, Row
-from .deduplication import Deduplication
+from .deduplication import Deduplication, IsVisible
 from .errors import StorageError
 from .idempotency import IdempotencyKeyReused, IdempotencyKeys, IdempotencyToken
 from .message_ids import MessageIds
@@ -18,20 +20,26 @@ from .message_ids import MessageIds
 class PendingWrite:
     """A batch of events that waits for its commit; then `error` says whether that failed."""
 
-    __slots__ = ("error", "is_done", "is_small", "message_keys", "rows", "token")
+    __slots__ = ("error", "is_done", "is_small", "is_visible", "message_keys", "rows", "token")
 
     def __init__(
-        self, rows: list[Row], token: IdempotencyToken | None, message_keys: Sequence[str | None]
+        self,
+        rows: list[Row],
+        token: IdempotencyToken | None,
+        message_keys: Sequence[str | None],
+        is_visible: IsVisible | None,
     ) -> None:
         self.rows = rows
         self.token = token
         self.message_keys = message_keys
+        self.is_visible = is_visible
         self.is_done = False
         self.error: StorageError | IdempotencyKeyReused | None = None
         self.is_small = sum(len(data) for *_, data in rows) < MAX_BODY_BYTES
 
 
 Group = list[PendingWrite]
+_Part = tuple[IsVisible | None, list[Row]]
 
 
 class GroupStorage:
@@ -62,7 +70,7 @@ class GroupStorage:
         if not self._has_epoch:
             epochs.begin(self._backend, connection)
             self._has_epoch = True
-        return self._insert_new(connection, rows)
+        return self._insert_new(connection, [(None, rows)])
 
     def end_epoch(self) -> None:
         """Begin an epoch with the next event: the connection, or its transaction, has failed."""
@@ -77,18 +85,28 @@ class GroupStorage:
             if keys:
                 self._idempotency_keys.delete_expired(connection, keys)
             new = [write for write in group if not self._is_repeated(connection, write)]
-            unknown = [row for write in new for row in self._select_new(connection, write)]
-            return self._insert_new(connection, unknown)
+            # Usually one part: batches that are compared with all events.
+            parts = (
+                (is_visible, self._select_all_new(connection, part))
+                for is_visible, part in groupby(new, attrgetter("is_visible"))
+            )
+            return self._insert_new(connection, parts)
 
-    def _insert_new(self, connection: Connection, rows: list[Row]) -> int:
-        if self._deduplication:
-            rows = self._deduplication.remove_repeated(connection, rows)
-        self._backend.insert(connection, rows)
-        if not rows:
+    def _insert_new(self, connection: Connection, parts: Iterable[_Part]) -> int:
+        number = 0
+        for is_visible, rows in parts:
+            if self._deduplication:
+                rows = self._deduplication.remove_repeated(connection, rows, is_visible)
+            self._backend.insert(connection, rows)
+            number += len(rows)
+        if not number:
             # A commit that a crash or an administrator interrupted may be visible before a standby
             # has it. Its retry must not be acknowledged before that.
             self._backend.confirm_earlier(connection)
-        return len(rows)
+        return number
+
+    def _select_all_new(self, connection: Connection, group: Iterable[PendingWrite]) -> list[Row]:
+        return [row for write in group for row in self._select_new(connection, write)]
 
     def _is_repeated(self, connection: Connection, write: PendingWrite) -> bool:
         try:

@@ -46,6 +46,7 @@ from .backend import Row
 from .batched_requests import yield_to_batch
 from .commits import Commits
 from .database import backend_of, db
+from .deduplication import IsVisible
 from .errors import StorageBusy, StorageError
 from .groups import Group, GroupStorage, PendingWrite
 from .idempotency import IdempotencyToken, RequestInProgress
@@ -87,14 +88,16 @@ class Writer:
         rows: list[Row],
         token: IdempotencyToken | None = None,
         message_keys: Sequence[str | None] = (),
+        is_visible: IsVisible | None = None,
     ) -> None:
         """Store events, all or none; returns when they are on the disk.
 
         Stores nothing if the token is already stored. `message_keys` has an item for each event, if
-        it has any: an event whose key is already stored is left out. All events are of one project.
+        it has any: an event whose key is already stored is left out. Deduplication compares only
+        events with data that `is_visible` accepts, if it is given. All events are of one project.
         Raises StorageError if nothing was stored, RequestInProgress and IdempotencyKeyReused.
         """
-        write = PendingWrite(rows, token, message_keys)
+        write = PendingWrite(rows, token, message_keys, is_visible)
         with self._mark_in_flight(write, token) if token else nullcontext():
             if write.is_small:
                 self._queue.append(write)

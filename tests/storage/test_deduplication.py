@@ -12,6 +12,7 @@ from support.commands import Bytelog
 
 from bytelog import Bytelog as Events
 from bytelog import create_app, timestamps
+from bytelog.api import bounds
 from bytelog.auth import keys
 from bytelog.storage.database import db
 from bytelog.storage.writer import current_writer
@@ -106,6 +107,28 @@ def test_only_events_that_arrived_in_the_last_days_are_compared(
         alice = Person(app.test_client(), key)
         assert alice.post(CLICK).status_code == 201
         assert len(alice.events()) == expected
+
+
+def test_an_event_is_no_repetition_of_one_that_its_key_may_not_see(app: Flask) -> None:
+    def join(*conditions: str) -> Person:
+        with app.app_context():
+            bound = bounds.write(conditions)
+            return Person(app.test_client(), keys.create("k", "shop", ["write"], bound=bound))
+
+    def event(tenant: int, **data: int) -> dict[str, Any]:
+        return change(name="ü", data={"tenant": tenant, **data})
+
+    first, second = join("data.tenant=42"), join("name=ü", "data.tenant=43", "data.tenant=44")
+    assert first.post(event(42)).status_code == 201
+    for _ in range(2):
+        assert second.post([event(43), event(43, a=1)]).status_code == 201
+        assert first.post(event(42, a=1)).status_code == 201
+    assert second.post(event(44)).status_code == 201
+    for person in (join(), join("name=ü")):
+        assert person.post(event(45)).status_code == 201
+    with app.app_context():
+        everything = Person(app.test_client(), keys.create("all", "shop"))
+    assert everything.events("?order=arrival") == [event(42), event(43)]
 
 
 def test_nothing_is_noted_or_compared_unless_the_setting_says_so(
