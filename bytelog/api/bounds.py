@@ -1,7 +1,8 @@
 """The bound of a key: the events of its project that it may read and record.
 
 It is stored as a JSON object of parameters that filter by equality, with their values:
-`{"name": ["click"], "data.tenant": ["42"]}`. An event is in the bound if it matches all of them.
+`{"name": ["click"], "data.tenant": ["42"]}`. A key reads the events that match all of them. It may
+record them unless a member is an array: of `[42, 43]`, keys with the bound 43 would see the event.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from marshmallow import ValidationError
 from ..auth.refusals import Denied
 from ..config import MAX_FILTER_VALUES, MAX_MEMBERS, MAX_REPORTED_ERRORS
 from ..events.schemas import EventFields, Text
-from ..queries.matching import matches
+from ..queries.matching import matches_singly
 from ..queries.selection import Filter, Operator
 from .members import PATH_PATTERN, parse_path
 
@@ -75,9 +76,10 @@ def load(bound: str) -> tuple[Filter, ...]:
 def check(bound: str, events: Sequence[EventFields], is_batch: bool) -> None:
     """Raise OutsideBound if events are not in a bound."""
     filters = load(bound)
-    outside = (i for i, event in enumerate(events) if not matches(event._asdict(), filters))
+    outside = (i for i, event in enumerate(events) if not matches_singly(event._asdict(), filters))
     if positions := list(islice(outside, MAX_REPORTED_ERRORS)):
-        detail = f"Must match {describe(bound)}."
+        is_of_data = any(len(filter_.path) > 1 for filter_ in filters)
+        detail = f"Must match {describe(bound)}{', not by an array' if is_of_data else ''}."
         pointers = (f"#/{i}" if is_batch else "#" for i in positions)
         raise OutsideBound([{"pointer": pointer, "detail": detail} for pointer in pointers])
 
