@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from itertools import islice
@@ -73,10 +73,10 @@ def load(bound: str) -> tuple[Filter, ...]:
     )
 
 
-def check(bound: str, events: Sequence[EventFields], is_batch: bool) -> None:
-    """Raise OutsideBound if events are not in a bound."""
+def check(bound: str, events: Iterable[tuple[int, EventFields]], is_batch: bool) -> None:
+    """Raise OutsideBound if events, with their positions in the request, are not in a bound."""
     filters = load(bound)
-    outside = (i for i, event in enumerate(events) if not matches_singly(event._asdict(), filters))
+    outside = (i for i, event in events if not matches_singly(event._asdict(), filters))
     if positions := list(islice(outside, MAX_REPORTED_ERRORS)):
         is_of_data = any(len(filter_.path) > 1 for filter_ in filters)
         detail = f"Must match {describe(bound)}{', not by an array' if is_of_data else ''}."

@@ -59,7 +59,7 @@ def register_events(grant: Grant) -> Response:
         return Response(status=201)
     events = load_events(body, grant.project_id)
     if grant.bound:
-        bounds.check(grant.bound, events, is_batch(body))
+        bounds.check(grant.bound, enumerate(events), is_batch(body))
     token = idempotency.read_token(grant, request.headers.get(idempotency.HEADER), body)
     store.record(grant.project_id, events, token, bounds.load(grant.bound))
     return Response(status=201)

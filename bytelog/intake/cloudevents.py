@@ -75,7 +75,7 @@ def _record_batch(grant: Grant, body: bytes) -> None:
 
 def _record(grant: Grant, messages: list[Message], *, is_batch: bool) -> None:
     if grant.bound:
-        bounds.check(grant.bound, [event for _, event in messages], is_batch)
+        bounds.check(grant.bound, enumerate(event for _, event in messages), is_batch)
     store.record_messages(grant.project_id, SOURCE, messages, bounds.load(grant.bound))
 
 

@@ -100,23 +100,25 @@ def record_valid(grant: Grant, source: str, messages: Sequence[Load]) -> dict[in
     if problems and not events:
         raise ValidationError(problems)
     if grant.bound:
-        bounds.check(grant.bound, [event for _, event in events], is_batch=True)
+        fields = ((position, event) for position, (_, event) in events.items())
+        bounds.check(grant.bound, fields, is_batch=True)
     if events:
-        store.record_messages(grant.project_id, source, events, bounds.load(grant.bound))
+        bound = bounds.load(grant.bound)
+        store.record_messages(grant.project_id, source, [*events.values()], bound)
     return problems
 
 
 def _load(
     grant: Grant, messages: Sequence[Load]
-) -> tuple[list[tuple[str | None, EventFields]], dict[int, Any]]:
-    """Return the ids and events of valid messages, and the problems of others by position."""
+) -> tuple[dict[int, tuple[str | None, EventFields]], dict[int, Any]]:
+    """Return the ids and events of valid messages, and the problems of others, by position."""
     oldest = find_oldest_by_id(grant.project_id)
-    events: list[tuple[str | None, EventFields]] = []
+    events: dict[int, tuple[str | None, EventFields]] = {}
     problems: dict[int, Any] = {}
     for position, load in enumerate(current_writer().commits.share_time(messages)):
         try:
             message = load()
-            events.append((identify(grant, message.id), load_event(message.event, oldest)))
+            events[position] = identify(grant, message.id), load_event(message.event, oldest)
         except InvalidJSON as error:
             problems[position] = [f"Not I-JSON: {error}."]
         except ValidationError as error:
