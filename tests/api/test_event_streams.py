@@ -59,7 +59,7 @@ def test_events_arrive_at_once_and_a_client_continues_after_the_last_one(server:
         post(server, {"id": 1, "data": {"n": 1}}, {"id": 2, "name": "other"}, {"id": 3})
         post(server, {"id": 4, "data": {"n": 2, "text": "a\nü\r"}})
         blocks = read_events(response, 2)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 3
     assert blocks[0].event == {**CLICK, "data": {"n": 1}}
     assert blocks[1].event == {**CLICK, "id": 4, "data": {"n": 2, "text": "a\nü\r"}}
     post(server, {"id": 5})

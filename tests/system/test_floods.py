@@ -153,7 +153,7 @@ def test_slow_reads_end_at_their_deadline_and_leave_threads_for_others(full_serv
     while any(reader.is_alive() for reader in readers):
         began = time.monotonic()
         assert full_server.request("/healthz").status == 200
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 2
         assert full_server.request(f"{EVENTS}?limit=1").status == 200
     assert {response.status for response in responses} == {503}
     assert all(response.headers["Retry-After"] for response in responses)
@@ -185,7 +185,7 @@ def test_all_attacks_at_once_leave_a_client_its_share(full_server: Server, disk:
         ):
             shares.append(writers.rate() / alone)
         assert max(writers.seconds) < 2
-    assert max(waits) < 1
+    assert max(waits) < 2
     # The search alone takes one of two processors, and the attackers need the other one, too.
     assert median(shares) > 1 / 20
 

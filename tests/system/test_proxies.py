@@ -161,7 +161,7 @@ def test_an_event_stream_passes_the_proxy_at_once_and_ends_with_its_client(start
             assert proxy.post(json.dumps({**CLICK, "id": number}).encode())[0] == 201
             (block,) = read_events(response, 1)
             assert block.event == {**CLICK, "id": number}
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 3
     # Caddy notices that its client has gone when something is sent.
     wait_for(lambda: proxy.post(BODY) and b"bytelog_streams 0.0" in read_metrics(server))
 
