@@ -15,6 +15,7 @@ from support.server import Server, wait_for
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 HOST = "events.example"
+CONTEXT = ssl._create_unverified_context()  # noqa: SLF001
 
 NGINX = """
 daemon off;
@@ -91,10 +92,10 @@ class Proxy:
         return [str(find("caddy")), "run", "--config", "Caddyfile"]
 
     def open(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Response:
-        peer = http.client.HTTPSConnection(HOST)
+        # Without a context, each connection would load the certificates of all authorities.
+        peer = http.client.HTTPSConnection(HOST, context=CONTEXT)
         plain = socket.create_connection(("127.0.0.1", self.port), 60)
-        context = ssl._create_unverified_context()  # noqa: SLF001
-        peer.sock = context.wrap_socket(plain, server_hostname=HOST)
+        peer.sock = CONTEXT.wrap_socket(plain, server_hostname=HOST)
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {"Authorization": f"Bearer {Server.key}", "Content-Type": "application/json"}
         sent["Connection"] = "close"
