@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..config import SetupError
+from ..config import MAX_ID, SetupError
 
 FORMAT = "bytelog-seal-1"
+
+_HASH = "[0-9a-f]{64}"
+_TEXTS = {
+    "log": "[0-9a-f]{32}",
+    "time": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z",
+    "head": _HASH,
+    "erasures": _HASH,
+}
+"""What the database is compared with, or the terminal shows, must match."""
 
 MAX_SEAL_BYTES = 64 * 1024
 """Size up to which a file is read: a seal has less than a kilobyte."""
@@ -55,7 +65,7 @@ def read_seal(file: Path) -> Seal:
         text = source.read(MAX_SEAL_BYTES)
     try:
         members = json.loads(text, object_pairs_hook=_reject_duplicates)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SealError(f"{file} is not a seal: {error}.") from error
     if not isinstance(members, dict):
         raise SealError(f"{file} is not a seal: it is not a JSON object.")
@@ -66,7 +76,16 @@ def read_seal(file: Path) -> Seal:
     kinds = {field.name: {"int": int, "str": str}[str(field.type)] for field in fields(Seal)}
     if {name: type(value) for name, value in members.items()} != kinds:
         raise SealError(f"{file} is not a seal: its members are not those of {FORMAT}.")
+    for name, value in members.items():
+        if not _is_possible(name, value):
+            raise SealError(f"{file} is not a seal: its member {name} is wrong. Get the original.")
     return Seal(**members)
+
+
+def _is_possible(name: str, value: str | int) -> bool:
+    if isinstance(value, int):
+        return 0 <= value <= MAX_ID
+    return re.fullmatch(_TEXTS.get(name, ".*"), value) is not None
 
 
 def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -75,17 +75,17 @@ def check_signature(seal: Seal, public_key: str | None) -> None:
     _require_library()
     from cryptography.exceptions import InvalidSignature
 
-    if public_key is not None and seal.public_key != public_key:
-        raise SealError(
-            "the seal was signed with another key, whose fingerprint is "
-            f"{compute_fingerprint(seal)}. Find out who made it."
-        )
     try:
         _public_key(seal).verify(bytes.fromhex(seal.signature), seal.signed_bytes())
     except (InvalidSignature, ValueError) as error:
         raise SealError(
             "the signature of the seal is invalid: the seal was altered. Get the original."
         ) from error
+    if public_key is not None and seal.public_key != public_key:
+        raise SealError(
+            "the seal was signed with another key, whose fingerprint is "
+            f"{compute_fingerprint(seal)}. Find out who made it."
+        )
 
 
 def compute_fingerprint(seal: Seal) -> str:

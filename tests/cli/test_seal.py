@@ -113,7 +113,18 @@ def test_an_altered_seal_is_rejected(
     assert expected in refuse_to_check(app, file)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"log": "a", "log": "b"}', "\xff"])
+def test_an_altered_seal_is_rejected_before_its_key_is_compared(
+    tmp_path: Path, app: Flask, key: Path
+) -> None:
+    with app.app_context():
+        members = json.loads(seal_events().write())
+    file = tmp_path / "seal.json"
+    file.write_text(json.dumps({**members, "public_key": "no"}))
+    public = str(key.with_suffix(".pub"))
+    assert "the signature of the seal is" in refuse_to_check(app, file, "--public-key", public)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 60_000, '{"log": "a", "log": "b"}', "\xff"])
 def test_a_file_that_is_no_seal_is_rejected(tmp_path: Path, app: Flask, text: str) -> None:
     file = tmp_path / "seal.json"
     file.write_text(text, encoding="latin-1")
