@@ -95,8 +95,7 @@ class _Comparing:
         return int(logs[0].seals)
 
     def _check_leaf(self, event: StoredEvent | None, leaf: Leaf) -> None:
-        is_erased = leaf.erased_after is not None
-        if is_erased != (leaf.salt is None) or not 0 <= (leaf.erased_after or 0) <= self._newest:
+        if not self._is_possible(leaf):
             raise _Contradiction(f"the leaf of the event with the key {leaf.key} was altered")
         if leaf.salt is None:
             self._count_erased(event, leaf)
@@ -109,6 +108,12 @@ class _Comparing:
             self._reject_link(leaf)
         else:
             self._chain, self._position = following, leaf.key
+
+    def _is_possible(self, leaf: Leaf) -> bool:
+        if leaf.erased_after is not None:
+            return leaf.salt is None and 0 <= leaf.erased_after <= self._newest
+        # A longer salt could contain the beginning of what is hashed, and the event the rest.
+        return leaf.salt is not None and len(leaf.salt) == chain.SALT_BYTES
 
     def _follow(self, leaf: Leaf) -> bytes | None:
         """Return the value of the chain after a leaf, None if the leaf does not belong there."""

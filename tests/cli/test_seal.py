@@ -88,13 +88,20 @@ def test_an_independent_program_verifies_a_seal(bytelog: Bytelog, tmp_path: Path
     assert [verify("seal.json"), verify("later.json")] == [0, 0]
     change(bytelog, "UPDATE event SET name = 'other' WHERE id = 1500")
     assert [verify("seal.json"), verify("later.json")] == [1, 1]
+    change(bytelog, "UPDATE seal_leaf SET salt = x'' WHERE key = 1501")
+    assert [verify("seal.json"), verify("later.json")] == [1, 1]
 
 
 @pytest.mark.parametrize(
     ("member", "value", "expected"),
     [
         ("events", 5, "the signature of the seal is invalid"),
-        ("head", "00", "the signature of the seal is invalid"),
+        ("head", "0" * 64, "the signature of the seal is invalid"),
+        ("head", "00", "its member head is wrong"),
+        ("log", "\ud800", "its member log is wrong"),
+        ("time", "\x1b[2J", "its member time is wrong"),
+        ("last_key", 2**63, "its member last_key is wrong"),
+        ("events", -1, "its member events is wrong"),
         ("public_key", "0" * 64, "the signature of the seal is invalid"),
         ("public_key", "no", "the signature of the seal is invalid"),
         ("signature", "", "the signature of the seal is invalid"),

@@ -361,6 +361,32 @@ def test_what_a_listing_does_not_show_is_found_too(seal: Seal, database: str) ->
         assert contradiction(seal, double).startswith("the event with the key 7 (")
 
 
+def test_no_part_of_an_event_can_become_its_salt(shared_app: Flask) -> None:
+    fields = (b"1", b"9", b"paid", b"a", b"2021-08-15T10:00:00.000Z", b'}"}')
+
+    def change(connection: Connection) -> None:
+        forged = chain.encode((b"%d" % key, *fields))
+        ((event,),) = read_events(fetch_over(connection), key, key)
+        whole = salt + event.encode()
+        assert whole.endswith(forged)
+        of_key = update(SealLeaf).where(SealLeaf.key == key)
+        connection.execute(of_key.values(salt=whole.removesuffix(forged)))
+        values = {"id": 9, "name": "paid", "trace_id": "a", "data": '}"}'}
+        connection.execute(update(Event).where(Event.key == key).values(values))
+
+    with shared_app.app_context():
+        record(78)
+        ((key,),) = fetch(db.engine, select(func.max(Event.key) + 1))
+        data = b'{"a":"' + chain.encode((b"%d" % key, *fields)).removesuffix(b",")
+        row: Row = (1, 1, "click", "a", "2021-08-15T10:00:00.000Z", data.decode())
+        with current_writer().transaction() as connection:
+            current_writer().insert(connection, [row])
+        seal = seal_events()
+        ((salt,),) = fetch(db.engine, select(SealLeaf.salt).where(SealLeaf.key == key))
+        found = tamper(seal, change).contradiction
+        assert found == f"the leaf of the event with the key {key} was altered"
+
+
 def test_an_event_erased_while_it_is_sealed_has_no_leaf(shared_app: Flask) -> None:
     with shared_app.app_context():
         record(*range(50, 53))
