@@ -75,15 +75,15 @@ def check(
         click.echo(json.dumps(_describe_findings(name, findings)))
     else:
         _show_findings(name, findings)
+    if seal and findings.comparison and not as_json:
+        show_comparison(seal, findings.comparison)
+    if findings.comparison:
+        refuse_contradiction(findings.comparison)
     if findings.damage:
         raise click.ClickException(
             f"{name} is damaged: {findings.damage}\n"
             f"Restore a backup, or save what can be read with `sqlite3 {name} .recover`."
         )
-    if seal and findings.comparison and not as_json:
-        show_comparison(seal, findings.comparison)
-    if findings.comparison:
-        refuse_contradiction(findings.comparison)
 
 
 def describe_day(day: inspection.Day) -> dict[str, Any]:

@@ -69,6 +69,10 @@ class NotBytelogDatabase(StorageError):
     """A database is not bytelog's, or has a newer schema; the message says which."""
 
 
+class InvalidDate(StorageError):
+    """An event has a date that bytelog does not write; the message says which."""
+
+
 def inspect(connection: Connection, seal: Seal | None = None) -> Findings:
     """Check a database, and compare it with a seal; raises NotBytelogDatabase and StorageError."""
     revision = read_revision(connection)
@@ -78,7 +82,10 @@ def inspect(connection: Connection, seal: Seal | None = None) -> Findings:
         return Findings(revision, damage, [], None)
     comparison = verification.compare(connection, seal) if seal else None
     oldest = backend.maintenance.find_oldest_transaction(connection)
-    days = list(count_by_day(connection))
+    try:
+        days = list(count_by_day(connection))
+    except InvalidDate as error:
+        return Findings(revision, str(error), [], comparison)
     held_back_by = oldest if oldest and _is_old(oldest) else None
     return Findings(revision, damage, days, comparison, held_back_by)
 
@@ -101,11 +108,19 @@ def read_revision(connection: Connection) -> str:
 
 
 def count_by_day(connection: Connection) -> Iterator[Day]:
-    """Yield the number of events of each project and day with events, in this order."""
+    """Yield the number of events of each project and day with events, in this order.
+
+    Raises InvalidDate.
+    """
     for row in connection.execute(select(Project.id, Project.name).order_by(Project.name)).all():
         values = {"project_id": row.id, "start": BEGINNING}
         while first := connection.execute(_next_date, values).scalar():
             day = first[: len("2021-08-15")]
+            # Another program may have written anything, and the search would find it forever.
+            if not isinstance(day, str) or first >= _end_of_day(day):
+                raise InvalidDate(
+                    f"an event of project {row.name!r} has the date {first!r}, which is none"
+                )
             bounds = Day(row.id, row.name, day, 0).bounds
             yield Day(row.id, row.name, day, connection.execute(_count, bounds).scalar_one())
             values["start"] = _end_of_day(day)

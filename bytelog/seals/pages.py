@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Executable, LargeBinary, bindparam, cast, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Executable,
+    LargeBinary,
+    bindparam,
+    cast,
+    func,
+    select,
+)
 
 from ..config import PAGE_BYTES
 from ..storage.exact import ByteLength, ExactDate, ExactText
@@ -33,9 +42,9 @@ _sizes = (
     .limit(PAGE_EVENTS)
 )
 _events = select(Event.key, *_texts).where(*_from_first).order_by(Event.key)
-# SQLite stores values of other types, too.
+# SQLite stores values of other types, too, and NULL if the schema was altered.
 _numbers = [cast(column, BigInteger) for column in (SealLeaf.link, SealLeaf.erased_after)]
-_bytes = [cast(column, LargeBinary) for column in (SealLeaf.salt, SealLeaf.hash)]
+_bytes = [cast(SealLeaf.salt, LargeBinary), func.coalesce(cast(SealLeaf.hash, LargeBinary), b"")]
 _leaves = (
     select(SealLeaf.key, *_numbers, *_bytes)
     .where(SealLeaf.key >= bindparam("first"), SealLeaf.key <= bindparam("last"))

@@ -23,7 +23,7 @@ SHOWN_CHARACTERS = 80
 
 _SHOWN_FIELDS = ("id", "name", "trace_id")
 
-_log = select(SealedLog.name, cast(SealedLog.seals, Integer).label("seals"))
+_log = select(SealedLog.name, func.coalesce(cast(SealedLog.seals, Integer), 0).label("seals"))
 _count = select(func.count()).select_from(SealLeaf).where(SealLeaf.key <= bindparam("last"))
 
 

@@ -150,6 +150,16 @@ def test_an_event_of_a_missing_project_is_damage(
     assert "of event refers to no project" in bytelog.refuse("check", file)
 
 
+@pytest.mark.parametrize("date", ["'2021-08-15t10:00:00.000Z'", "x'32'"])
+def test_a_date_that_another_program_wrote_is_damage(
+    bytelog: Bytelog, file: Path, changed: sqlite3.Connection, date: str
+) -> None:
+    changed.execute(f"UPDATE event SET date = {date} WHERE key = 7")
+    assert "is damaged: an event of project 'default' has the date " in bytelog.refuse(
+        "check", file
+    )
+
+
 @pytest.mark.slow
 def test_a_database_is_checked_while_a_server_writes_to_it(
     bytelog: Bytelog, serve: Callable[..., Server]

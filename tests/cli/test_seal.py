@@ -70,7 +70,7 @@ def test_a_seal_proves_what_was_recorded_and_still_forgets(
         assert checked.decode().endswith(f"The sealed events are unchanged; {counts}\n")
     bytelog.run("backup", tmp_path / "copy.db")
     assert b"unchanged" in bytelog.run("check", tmp_path / "copy.db", "--seal", second)
-    change(bytelog, "UPDATE event SET name = 'other' WHERE id = 1500")
+    change(bytelog, "UPDATE event SET name = 'other', date = '2021-08-17t' WHERE id = 1500")
     refusal = bytelog.refuse("check", "--seal", first)
     assert "contradicts the seal: the event with the key 1501 (id 1500, name 'other'" in refusal
 
