@@ -23,6 +23,9 @@ from ..storage.models import FIELDS
 MAX_LINE_BYTES = 2 * MAX_BODY_BYTES
 """Bytes of an imported line: CSV doubles the quotes of an event."""
 
+MAX_RECORD_BYTES = 2 * MAX_LINE_BYTES
+"""Bytes of all lines of a record: a cell of CSV may contain line ends."""
+
 TRACE_ID_DIGITS = 32
 """Hexadecimal digits of a generated trace id: as many as W3C Trace Context has."""
 
@@ -69,6 +72,10 @@ class Lines:
             while not line.endswith(b"\n") and (line := self._read_part()):
                 pass
             raise ValidationError(f"Longer than {MAX_LINE_BYTES} bytes.")
+        if len(self.record) > MAX_RECORD_BYTES:
+            raise ValidationError(
+                f"Continues a record of more than {MAX_RECORD_BYTES} bytes. Close its quotes."
+            )
         return line.removeprefix(BOM_UTF8) if self.number == 1 else line
 
     def begin_record(self) -> None:

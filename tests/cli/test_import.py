@@ -202,6 +202,7 @@ def test_an_import_continues_at_the_line_that_was_fixed(bytelog: Bytelog, file: 
         (b'2,"n\nn","t",soon,{}', "line 5: date: Must be a date"),
         (b'2,"n"n,"t",2021-08-15,{}', "line 4: Not CSV: ',' expected after '\"'."),
         (b'2,"n', "line 4: Not CSV: unexpected end of data."),
+        (b'2,"' + 5 * (b"n" * 2**20 + b'\n","'), "line 7: Continues a record of more than "),
     ],
 )
 def test_an_invalid_line_of_csv_is_reported_with_its_number_and_the_reason(
