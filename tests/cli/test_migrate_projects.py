@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -256,6 +257,24 @@ def test_deleted_events_are_deleted_from_the_copy_if_it_is_unchanged(
     refusal = source.command.refuse("migrate", "--to", target.url, "--project", "shop")
     assert "differ" in refusal or "not those that were copied" in refusal
     assert ids(target.client(alice)) == [1, 3]
+
+
+def test_a_restored_source_deletes_no_copies(
+    files: tuple[Service, Service], tmp_path: Path
+) -> None:
+    source, target = files
+    alice = source.person("shop")
+    post(alice, 1)
+    move(source, target, "shop")
+    restored = Bytelog(tmp_path / "restored")
+    restored.folder.mkdir()
+    source.command.run("backup", restored.folder / "bytelog.db")
+    post(alice, 2)
+    move(source, target, "shop")
+    restored.run("import", "--project", "bank", text=json.dumps(event(3)).encode())
+    refusal = restored.refuse("migrate", "--to", target.url, "--project", "shop")
+    assert "restored from a backup" in refusal
+    assert ids(target.client(alice)) == [1, 2]
 
 
 def test_a_project_does_not_return_to_where_it_came_from(files: tuple[Service, Service]) -> None:

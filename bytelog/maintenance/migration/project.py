@@ -103,8 +103,13 @@ class ProjectMigration(Migration):
     def _check_origin(self) -> None:
         if self._note and self._note.source != self._source:
             raise self._refuse("it was copied from another database")
-        if self._note and self._note.last_key > self.last:
+        if self._note and not self._continues(self._note.last_key):
             raise self._refuse("this database was restored from a backup")
+
+    def _continues(self, last_key: int) -> bool:
+        """Return whether this database still has what it had when a key was the last."""
+        has_same = project_rows.has_same_epochs(self._target, cast("int", self._id), last_key)
+        return last_key <= self.last and has_same
 
     def _check_return(self) -> None:
         """Raise ContentDiffers if the project came from the target: old cursors would be wrong."""

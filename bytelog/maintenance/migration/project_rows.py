@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, insert, select, update
 
 from ...storage.database import db, fetch
 from ...storage.maintenance import Maintenance
@@ -37,6 +37,14 @@ def copy_rows(
     if epochs:
         rows = [{**row._asdict(), "project_id": target_id} for row in epochs]
         maintenance.upsert(connection, cast("Table", MovedEpoch.__table__), rows)
+
+
+def has_same_epochs(target: Engine, target_id: int, last_key: int) -> bool:
+    """Return whether the epochs up to a key are those that were copied; raises StorageError."""
+    moved = select(MovedEpoch.first_key, MovedEpoch.name).where(MovedEpoch.project_id == target_id)
+    copied = fetch(target, moved.where(MovedEpoch.first_key <= last_key))
+    own = select(Epoch.first_key, Epoch.name).where(Epoch.first_key <= last_key)
+    return set(copied) == set(fetch(db.engine, own))
 
 
 def read_tokens(own_id: int, target_id: int) -> Iterator[list[dict[str, Any]]]:
