@@ -191,7 +191,8 @@ class Channel(HTTPChannel):
             return not self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
-        except OSError:
+        # There is no socket once the loop has closed it, at any moment.
+        except (OSError, AttributeError):
             return True
 
     def handle_close(self) -> None:

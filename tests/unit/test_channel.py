@@ -40,6 +40,8 @@ def test_a_broken_connection_can_be_closed_by_its_client_and_by_the_server() -> 
         # Sending fails and closes the connection; then the loop does what the request wanted.
         channel.handle_close()
         channel.handle_close()
+        # The thread of the request asks at any time.
+        assert channel.check_client_disconnected()
     assert listener.active_channels == {}
 
 
