@@ -11,13 +11,17 @@ from typing import Any, NamedTuple
 
 import pytest
 from flask import Flask
+from sqlalchemy import insert
 from support.api import CLICK, EVENTS, Person
 from support.commands import Bytelog
 from werkzeug.test import TestResponse
 
-from bytelog import create_app
+from bytelog import create_app, timestamps
 from bytelog.auth import keys, projects
+from bytelog.follow import registry
 from bytelog.storage.database import backend_of, db
+from bytelog.storage.models import Follower
+from bytelog.storage.writer import current_writer
 
 DIRECTIONS = [
     pytest.param(
@@ -192,6 +196,28 @@ def test_everything_moves_in_every_direction(pair: tuple[Service, Service]) -> N
     last = cursors(bob, "arrival")[-1]
     post(target.client(bob), 20)
     assert ids(target.client(bob), f"?order=arrival&cursor={last}") == [20]
+
+
+def add_followers(service: Service, *names: str) -> None:
+    values = {"project_id": 1, "parameters": "{}", "cursor": "0", "updated": timestamps.now()}
+    with service.app.app_context(), current_writer().transaction() as connection:
+        for name in names:
+            connection.execute(insert(Follower).values(name=name, **values))
+
+
+def test_followers_that_were_removed_are_removed_from_the_copy(
+    files: tuple[Service, Service],
+) -> None:
+    source, target = files
+    add_followers(source, "first", "second", "third")
+    move(source, target)
+    with source.app.app_context():
+        for name in ("first", "second", "third"):
+            registry.remove(1, name)
+    add_followers(source, "third", "first")
+    move(source, target)
+    with target.app.app_context():
+        assert [row.name for row in registry.list_all()] == ["first", "third"]
 
 
 def test_a_kill_at_any_commit_leaves_a_copy_that_continues(pair: tuple[Service, Service]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, delete, select
 
 from ...storage.database import db, fetch
 from ...storage.maintenance import Maintenance
@@ -11,6 +11,8 @@ from .digests import ContentDiffers
 
 _OWN_TABLES = {"event", "epoch", "migration_note", "sealed_log", "seal_leaf"}
 _TABLES = [table for table in Base.metadata.sorted_tables if table.name not in _OWN_TABLES]
+_REPLACED = {"follower", "set_aside_event"}
+"""Tables of which the source deletes rows. Their keys and names may belong to other rows by now."""
 
 _projects = select(Project.id, Project.name)
 
@@ -27,6 +29,9 @@ def check_projects(target: Engine) -> None:
 
 def copy(connection: Connection, maintenance: Maintenance) -> None:
     """Copy the tables, within a transaction."""
+    for table in reversed(_TABLES):
+        if table.name in _REPLACED:
+            connection.execute(delete(table))
     for table in _TABLES:
         rows = [row._asdict() for row in fetch(db.engine, select(table))]
         if not rows:
