@@ -22,7 +22,7 @@ from ..config import MAX_TEXT_LENGTH
 from ..events import store
 from ..maintenance import import_lines, snapshots
 from ..maintenance.imports import DAMAGE, Import, ImportInProgress, InvalidLine
-from ..maintenance.replacement import open_replacement
+from ..maintenance.replacement import follow_links, open_replacement
 from ..queries.formats import CSV, CSV_WITH_MARK, LINES, Format
 from ..queries.listing import Listing
 from ..queries.selection import Selection, equal
@@ -219,14 +219,14 @@ def _open_target(file: str) -> Iterator[IO[bytes]]:
             yield target
     else:
         _check_not_live(path)
-        with open_replacement(path.resolve()) as target:
+        with open_replacement(follow_links(path)) as target:
             yield target
 
 
 def _check_not_live(path: Path) -> None:
     backend = backend_of(db.engine)
     if not backend.is_server:
-        snapshots.check_target(backend.file(), path.resolve())
+        snapshots.check_target(backend.file(), follow_links(path))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from ..storage.errors import StorageBusy, StorageError, StorageFull
 from ..storage.models import Event
 from ..storage.sqlite_connection import driver
 from . import inspection, snapshots
+from .replacement import follow_links
 
 COPY_PAGES = 256
 """Pages of the database copied in one step: a mebibyte."""
@@ -42,7 +43,7 @@ def write(target: Path, report: Report) -> int:
     An existing file is replaced after the copy has been verified, and left unchanged if anything
     fails. Raises StorageError and OSError.
     """
-    target = target.resolve()
+    target = follow_links(target)
     snapshots.check_target(backend_of(db.engine).file(), target)
     try:
         folder = TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent)

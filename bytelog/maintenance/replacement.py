@@ -10,6 +10,12 @@ from tempfile import NamedTemporaryFile
 from typing import IO
 
 
+def follow_links(path: Path) -> Path:
+    """Return the path of the file to replace, which a link may name."""
+    # Before Python 3.13, `Path.resolve` raises RuntimeError for links that name each other.
+    return Path(os.path.realpath(path))
+
+
 @contextmanager
 def open_replacement(path: Path) -> Iterator[IO[bytes]]:
     """Open a new file, which replaces `path` once it is complete; only its owner can read it."""

@@ -101,6 +101,16 @@ def test_a_link_is_kept_and_its_target_replaced(bytelog: Bytelog, copy: Path) ->
     assert len(ids(copy)) == DAYS * 1000
 
 
+def test_a_link_to_itself_is_replaced(bytelog: Bytelog, copy: Path) -> None:
+    copy.symlink_to(copy.name)
+    bytelog.run("backup", copy)
+    assert len(ids(copy)) == DAYS * 1000
+    copy.unlink()
+    copy.symlink_to(copy.name)
+    bytelog.run("export", copy)
+    assert copy.read_bytes().count(b"\n") == DAYS * 1000
+
+
 @pytest.mark.parametrize("part", ["event", "event_by_date", "event_by_trace"])
 def test_a_damaged_database_does_not_replace_an_older_backup(
     bytelog: Bytelog, copy: Path, part: str
