@@ -13,7 +13,7 @@ from threading import Event, Thread
 from support.api import CLICK, EVENTS
 from support.server import Server
 
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.1
 
 
 class Recorder(Thread):
