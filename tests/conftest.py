@@ -86,6 +86,14 @@ def no_commit_waits_for_the_disk() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_command_lowers_the_priority_of_tests() -> Iterator[None]:
+    """Keep the priority of this process, which some commands lower, but not of other processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "nice", lambda _: 0)
+        yield
+
+
 @pytest.fixture
 def commits_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PRAGMAS, "synchronous", SYNCHRONOUS)
