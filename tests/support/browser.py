@@ -1,4 +1,4 @@
-"""A real browser, Debian's Chromium, with a new page for each test."""
+"""A real browser, Debian's Chromium without its own windows, with a new page for each test."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from support import programs
 from support.server import Server
 
+PROGRAM = "chromium-headless-shell"
 # No host name is resolved, so a request to another server fails at once.
 ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 
@@ -18,11 +19,10 @@ ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127
 # Not for the whole session: while Playwright runs, nothing else in the thread can use asyncio.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    programs.require("chromium")
+    programs.require(PROGRAM)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=programs.find("chromium"), args=ARGUMENTS
-        )
+        path = programs.find(PROGRAM)
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -11,9 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 from support.api import CLICK, EVENTS
-from support.browser import ARGUMENTS
+from support.browser import ARGUMENTS, PROGRAM
 from support.commands import Bytelog
 from support.explorer_page import fill, now, open_event, post, rows, sign_in
+from support.programs import find
 from support.server import Server, wait_for
 
 LIVE_MILLISECONDS = 2000
@@ -132,7 +132,7 @@ def test_the_page_works_with_a_warning_if_the_browser_blocks_cookies(
     preferences.write_text(json.dumps(blocked))
     post(server, {**CLICK, "date": now().isoformat()})
     context = browser.browser_type.launch_persistent_context(
-        tmp_path / "browser", executable_path=shutil.which("chromium"), args=ARGUMENTS
+        tmp_path / "browser", executable_path=find(PROGRAM), args=ARGUMENTS
     )
     page = context.pages[0]
     sign_in(page, server.url)
