@@ -13,6 +13,7 @@ from pathlib import Path
 
 PACKAGES = {
     "caddy": "caddy",
+    "chromium": "chromium",
     "chromium-headless-shell": "chromium-headless-shell",
     "curl": "curl",
     "etcd": "etcd-server",

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 from support.api import CLICK, EVENTS
-from support.browser import ARGUMENTS, PROGRAM
+from support.browser import ARGUMENTS
 from support.commands import Bytelog
 from support.explorer_page import fill, now, open_event, post, rows, sign_in
-from support.programs import find
+from support.programs import find, require
 from support.server import Server, wait_for
 
 LIVE_MILLISECONDS = 2000
@@ -126,13 +126,14 @@ def test_a_response_that_arrives_after_signing_out_is_not_shown(page: Page, serv
 def test_the_page_works_with_a_warning_if_the_browser_blocks_cookies(
     browser: Browser, server: Server, tmp_path: Path
 ) -> None:
+    require("chromium")  # the headless shell has no preferences
     preferences = tmp_path / "browser/Default/Preferences"
     preferences.parent.mkdir(parents=True)
     blocked = {"profile": {"default_content_setting_values": {"cookies": 2}}}
     preferences.write_text(json.dumps(blocked))
     post(server, {**CLICK, "date": now().isoformat()})
     context = browser.browser_type.launch_persistent_context(
-        tmp_path / "browser", executable_path=find(PROGRAM), args=ARGUMENTS
+        tmp_path / "browser", executable_path=find("chromium"), args=ARGUMENTS
     )
     page = context.pages[0]
     sign_in(page, server.url)
