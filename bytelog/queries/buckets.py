@@ -145,7 +145,9 @@ class ZoneBuckets(Buckets):
             return {"segments": "[]"}
         start = _earlier(datetime.fromisoformat(first), _MARGIN)
         self._segments = list_segments(self._zone, start, _later(datetime.fromisoformat(last)))
-        return {"segments": write_segments(map(_write_segment, self._segments))}
+        window_start = selection.bounds["start"]
+        segments = (_write_segment(segment, window_start) for segment in self._segments)
+        return {"segments": write_segments(segments)}
 
     def start_of(self, key: Sequence[Any]) -> str:
         """Return the date at which the bucket with a key begins."""
@@ -180,10 +182,10 @@ def _later(moment: datetime) -> datetime:
         return LAST
 
 
-def _write_segment(segment: Segment) -> tuple[str, str, int]:
+def _write_segment(segment: Segment, window_start: str) -> tuple[str, str, int]:
+    start = max(timestamps.format_utc(segment.start), window_start)
     end = END if segment.end == LAST else timestamps.format_utc(segment.end)
-    seconds = segment.offset // timedelta(seconds=1)
-    return timestamps.format_utc(segment.start), end, seconds
+    return start, end, segment.offset // timedelta(seconds=1)
 
 
 @lru_cache

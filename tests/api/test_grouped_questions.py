@@ -34,18 +34,25 @@ def count_buckets(events: list[Model], unit: str, zone: ZoneInfo) -> list[dict[s
 @examples
 @given(
     st.lists(st.tuples(dates, st.sampled_from("abc")), min_size=1, max_size=8),
-    st.lists(st.tuples(st.sampled_from(UNITS), st.sampled_from(ZONES)), min_size=2, max_size=4),
+    st.lists(
+        st.tuples(st.sampled_from(UNITS), st.sampled_from(ZONES), dates, dates),
+        min_size=1,
+        max_size=3,
+    ),
 )
 def test_buckets_are_those_of_the_model(
     record: Callable[[list[Model]], Person],
     stored: list[tuple[str, str]],
-    questions: list[tuple[str, str]],
+    questions: list[tuple[str, str, str, str]],
 ) -> None:
     events = [Model(0, name, "t", date, {}) for date, name in stored]
     person = record(events)
-    for unit, zone in questions:
+    for unit, zone, start, end in questions:
         buckets = read(person, "/summary", bucket=unit, tz=zone)["buckets"]
         assert buckets == count_buckets(events, unit, ZoneInfo(zone)), (unit, zone)
+        selected = [event for event in events if start <= event.date < end]
+        buckets = read(person, "/summary", bucket=unit, tz=zone, start=start, end=end)["buckets"]
+        assert buckets == count_buckets(selected, unit, ZoneInfo(zone)), (unit, zone)
 
 
 @examples

@@ -123,6 +123,16 @@ def test_a_summary_with_too_many_counts_gets_400_with_advice(
     assert summary(alice, "?bucket=month")["count"] == 3
 
 
+@pytest.mark.parametrize("unit", ["day", "hour"])
+def test_buckets_in_a_time_zone_have_only_events_of_the_window(alice: Person, unit: str) -> None:
+    alice.post([{**CLICK, "date": f"2021-03-27T{hour}:00Z"} for hour in (10, 12, 13)])
+    window = "start=2021-03-27T11:00Z&end=2021-03-27T13:00Z"
+    for zone in ("UTC", "Asia/Kathmandu"):
+        assert summary(alice, f"?{window}&bucket={unit}&tz={zone}")["count"] == 1
+        groups = summary(alice, f"?{window}&by=name&bucket={unit}&tz={zone}")["groups"]
+        assert [group["count"] for group in groups] == [1]
+
+
 def test_too_many_groups_get_400_with_advice(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
