@@ -66,6 +66,7 @@ def become_command(request: dict[str, Any], files: list[int]) -> None:
         os.dup2(file, number)
     close_all(files)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
