@@ -94,12 +94,9 @@ def _list_messages(body: bytes) -> list[Load]:
     """Return the functions that read the log records; raises RequestEntityTooLarge."""
     reader: Reader = _find_encoding().Reader()
     limit = current_app.config["BYTELOG_BATCH_BYTES"]
-    resources = reader.split(body)
-    check_count(len(resources))
-    check_count(sum(len(resource.scopes) for resource in resources))
     size = 0
     messages: list[Load] = []
-    for record, context in _list_records(reader, resources):
+    for record, context in _list_records(reader, reader.split(body)):
         # Each event has the resource and the scope that its log record shares with others.
         size += len(record) + len(context.text)
         if size > limit:

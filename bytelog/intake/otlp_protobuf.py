@@ -23,6 +23,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..config import MAX_BODY_BYTES
 from .otlp_parts import Resource, Scope
+from .recording import check_count
 
 FIELDS_PER_EVENT = 10
 """Fields of the messages around log records, on average: a record alone in its scope has seven."""
@@ -60,13 +61,16 @@ class Reader:
     def split(self, body: bytes) -> list[Resource]:
         """Return the resources of a request; raises ValidationError if it is not Protobuf."""
         try:
-            return [
+            resources = [
                 self._split_resource(part)
                 for field, part in self._read_fields(body)
                 if field == _HEAD
             ]
         except (DecodeError, IndexError, UnicodeDecodeError) as error:
             raise ValidationError(f"Not Protobuf: {error}.") from error
+        check_count(len(resources))
+        check_count(sum(len(resource.scopes) for resource in resources))
+        return resources
 
     def decode_resource(self, part: bytes) -> dict[str, Any]:
         """Return a resource as OTLP's JSON has it; raises ValidationError."""

@@ -119,7 +119,7 @@ def count_by_day(connection: Connection) -> Iterator[Day]:
             # Another program may have written anything, and the search would find it forever.
             if not isinstance(day, str) or first >= _end_of_day(day):
                 raise InvalidDate(
-                    f"an event of project {row.name!r} has the date {first!r}, which is none"
+                    f"an event of project {row.name!r} has the date {first!r}, which is not valid"
                 )
             bounds = Day(row.id, row.name, day, 0).bounds
             yield Day(row.id, row.name, day, connection.execute(_count, bounds).scalar_one())
