@@ -102,15 +102,15 @@ class Reader:
 
     def _group_fields(self, message: bytes) -> tuple[bytes, list[bytes], str | None]:
         """Return the head, the parts and the schema URL of a ResourceLogs or a ScopeLogs."""
-        head, parts, schema_url = b"", [], None
+        heads, parts, schema_url = [], [], None
         for field, content in self._read_fields(message):
             if field == _HEAD:
-                head += content  # Messages are merged by joining their bytes.
+                heads.append(content)
             elif field == _PARTS:
                 parts.append(content)
             elif field == _SCHEMA_URL:
                 schema_url = content.decode()
-        return head, parts, schema_url
+        return b"".join(heads), parts, schema_url  # Messages are merged by joining their bytes.
 
     def _read_fields(self, message: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield the numbers and the content of fields with a length.

@@ -270,6 +270,13 @@ def test_a_large_resource_is_converted_once_for_all_its_scopes(alice: Person) ->
     assert len(alice.events()) == 8000
 
 
+def test_a_resource_in_many_parts_is_joined_once(alice: Person) -> None:
+    parts = (b"\x0a\x7e" + bytes(126)) * 2**16
+    began = time.process_time()
+    assert send(alice, b"\x0a\x80\x80\x80\x04" + parts, PROTOBUF).status_code == 200
+    assert time.process_time() - began < 4
+
+
 def test_records_of_a_resource_that_is_too_large_are_rejected(alice: Person) -> None:
     body = written(RECORD)
     large = {"resource": {"a": "a" * MAX_BODY_BYTES}, "scopeLogs": [{"logRecords": [RECORD]}]}
